@@ -1,0 +1,245 @@
+// Internal interface of the agent: what its files know of each other.
+//
+// The agent lives inside programs that know nothing of it. Its rules:
+//  - it calls nothing that may allocate, lock, or touch stdio: raw system calls and own code only
+//    (os.h); libc only where a hook forwards to it;
+//  - every global is valid when zero: hooks run before any constructor;
+//  - thread-local storage is initial-exec and two words; the rest hangs off the context;
+//  - slow paths run with ctx->busy set: a signal handler that allocates meanwhile is recorded without
+//    a stack, or counted as lost, but never re-enters them.
+#ifndef HEAPTIDE_AGENT_H
+#define HEAPTIDE_AGENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../wire/wire.h"
+
+#define HT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HT_EXPORT __attribute__((visibility("default")))
+#define HT_NOINLINE __attribute__((noinline))
+#define HT_ALWAYS_INLINE static inline __attribute__((always_inline))
+#define HT_COLD __attribute__((cold, noinline))
+
+// ------------------------------------------------------------------------------------- threads
+
+typedef struct ht_ctx ht_ctx;
+
+// One frame of the thread's last native stack, outermost at the end of the array (unwind.c).
+typedef struct ht_native_frame {
+  uintptr_t pc;       // return address into this frame (exact pc for the innermost)
+  uintptr_t sp;       // stack pointer in this frame, right after the call returned
+  uintptr_t bp;       // rbp in this frame
+  uintptr_t *bp_slot; // where the callee had saved bp, or NULL: unchanged through the callee
+  uint32_t node;      // trie node of the stack from the outermost frame to this one
+  uint32_t flags;
+} ht_native_frame;
+
+typedef struct ht_native_cache {
+  ht_native_frame *frames; // capacity entries, in use: [first, capacity)
+  uint32_t capacity, first;
+  uint32_t epoch;          // of the module table when the cache was filled
+  uintptr_t stack_low, stack_high;
+  uint32_t reserved[12];
+} ht_native_cache;
+
+// One frame of the thread's last Python stack, innermost first (py_walk.c).
+typedef struct ht_py_frame {
+  uintptr_t frame; // address of the interpreter frame
+  uintptr_t instr; // instruction word (3.9, 3.10: last instruction index)
+  uintptr_t code;
+  uint32_t node;   // trie node of the stack from the outermost frame to this one
+  uint32_t flags;
+} ht_py_frame;
+
+typedef struct ht_py_cache {
+  ht_py_frame *frames;
+  uint32_t capacity, depth;
+  uint32_t epoch;  // of code deaths when the cache was filled
+  uint32_t node;   // result of the last walk
+  void *tstate;
+  uint64_t reserved[6];
+} ht_py_cache;
+
+// What becomes of frees, and with it whether the context is in use at all.
+enum ht_frees {
+  HT_FREES_UNKNOWN = 0, // context not set up (first event of a thread or of a forked child)
+  HT_FREES_ALL = 1,
+  HT_FREES_SAMPLED = 2, // sampling: only those of sampled blocks
+  HT_FREES_NONE = 3,    // paused or off: nothing is recorded
+};
+
+#define HT_BUSY_CAPTURE 1u
+#define HT_BUSY_SLOW 2u
+
+// Private to one thread, on pages that a forked child finds zeroed (MADV_WIPEONFORK).
+struct ht_ctx {
+  // Hot line. In full recording `left` stays negative; sampling counts it down; when recording is
+  // off or paused it is huge, so that the one test at the head of each hook covers every mode.
+  uint64_t *w;     // next free word of the open block
+  uint64_t *limit; // its end
+  int64_t left;
+  uint8_t frees;   // ht_frees
+  uint8_t busy;    // HT_BUSY_*: in a stack capture or a slow path of this thread
+  uint8_t inside;  // calls made by a hook that accounts for them itself: not recorded again
+  uint8_t arena;   // mappings made now are an allocator's own
+  uint32_t config; // ht_config_flags
+  uint64_t pad[3];
+  // Warm.
+  ht_py_cache py;
+  ht_native_cache native;
+  // Cold (ring.c).
+  ht_ring_header *ring;
+  uint64_t *blocks;       // the ring's HT_RING_BLOCKS blocks
+  uint64_t block;         // number of the open block
+  uint64_t tail_seen;
+  uint32_t ring_index;
+  uint32_t sample_state[2];
+  uint64_t *scratch;      // where events go that nobody wants any more
+};
+
+extern __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec")));
+
+// ------------------------------------------------------------------------------------- process
+
+// What this process knows of itself; plain memory, so a forked child inherits it.
+typedef struct ht_global {
+  ht_session_header *session; // NULL: no session
+  ht_process *process;
+  uint32_t process_slot;
+  uint32_t config;
+  _Atomic uint32_t off;        // recording is over in this process
+  _Atomic uint32_t code_epoch;   // bumped when a code object dies (py_code.c)
+  _Atomic uint32_t module_epoch; // bumped when a module is unmapped (modules.c)
+} ht_global;
+
+extern ht_global ht;
+
+// ------------------------------------------------------------------------------------- ring.c
+
+// Makes room for `words` in the open block, opening the next one if needed: waits for the collector
+// when the ring is full. Sets up the thread or the forked process on first use. Returns the context
+// to go on with (never NULL; its `w` may point into scratch memory when recording is off).
+ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words);
+
+// Brings a context whose `frees` is UNKNOWN or NONE up to date: starts the process and the thread, sees
+// a pause end. Call it from a recording path when !ht_recording(ctx); then look again.
+ht_ctx *ht_ready(ht_ctx *ctx);
+
+HT_ALWAYS_INLINE bool ht_recording(const ht_ctx *ctx) {
+  return (uint8_t)(ctx->frees - 1) < 2; // ALL or SAMPLED
+}
+
+// Reserves `words` words for one event. About 4 instructions. The caller fills words 1.., then
+// calls ht_commit for word 0. *ctx may change.
+HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
+  uint64_t *at = (*ctx)->w;
+  if (HT_UNLIKELY(at + words > (*ctx)->limit)) {
+    *ctx = ht_make_room(*ctx, words);
+    at = (*ctx)->w;
+  }
+  (*ctx)->w = at + words; // before the words: a signal handler then writes behind them
+  return at;
+}
+
+HT_ALWAYS_INLINE void ht_commit(uint64_t *at, uint64_t word) {
+  __atomic_store_n(at, word, __ATOMIC_RELEASE);
+}
+
+// Sends variable data in as many fragments as it takes. Slow path only (ctx->busy set).
+typedef struct ht_meta {
+  ht_ctx *ctx;
+  unsigned type;
+  unsigned used; // bytes in buf
+  uint8_t buf[(HT_BLOCK_WORDS - 2) * 8];
+} ht_meta;
+void ht_meta_begin(ht_meta *m, ht_ctx *ctx, enum ht_meta_type type);
+void ht_meta_u32(ht_meta *m, uint32_t value);
+void ht_meta_u64(ht_meta *m, uint64_t value);
+void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length); // u32 length, then the bytes
+void ht_meta_end(ht_meta *m);
+void ht_note(ht_ctx *ctx, const char *text); // HT_META_NOTE, at most once a distinct text
+
+// Takes this process out of the recording for good.
+void ht_turn_off(enum ht_off_reason reason);
+
+// ------------------------------------------------------------------------------------- trie.c
+
+// Stacks are hash-consed: a node is (parent, key), key being what tells a frame apart from others
+// under the same parent: a pc or an instruction address, salted by its generation.
+// Lock-free; about one cache miss when cold. 0: not there.
+uint32_t ht_trie_find(uint32_t parent, uint64_t key);
+
+// Adds the node unless another thread just did, and sends HT_OP_NODE with the given words through
+// ctx's ring before anybody can see the id. `aux` is HT_NODE_*. Returns its id, 0 without memory.
+uint32_t ht_trie_add(ht_ctx *ctx, uint32_t parent, uint64_t key, unsigned aux, uint64_t word1,
+                     uint32_t module);
+
+// Forgets every node for which `gone(key, closure)` holds; their ids stay used. For unmapped code.
+void ht_trie_forget(bool (*gone)(uint64_t key, void *closure), void *closure);
+
+uint32_t ht_trie_count(void);
+void ht_trie_after_fork(void); // in the child, before anything else: drops locks held by the dead
+
+// ---------------------------------------------------------------------------- native stacks
+// modules.c, cfi.c, unwind.c
+
+// Node of the native stack whose innermost frame has (pc, sp, bp): the state of the hook's caller
+// right after the hook returns. HT_NODE_NONE only without memory. ctx->busy is set by the caller.
+uint32_t ht_native_stack(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+
+void ht_native_start(void);                  // once, in the constructor
+void ht_native_modules_changed(ht_ctx *ctx); // after dlopen, before and after dlclose
+uint32_t ht_modules_count(void);
+void ht_native_after_fork(void); // in the child: resets the locks of modules.c
+
+// ---------------------------------------------------------------------------- Python stacks
+// py_offsets.c, py_walk.c, py_code.c, py_alloc.c
+
+// Node of the current thread's Python stack, HT_NODE_NONE when it runs no Python.
+// gil_held: the caller knows that it holds the GIL (object and mem domains), which saves a call.
+uint32_t ht_python_stack(ht_ctx *ctx, bool gil_held);
+extern bool ht_python_present; // an interpreter was found and its layout understood
+
+// Looks for an interpreter among the loaded modules and hooks it: in the constructor and after
+// every dlopen, until one is found. Cheap when there is none.
+void ht_python_look(ht_ctx *ctx);
+uint32_t ht_codes_count(void);
+void ht_python_after_fork(void);
+
+// ------------------------------------------------------------------------------------- record.c
+// The recording halves of the hooks, shared by malloc, new and Python's domains.
+
+// Records an allocation that has been made. pc, sp, bp: as for ht_native_stack.
+void ht_record_alloc(ht_ctx *ctx, void *p, size_t size, enum ht_kind kind, uintptr_t pc,
+                     uintptr_t sp, uintptr_t bp);
+
+// The state of the caller of the function this is used in, which must keep a frame pointer.
+#define HT_CALLER_PC ((uintptr_t)__builtin_return_address(0))
+#define HT_CALLER_SP ((uintptr_t)__builtin_frame_address(0) + 16)
+#define HT_CALLER_BP (*(uintptr_t *)__builtin_frame_address(0))
+
+// ------------------------------------------------------------------------------------- os.c
+// Raw system calls: no errno, negative error numbers, no interposed symbols.
+
+long ht_syscall(long number, long a, long b, long c, long d, long e, long f);
+void *ht_os_map(size_t bytes);                      // anonymous, private; NULL on failure
+void ht_os_unmap(void *p, size_t bytes);
+int ht_os_open(const char *path, int flags);        // O_CLOEXEC added
+long ht_os_read(int fd, void *buffer, size_t bytes);
+void ht_os_close(int fd);
+void ht_os_sleep_ns(long ns);
+uint64_t ht_os_now_ns(void); // CLOCK_MONOTONIC by system call: cold paths only
+int ht_os_tid(void);
+int ht_os_pid(void);
+
+typedef struct ht_lock { _Atomic uint32_t word; } ht_lock; // valid when zero
+void ht_lock_take(ht_lock *lock); // spins, then futex-sleeps
+void ht_lock_drop(ht_lock *lock);
+
+HT_ALWAYS_INLINE uint64_t ht_tsc(void) { return __builtin_ia32_rdtsc(); }
+
+#endif

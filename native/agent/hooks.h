@@ -1,0 +1,62 @@
+// What the hooks share: the real functions, and helpers about the environment.
+#ifndef HEAPTIDE_HOOKS_H
+#define HEAPTIDE_HOOKS_H
+
+#include <sys/types.h>
+
+#include "agent.h"
+
+// The functions behind ours. Each points to a resolver until ht_hooks_resolve has run, so that calls
+// before any constructor work.
+typedef struct ht_real_functions {
+  void *(*malloc)(size_t);
+  void (*free)(void *);
+  void *(*calloc)(size_t, size_t);
+  void *(*realloc)(void *, size_t);
+  void *(*reallocarray)(void *, size_t, size_t);
+  int (*posix_memalign)(void **, size_t, size_t);
+  void *(*aligned_alloc)(size_t, size_t);
+  void *(*memalign)(size_t, size_t);
+  void *(*valloc)(size_t);
+  void *(*pvalloc)(size_t);
+  size_t (*malloc_usable_size)(void *);
+  void *(*mmap)(void *, size_t, int, int, int, off_t);
+  int (*munmap)(void *, size_t);
+  void *(*mremap)(void *, size_t, size_t, int, ...);
+  void *(*sbrk)(intptr_t);
+  int (*brk)(void *);
+  void *(*dlopen)(const char *, int);
+  int (*dlclose)(void *);
+} ht_real_functions;
+
+extern ht_real_functions ht_real;
+extern void *(*ht_real_dlsym)(void *, const char *);
+
+void ht_hooks_resolve(void);                        // fills ht_real; idempotent
+enum ht_allocator_provider ht_hooks_provider(void); // whose malloc ht_real.malloc is
+// True when `pc` lies in the library that answers malloc, other than libc: its mappings are arenas.
+bool ht_hooks_in_provider(uintptr_t pc);
+
+// The next definition of `name` after ours, or NULL. For hooks that resolve on first use.
+void *ht_next_symbol(const char *name);
+
+bool ht_hooked_name(const char *name);
+
+// Our own function for `name` if its real one is `real`, else `real`: for dlsym.
+void *ht_hooked_symbol(const char *name, void *real);
+
+// env.c
+bool ht_starts_with(const char *text, const char *prefix);
+void ht_own_path(char *to, size_t room);
+// Takes this library out of an "LD_PRELOAD=..." entry, in place. NULL when nothing else is in it.
+char *ht_without_library(char *entry);
+
+// For exec: `envp` with this session's entries added, built in `storage` (see ht_environment_size).
+// Returns envp itself when there is nothing to add.
+typedef struct ht_environment {
+  size_t entries, preload_bytes;
+} ht_environment;
+ht_environment ht_environment_measure(char *const *envp);
+char **ht_environment_build(char *const *envp, ht_environment size, char **array, char *preload);
+
+#endif

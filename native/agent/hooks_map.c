@@ -1,0 +1,104 @@
+// Memory straight from the kernel: mmap, munmap, mremap, brk, sbrk.
+//
+// Only anonymous memory is an allocation. Unmapping is recorded before it is done; mapping after.
+// Reservations without access (PROT_NONE) are address space, not memory, and are not recorded.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "hooks.h"
+#include "record.h"
+
+#define PAGE 4096u
+
+static inline size_t pages(size_t bytes) { return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1); }
+
+static inline bool worth_recording(const ht_ctx *ctx) {
+  return ctx->frees != HT_FREES_NONE || ctx->left <= 0;
+}
+
+static inline unsigned kind_of(const ht_ctx *ctx, uintptr_t pc) {
+  return ctx->arena || ht_hooks_in_provider(pc) ? HT_KIND_ARENA : HT_KIND_MMAP;
+}
+
+static inline void *do_mmap(void *at, size_t size, int access, int flags, int fd, off_t offset,
+                            uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+  void *p = ht_real.mmap(at, size, access, flags, fd, offset);
+  ht_ctx *ctx = ht_tls;
+  if (p == MAP_FAILED || !worth_recording(ctx)) return p;
+  int error = errno;
+  unsigned kind = kind_of(ctx, pc);
+  bool replaces = (flags & MAP_FIXED) != 0 && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE;
+  if (replaces) ht_record_unmap(ctx, p, pages(size), kind);
+  if ((flags & MAP_ANONYMOUS) != 0 && access != PROT_NONE) {
+    ht_record_map(ht_tls, p, pages(size), kind, pc, sp, bp);
+  }
+  errno = error;
+  return p;
+}
+
+HT_EXPORT void *mmap(void *at, size_t size, int access, int flags, int fd, off_t offset) {
+  return do_mmap(at, size, access, flags, fd, offset, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+}
+
+HT_EXPORT void *mmap64(void *at, size_t size, int access, int flags, int fd, off_t offset) {
+  return do_mmap(at, size, access, flags, fd, offset, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+}
+
+HT_EXPORT int munmap(void *at, size_t size) {
+  ht_ctx *ctx = ht_tls;
+  if (worth_recording(ctx) && size != 0 && (uintptr_t)at % PAGE == 0) {
+    ht_record_unmap(ctx, at, pages(size), kind_of(ctx, HT_CALLER_PC));
+  }
+  return ht_real.munmap(at, size);
+}
+
+HT_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...) {
+  void *at = NULL;
+  if (flags & MREMAP_FIXED) {
+    va_list arguments;
+    va_start(arguments, flags);
+    at = va_arg(arguments, void *);
+    va_end(arguments);
+  }
+  if (ht_real.mremap == NULL) ht_hooks_resolve();
+  void *p = ht_real.mremap(old, old_size, size, flags, at);
+  ht_ctx *ctx = ht_tls;
+  if (p != MAP_FAILED && worth_recording(ctx)) {
+    int error = errno;
+    if (flags & MREMAP_FIXED) ht_record_unmap(ctx, p, pages(size), HT_KIND_MMAP);
+    ht_record_remap(ht_tls, old, pages(old_size), p, pages(size), HT_CALLER_PC, HT_CALLER_SP,
+                    HT_CALLER_BP);
+    errno = error;
+  }
+  return p;
+}
+
+static inline void record_break(char *from, char *to, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+  ht_ctx *ctx = ht_tls;
+  if (!worth_recording(ctx) || from == to || from == (char *)-1 || ht_hooks_in_provider(pc)) return;
+  int error = errno;
+  if (to > from) {
+    ht_record_map(ctx, from, (size_t)(to - from), HT_KIND_SBRK, pc, sp, bp);
+  } else {
+    ht_record_unmap(ctx, to, (size_t)(from - to), HT_KIND_SBRK);
+  }
+  errno = error;
+}
+
+HT_EXPORT void *sbrk(intptr_t by) {
+  char *before = ht_real.sbrk(by);
+  if (before != (char *)-1) {
+    record_break(before, before + by, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  }
+  return before;
+}
+
+HT_EXPORT int brk(void *to) {
+  char *before = ht_real.sbrk(0);
+  int result = ht_real.brk(to);
+  if (result == 0) record_break(before, to, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  return result;
+}

@@ -1,0 +1,155 @@
+// The functions behind the hooks: finding them, on time and whatever library they are in.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <sys/mman.h>
+
+#include "hooks.h"
+
+void *ht_early_alloc(size_t size, size_t alignment); // hooks_malloc.c
+
+static _Atomic uint32_t resolved; // 1 going on, 2 done
+static uintptr_t provider_low, provider_high;
+static enum ht_allocator_provider provider;
+
+// What ht_real holds until then: resolve, then call the real thing. While dlsym itself is running,
+// from a small pool.
+#define BOOT(result, name, parameters, arguments, early)             \
+  static result boot_##name parameters {                             \
+    ht_hooks_resolve();                                              \
+    if (ht_real.name == boot_##name) return early;                   \
+    return ht_real.name arguments;                                   \
+  }
+BOOT(void *, malloc, (size_t n), (n), ht_early_alloc(n, 16))
+BOOT(void *, calloc, (size_t c, size_t n), (c, n), ht_early_alloc(c *n, 16))
+BOOT(void *, realloc, (void *p, size_t n), (p, n), ht_early_alloc(n, 16))
+BOOT(void *, reallocarray, (void *p, size_t c, size_t n), (p, c, n), ht_early_alloc(c *n, 16))
+BOOT(void *, aligned_alloc, (size_t a, size_t n), (a, n), ht_early_alloc(n, a))
+BOOT(void *, memalign, (size_t a, size_t n), (a, n), ht_early_alloc(n, a))
+BOOT(void *, valloc, (size_t n), (n), ht_early_alloc(n, 4096))
+BOOT(void *, pvalloc, (size_t n), (n), ht_early_alloc(n, 4096))
+BOOT(size_t, malloc_usable_size, (void *p), (p), 0)
+BOOT(void *, mmap, (void *p, size_t n, int pr, int fl, int fd, off_t o), (p, n, pr, fl, fd, o), MAP_FAILED)
+BOOT(int, munmap, (void *p, size_t n), (p, n), -1)
+BOOT(void *, sbrk, (intptr_t n), (n), (void *)-1)
+BOOT(int, brk, (void *p), (p), -1)
+BOOT(void *, dlopen, (const char *name, int flags), (name, flags), NULL)
+BOOT(int, dlclose, (void *handle), (handle), -1)
+
+static void boot_free(void *p) {
+  ht_hooks_resolve();
+  if (ht_real.free != boot_free) ht_real.free(p);
+}
+
+static int boot_posix_memalign(void **to, size_t alignment, size_t size) {
+  ht_hooks_resolve();
+  if (ht_real.posix_memalign != boot_posix_memalign) {
+    return ht_real.posix_memalign(to, alignment, size);
+  }
+  *to = ht_early_alloc(size, alignment);
+  return *to == NULL ? 12 /* ENOMEM */ : 0;
+}
+
+ht_real_functions ht_real = {
+    .malloc = boot_malloc,
+    .free = boot_free,
+    .calloc = boot_calloc,
+    .realloc = boot_realloc,
+    .reallocarray = boot_reallocarray,
+    .posix_memalign = boot_posix_memalign,
+    .aligned_alloc = boot_aligned_alloc,
+    .memalign = boot_memalign,
+    .valloc = boot_valloc,
+    .pvalloc = boot_pvalloc,
+    .malloc_usable_size = boot_malloc_usable_size,
+    .mmap = boot_mmap,
+    .munmap = boot_munmap,
+    .mremap = NULL,
+    .sbrk = boot_sbrk,
+    .brk = boot_brk,
+    .dlopen = boot_dlopen,
+    .dlclose = boot_dlclose,
+};
+void *(*ht_real_dlsym)(void *, const char *);
+
+// dlsym is ours (hooks_dl.c), so the real one is found by version: 2.34 moved it into libc.
+static void find_dlsym(void) {
+  static const char *const versions[] = {"GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_2.17"};
+  for (unsigned i = 0; i < 3 && ht_real_dlsym == NULL; i++) {
+    *(void **)&ht_real_dlsym = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
+  }
+}
+
+void *ht_next_symbol(const char *name) {
+  if (ht_real_dlsym == NULL) find_dlsym();
+  return ht_real_dlsym == NULL ? NULL : ht_real_dlsym(RTLD_NEXT, name);
+}
+
+static bool contains(const char *text, const char *part) {
+  for (; *text != 0; text++) {
+    if (ht_starts_with(text, part)) return true;
+  }
+  return false;
+}
+
+static void identify_provider(void) {
+  struct dl_find_object found;
+  if (_dl_find_object((void *)(uintptr_t)ht_real.malloc, &found) != 0) return;
+  const char *name = found.dlfo_link_map->l_name;
+  void *by_default = ht_real_dlsym(RTLD_DEFAULT, "malloc");
+  struct dl_find_object own, first;
+  if (_dl_find_object((void *)(uintptr_t)&ht_hooks_resolve, &own) == 0 && by_default != NULL &&
+      _dl_find_object(by_default, &first) == 0 && first.dlfo_link_map != own.dlfo_link_map) {
+    provider = HT_PROVIDER_STATIC;
+    return;
+  }
+  if (contains(name, "/libc.so") || contains(name, "/libc-2.")) return;
+  provider_low = (uintptr_t)found.dlfo_map_start;
+  provider_high = (uintptr_t)found.dlfo_map_end;
+  provider = contains(name, "jemalloc")   ? HT_PROVIDER_JEMALLOC
+             : contains(name, "tcmalloc") ? HT_PROVIDER_TCMALLOC
+             : contains(name, "mimalloc") ? HT_PROVIDER_MIMALLOC
+                                          : HT_PROVIDER_OTHER;
+}
+
+void ht_hooks_resolve(void) {
+  uint32_t expected = 0;
+  if (!atomic_compare_exchange_strong(&resolved, &expected, 1)) {
+    // Another thread: wait for it. This one, inside dlsym: go on with the boot functions.
+    return;
+  }
+  ht_real_functions real = ht_real;
+  find_dlsym();
+  if (ht_real_dlsym != NULL) {
+#define FIND(name)                                  \
+  do {                                              \
+    void *found = ht_real_dlsym(RTLD_NEXT, #name);  \
+    if (found != NULL) *(void **)&real.name = found; \
+  } while (0)
+    FIND(malloc);
+    FIND(free);
+    FIND(calloc);
+    FIND(realloc);
+    FIND(reallocarray);
+    FIND(posix_memalign);
+    FIND(aligned_alloc);
+    FIND(memalign);
+    FIND(valloc);
+    FIND(pvalloc);
+    FIND(malloc_usable_size);
+    FIND(mmap);
+    FIND(munmap);
+    FIND(mremap);
+    FIND(sbrk);
+    FIND(brk);
+    FIND(dlopen);
+    FIND(dlclose);
+    ht_real = real;
+    identify_provider();
+  }
+  atomic_store(&resolved, 2);
+}
+
+enum ht_allocator_provider ht_hooks_provider(void) { return provider; }
+
+bool ht_hooks_in_provider(uintptr_t pc) { return pc - provider_low < provider_high - provider_low; }

@@ -1,0 +1,91 @@
+// Writing allocation events: the part of the hot path that all hooks share.
+#ifndef HEAPTIDE_RECORD_H
+#define HEAPTIDE_RECORD_H
+
+#include "agent.h"
+
+// An event that needs more than two words: both stacks, or a size of 4 GiB or more.
+void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, uint64_t stacks);
+
+bool ht_sample_alloc(ht_ctx *ctx, const void *p);
+bool ht_sample_free(ht_ctx *ctx, const void *p);
+
+// The stacks of an event: Python node in the high half, native node in the low half, 0 for none.
+typedef uint64_t ht_stacks;
+#define HT_STACKS(python, native) ((uint64_t)(python) << 32 | (uint32_t)(native))
+
+// An ALLOC or REALLOC_END event with stacks already captured. `kind` may carry HT_ALLOC_FREED. 2 to 4
+// words, about 10 instructions in the usual case of one stack and a size below 4 GiB.
+HT_ALWAYS_INLINE void ht_record_alloc_at(ht_ctx *ctx, unsigned op, const void *p, size_t size,
+                                         unsigned kind, ht_stacks stacks) {
+  uint64_t python = stacks & 0xffffffff00000000ull, native = stacks << 32;
+  uint64_t word = HT_WORD(op, kind, (uint64_t)(uintptr_t)p);
+  if (HT_LIKELY((python == 0 || native == 0) && size <= UINT32_MAX)) {
+    uint64_t *w = ht_reserve(&ctx, 2);
+    w[1] = (uint64_t)size | python | native;
+    ht_commit(w, word);
+    return;
+  }
+  ht_record_alloc_long(ctx, word, size, stacks);
+}
+
+HT_ALWAYS_INLINE void ht_record_free_at(ht_ctx *ctx, unsigned op, const void *p, unsigned kind) {
+  uint64_t *w = ht_reserve(&ctx, 1);
+  ht_commit(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
+}
+
+// For a context that does not record everything: the context to record this allocation with, or NULL
+// when it is not to be.
+ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size);
+size_t ht_usable_size(void *p);
+
+// Captures the stacks of an event outside CPython's object allocators. With nothing to capture, one
+// load and a test.
+ht_stacks ht_capture_stacks(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+
+HT_ALWAYS_INLINE ht_stacks ht_capture(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+  if (!(ht_python_present | (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL)))) {
+    return 0;
+  }
+  return ht_capture_stacks(ctx, pc, sp, bp);
+}
+
+// Records an allocation that has been made: ht_record_alloc for the one hook where the call counts.
+HT_ALWAYS_INLINE void ht_record_alloc_inline(ht_ctx *ctx, void *p, size_t size, unsigned kind,
+                                             uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+  if (HT_UNLIKELY(ctx->frees != HT_FREES_ALL)) {
+    ctx = ht_record_unusual(ctx, p, size);
+    if (ctx == NULL) return;
+  }
+  if (HT_UNLIKELY(ctx->inside)) return;
+  ht_stacks stacks = ht_capture(ctx, pc, sp, bp);
+  if (HT_UNLIKELY(ctx->config & HT_CONFIG_USABLE_SIZE)) size = ht_usable_size(p);
+  ht_record_alloc_at(ctx, HT_OP_ALLOC, p, size, kind, stacks);
+}
+
+// Records a free about to be made. True unless the context had nothing to say.
+HT_ALWAYS_INLINE void ht_record_free(ht_ctx *ctx, const void *p, unsigned kind) {
+  if (HT_UNLIKELY(ctx->frees != HT_FREES_ALL)) {
+    if (ctx->frees == HT_FREES_NONE) return;
+    if (ctx->frees == HT_FREES_UNKNOWN) ctx = ht_ready(ctx);
+    if (!ht_recording(ctx)) return;
+    if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_free(ctx, p)) return;
+  }
+  if (HT_UNLIKELY(ctx->inside)) return;
+  ht_record_free_at(ctx, HT_OP_FREE, p, kind);
+}
+
+// realloc in two halves around the real call. Begin returns the context to end with, or NULL when the
+// call is not to be recorded.
+ht_ctx *ht_record_realloc_begin(ht_ctx *ctx, const void *old, unsigned kind);
+void ht_record_realloc_end(ht_ctx *ctx, const void *old, void *p, size_t size, unsigned kind,
+                           uintptr_t pc, uintptr_t sp, uintptr_t bp);
+
+// Mappings; kind MMAP, SBRK or ARENA.
+void ht_record_map(ht_ctx *ctx, void *p, size_t size, unsigned kind, uintptr_t pc, uintptr_t sp,
+                   uintptr_t bp);
+void ht_record_unmap(ht_ctx *ctx, void *p, size_t size, unsigned kind);
+void ht_record_remap(ht_ctx *ctx, void *old, size_t old_size, void *p, size_t size, uintptr_t pc,
+                     uintptr_t sp, uintptr_t bp);
+
+#endif

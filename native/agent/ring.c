@@ -1,0 +1,344 @@
+// The rings: a thread's context, its blocks, and what happens every 128 words.
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "agent.h"
+#include "session.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+// What a thread has before its first recorded event. Shared by all such threads: nothing in it but
+// `left` and `frees` is ever used.
+static ht_ctx boot;
+__thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec"))) = &boot;
+
+#define OFF_BUDGET INT64_MAX
+#define PAUSED_BUDGET (256 << 10) // bytes allocated between two looks at the session's state
+#define COLLECTOR_STALE_NS 10000000000ull
+
+// Where words go that nobody will read: an event reserved just when recording ended, or nested in a
+// slow path. Several threads may write it at once; the longest event is a block.
+static uint64_t scratch[4 * HT_BLOCK_WORDS];
+static ht_ctx nested;
+
+// Contexts by ring index, so that the context of a dead thread serves the next one on that ring.
+static ht_ctx *contexts[HT_MAX_RINGS];
+static uint32_t contexts_pid;
+
+static void set_budget(ht_ctx *ctx) {
+  if (ht.session->sample_interval > 1) {
+    ctx->frees = HT_FREES_SAMPLED;
+    ht_sample_arm(ctx);
+  } else {
+    ctx->frees = HT_FREES_ALL;
+    ctx->left = INT64_MIN / 2;
+  }
+}
+
+static ht_ctx *go_quiet(ht_ctx *ctx, int64_t budget) {
+  ctx->frees = HT_FREES_NONE;
+  ctx->left = budget;
+  ctx->w = scratch;
+  ctx->limit = scratch;
+  return ctx;
+}
+
+void ht_turn_off(enum ht_off_reason reason) {
+  if (atomic_exchange(&ht.off, 1) == 0 && ht.process != NULL) {
+    __atomic_store_n(&ht.process->off_reason, (uint32_t)reason, __ATOMIC_RELAXED);
+  }
+}
+
+// ------------------------------------------------------------------------------------ waiting
+
+static void wake_collector(void) {
+  uint32_t *sleeping = &ht.session->sleeping;
+  if (__atomic_load_n(sleeping, __ATOMIC_RELAXED) == 0) return;
+  __atomic_store_n(sleeping, 0, __ATOMIC_RELAXED);
+  ht_syscall(SYS_futex, (long)sleeping, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
+static bool collector_gone(void) {
+  // A killed collector is a zombie until its parent reaps it: kill(pid, 0) alone would not tell.
+  char path[32] = "/proc/", *end = path + 6;
+  char digits[12];
+  int n = 0;
+  for (uint32_t pid = ht.session->collector_pid; pid != 0; pid /= 10) digits[n++] = (char)('0' + pid % 10);
+  while (n > 0) *end++ = digits[--n];
+  for (const char *rest = "/stat"; *rest != 0;) *end++ = *rest++;
+  *end = 0;
+  int fd = ht_os_open(path, 0);
+  if (fd < 0) return fd == -2; // ENOENT; anything else says nothing
+  char stat[256];
+  long got = ht_os_read(fd, stat, sizeof stat);
+  ht_os_close(fd);
+  for (long i = got - 1; i > 0; i--) { // "pid (name) S": the last parenthesis ends the name
+    if (stat[i] == ')') return i + 2 < got && (stat[i + 2] == 'Z' || stat[i + 2] == 'X');
+  }
+  return false;
+}
+
+// Waits until the ring has room for block `block`. False: give up recording.
+static bool wait_for_room(ht_ctx *ctx, uint64_t block) {
+  ht_ring_header *ring = ctx->ring;
+  for (int spin = 0; spin < 300; spin++) {
+    ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+    if (block - ctx->tail_seen < HT_RING_BLOCKS) return true;
+    __builtin_ia32_pause();
+  }
+  uint64_t start = ht_os_now_ns(), heartbeat = ht.session->heartbeat, beat_at = start, checked = start;
+  bool room = false;
+  for (;;) {
+    wake_collector();
+    ht_os_sleep_ns(40000);
+    ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+    if (block - ctx->tail_seen < HT_RING_BLOCKS) {
+      room = true;
+      break;
+    }
+    uint64_t now = ht_os_now_ns();
+    uint64_t beat = __atomic_load_n(&ht.session->heartbeat, __ATOMIC_RELAXED);
+    if (beat != heartbeat) heartbeat = beat, beat_at = now;
+    if (__atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_STOPPED) break;
+    if (now - checked > 20000000) { // 20 ms
+      checked = now;
+      if (collector_gone() || now - beat_at > COLLECTOR_STALE_NS) {
+        ht_turn_off(HT_OFF_COLLECTOR_DEAD);
+        break;
+      }
+    }
+    if (atomic_load_explicit(&ht.off, memory_order_relaxed)) break;
+  }
+  __atomic_fetch_add(&ht.process->wait_ns, ht_os_now_ns() - start, __ATOMIC_RELAXED);
+  return room;
+}
+
+// ------------------------------------------------------------------------------------- blocks
+
+static void open_block(ht_ctx *ctx, uint64_t block) {
+  uint64_t *at = ctx->blocks + (block % HT_RING_BLOCKS) * HT_BLOCK_WORDS;
+  typedef uint64_t pair __attribute__((vector_size(16), aligned(16)));
+  at[1] = 0;
+  for (pair *p = (pair *)(at + 2); p < (pair *)(at + HT_BLOCK_WORDS); p += 7) {
+    p[0] = p[1] = p[2] = p[3] = p[4] = p[5] = p[6] = (pair){0, 0}; // 63 pairs
+  }
+  __atomic_store_n(&at[0], ht_tsc(), __ATOMIC_RELEASE);
+  ctx->block = block;
+  ctx->w = at + 1;
+  ctx->limit = at + HT_BLOCK_WORDS;
+  // The next block's lines are likely in the collector's cache: ask for them a block ahead.
+  uint64_t *next = ctx->blocks + ((block + 1) % HT_RING_BLOCKS) * HT_BLOCK_WORDS;
+  for (unsigned i = 0; i < HT_BLOCK_WORDS; i += 8) __asm__ volatile("prefetchw %0" ::"m"(next[i]));
+}
+
+// ------------------------------------------------------------------------------------ threads
+
+static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
+  if (contexts_pid != pid) { // forked: the parent's contexts are wiped, and their threads not here
+    for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+      if (contexts[i] != NULL) contexts[i] = NULL;
+    }
+    contexts_pid = pid;
+  }
+  ht_ctx *ctx = contexts[ring_index];
+  if (ctx == NULL) {
+    size_t bytes = (sizeof(ht_ctx) + 4095) & ~(size_t)4095;
+    ctx = ht_os_map(bytes);
+    if (ctx == NULL) return NULL;
+    ht_syscall(SYS_madvise, (long)ctx, (long)bytes, MADV_WIPEONFORK, 0, 0, 0);
+    contexts[ring_index] = ctx;
+  }
+  return ctx;
+}
+
+static ht_ring_header *ring_header(uint32_t index) {
+  return (ht_ring_header *)((char *)ht.session + HT_RING_HEADERS_OFFSET +
+                            (uint64_t)index * HT_RING_HEADER_BYTES);
+}
+
+static bool claim(ht_ring_header *ring) {
+  uint32_t expected = HT_RING_FREE;
+  return __atomic_compare_exchange_n(&ring->state, &expected, HT_RING_CLAIMED, false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static uint32_t claim_ring(void) {
+  uint32_t used = __atomic_load_n(&ht.session->rings_used, __ATOMIC_RELAXED);
+  if (used > HT_MAX_RINGS) used = HT_MAX_RINGS;
+  for (uint32_t i = 0; i < used; i++) {
+    if (ring_header(i)->state == HT_RING_FREE && claim(ring_header(i))) return i;
+  }
+  while (used < HT_MAX_RINGS) {
+    used = __atomic_fetch_add(&ht.session->rings_used, 1, __ATOMIC_RELAXED);
+    if (used < HT_MAX_RINGS && claim(ring_header(used))) return used;
+  }
+  __atomic_fetch_add(&ht.session->rings_refused, 1, __ATOMIC_RELAXED);
+  return UINT32_MAX;
+}
+
+// Gives the calling thread a ring and a context. NULL: none to be had.
+static ht_ctx *start_thread(void) {
+  uint32_t index = claim_ring();
+  if (index == UINT32_MAX) return NULL;
+  ht_ring_header *ring = ring_header(index);
+  uint64_t *blocks = ht_session_ring(index);
+  ht_ctx *ctx = blocks == NULL ? NULL : new_context(index, ht.process->pid);
+  if (ctx == NULL) {
+    __atomic_store_n(&ring->state, HT_RING_FREE, __ATOMIC_RELEASE);
+    return NULL;
+  }
+  // Buffers of the context (cached frames) stay for the thread's next life; what they hold does not.
+  ctx->py.depth = 0;
+  ctx->py.epoch = UINT32_MAX;
+  ctx->native.first = ctx->native.capacity;
+  ctx->native.stack_low = ctx->native.stack_high = 0;
+  ctx->busy = HT_BUSY_SLOW;
+  ctx->inside = 0;
+  ctx->arena = 0;
+  ctx->config = ht.config;
+  ctx->ring = ring;
+  ctx->ring_index = index;
+  ctx->blocks = blocks;
+  ctx->tail_seen = 0;
+  ctx->sample_state[0] = (uint32_t)ht_tsc() | 1;
+  ctx->sample_state[1] = (uint32_t)ht_os_tid() * 2654435761u | 1;
+  open_block(ctx, 0);
+  ring->generation++;
+  ring->process = ht.process_slot;
+  ring->process_generation = ht.process->generation;
+  ring->pid = ht.process->pid;
+  ring->tid = (uint32_t)ht_os_tid();
+  ring->start_tsc = ht_tsc();
+  ring->head = 0;
+  ring->tail = 0;
+  __atomic_store_n(&ring->state, HT_RING_LIVE, __ATOMIC_RELEASE);
+  set_budget(ctx);
+  ht_tls = ctx;
+  ctx->busy = 0;
+  return ctx;
+}
+
+ht_ctx *ht_ready(ht_ctx *ctx) {
+  if (ctx->busy & HT_BUSY_SLOW) return ctx;
+  if (!ht_session_start()) {
+    // Also while another thread, or this one further up the stack, is starting the session.
+    if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
+    ctx->left = 0;
+    return ctx;
+  }
+  uint32_t state = __atomic_load_n(&ht.session->state, __ATOMIC_ACQUIRE);
+  if (state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
+  if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
+  if (state != HT_STATE_RECORDING) return go_quiet(ctx, PAUSED_BUDGET);
+  // A forked child: its wiped context is of no ring, or (never having recorded) still the parent's.
+  if (ctx->ring == NULL || ctx == &boot) {
+    ht_ctx *started = start_thread();
+    if (started == NULL) {
+      __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
+      ht_ctx *own = ht_session_quiet_context();
+      if (own != NULL) ctx = ht_tls = own;
+      return ctx == &boot ? ctx : go_quiet(ctx, OFF_BUDGET);
+    }
+    ht_session_announce(started);
+    return started;
+  }
+  set_budget(ctx);
+  ctx->w = ctx->limit = scratch; // the next event opens the next block
+  return ctx;
+}
+
+ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
+  if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) {
+    // A signal handler that allocates while its thread opens a block.
+    if (ht.process != NULL) __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
+    nested.w = scratch;
+    nested.limit = scratch + HT_BLOCK_WORDS;
+    return &nested;
+  }
+  if (!ht_recording(ctx)) {
+    ctx->w = scratch;
+    ctx->limit = scratch + words;
+    return ctx;
+  }
+  ctx->busy |= HT_BUSY_SLOW;
+  uint64_t block = ctx->block + 1;
+  bool on = __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_RECORDING &&
+            !atomic_load_explicit(&ht.off, memory_order_relaxed);
+  // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.
+  if (on && block - ctx->tail_seen >= HT_RING_BLOCKS / 4) {
+    ctx->tail_seen = __atomic_load_n(&ctx->ring->tail, __ATOMIC_ACQUIRE);
+    if (block - ctx->tail_seen >= HT_RING_BLOCKS / 4) wake_collector();
+    if (block - ctx->tail_seen >= HT_RING_BLOCKS) on = wait_for_room(ctx, block);
+  }
+  if (on) {
+    open_block(ctx, block);
+    __atomic_store_n(&ctx->ring->head, block, __ATOMIC_RELEASE);
+  } else {
+    if (ht.session->state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
+    go_quiet(ctx, OFF_BUDGET);
+    ctx->limit = scratch + words;
+  }
+  ctx->busy &= (uint8_t)~HT_BUSY_SLOW;
+  return ctx;
+}
+
+// --------------------------------------------------------------------------------------- meta
+
+void ht_meta_begin(ht_meta *m, ht_ctx *ctx, enum ht_meta_type type) {
+  m->ctx = ctx;
+  m->type = type;
+  m->used = 0;
+}
+
+static void send_fragment(ht_meta *m, bool more) {
+  unsigned words = (m->used + 7) / 8;
+  for (unsigned i = m->used; i < words * 8; i++) m->buf[i] = 0;
+  uint64_t *w = ht_reserve(&m->ctx, words + 1);
+  for (unsigned i = 0; i < words; i++) {
+    uint64_t value;
+    __builtin_memcpy(&value, m->buf + (size_t)i * 8, 8);
+    w[1 + i] = value;
+  }
+  ht_commit(w, HT_WORD(HT_OP_META, 0, words | (uint64_t)m->type << 16 | (uint64_t)more << 24));
+  m->used = 0;
+}
+
+static void put_bytes(ht_meta *m, const void *data, uint32_t length) {
+  const uint8_t *from = data;
+  while (length > 0) {
+    if (m->used == sizeof m->buf) send_fragment(m, true);
+    m->buf[m->used++] = *from++;
+    length--;
+  }
+}
+
+void ht_meta_u32(ht_meta *m, uint32_t value) { put_bytes(m, &value, sizeof value); }
+void ht_meta_u64(ht_meta *m, uint64_t value) { put_bytes(m, &value, sizeof value); }
+
+void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length) {
+  ht_meta_u32(m, length);
+  put_bytes(m, data, length);
+}
+
+void ht_meta_end(ht_meta *m) { send_fragment(m, false); }
+
+void ht_note(ht_ctx *ctx, const char *text) {
+  static _Atomic uint32_t said[64]; // hashes of what has been said
+  uint32_t hash = 2166136261u, length = 0;
+  for (; text[length] != 0; length++) hash = (hash ^ (uint8_t)text[length]) * 16777619u;
+  if (hash == 0) hash = 1;
+  for (unsigned i = 0; i < sizeof said / sizeof *said; i++) {
+    uint32_t seen = 0;
+    if (atomic_compare_exchange_strong(&said[i], &seen, hash)) {
+      ht_meta m;
+      ht_meta_begin(&m, ctx, HT_META_NOTE);
+      ht_meta_bytes(&m, text, length);
+      ht_meta_end(&m);
+      return;
+    }
+    if (seen == hash) return;
+  }
+}
