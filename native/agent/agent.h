@@ -28,40 +28,65 @@
 
 typedef struct ht_ctx ht_ctx;
 
-// One frame of the thread's last native stack, outermost at the end of the array (unwind.c).
+// The thread's last native stack, outermost frame at the end of the arrays (unwind.c). A frame's
+// state (pc, sp, bp) followed from that of its callee and from two words of the stack: as long as
+// these hold the same values, so does the state.
 typedef struct ht_native_frame {
-  uintptr_t pc;       // return address into this frame (exact pc for the innermost)
-  uintptr_t sp;       // stack pointer in this frame, right after the call returned
-  uintptr_t bp;       // rbp in this frame
-  uintptr_t *bp_slot; // where the callee had saved bp, or NULL: unchanged through the callee
-  uint32_t node;      // trie node of the stack from the outermost frame to this one
-  uint32_t flags;
+  uintptr_t pc; // return address into this frame; exact pc if it was interrupted
+  const uintptr_t *pc_slot;
+  uintptr_t bp;
+  const uintptr_t *bp_slot; // &bp: unchanged since the callee
 } ht_native_frame;
 
+typedef struct ht_native_mark {
+  uintptr_t sp;  // stack pointer in the frame, right after the call returned
+  uint32_t node; // trie node of the stack from the outermost frame to this one
+  uint32_t flags;
+} ht_native_mark;
+
+typedef struct ht_stack_range {
+  uintptr_t low, high;
+} ht_stack_range;
+
+#define HT_OTHER_STACKS 4
+
 typedef struct ht_native_cache {
-  ht_native_frame *frames; // capacity entries, in use: [first, capacity)
-  uint32_t capacity, first;
-  uint32_t epoch;          // of the module table when the cache was filled
-  uintptr_t stack_low, stack_high;
-  uint32_t reserved[12];
+  ht_native_frame *frames;
+  ht_native_mark *marks;
+  uint32_t capacity, first; // in use: [first, capacity)
+  uint32_t epoch;           // of the module table when the cache was filled
+  uint32_t stack_own;       // the cached stack is the thread's own, not a fiber's
+  uintptr_t stack_low, stack_high; // the stack that the cached frames are on; 0: a new thread,
+                                   // nothing below holds any more
+  uintptr_t own_low, own_high;
+  ht_stack_range others[HT_OTHER_STACKS]; // further stacks seen: fibers, alternate signal stacks
+  uint32_t other_next;
+  uint32_t pad;
 } ht_native_cache;
 
-// One frame of the thread's last Python stack, innermost first (py_walk.c).
+// The thread's last Python stack (py_walk.h), outermost first; index 0 is a sentinel.
 typedef struct ht_py_frame {
   uintptr_t frame; // address of the interpreter frame
-  uintptr_t instr; // instruction word (3.9, 3.10: last instruction index)
-  uintptr_t code;
-  uint32_t node;   // trie node of the stack from the outermost frame to this one
-  uint32_t flags;
+  uintptr_t word;  // what tells where it stands: instruction address, or mix of code and index
 } ht_py_frame;
 
+typedef struct ht_py_node {
+  uint32_t node; // trie node of the stack from the outermost frame to this one
+  uint32_t flags;
+} ht_py_node;
+
 typedef struct ht_py_cache {
-  ht_py_frame *frames;
+  uintptr_t head;         // innermost frame; 0: nothing is cached
+  const ht_py_frame *top; // its entry
+  ht_py_frame *frames;    // depth + 1 entries
+  uintptr_t loop;         // 3.11: record of the running evaluation loop
+  uint32_t epoch;         // of code deaths when the cache was filled
+  uint32_t node;          // result of the last walk
   uint32_t capacity, depth;
-  uint32_t epoch;  // of code deaths when the cache was filled
-  uint32_t node;   // result of the last walk
-  void *tstate;
-  uint64_t reserved[6];
+  ht_py_node *nodes;
+  ht_py_frame *fresh; // frames on their way into the cache, innermost first
+  uint32_t *places;   // hints: index by hash of the frame's address
+  struct ht_py_memo *memo;
 } ht_py_cache;
 
 // What becomes of frees, and with it whether the context is in use at all.
@@ -192,6 +217,8 @@ void ht_trie_after_fork(void); // in the child, before anything else: drops lock
 uint32_t ht_native_stack(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp);
 
 void ht_native_start(void);                  // once, in the constructor
+void ht_native_after_fork(void);             // in the child, before anything else
+void ht_native_release(ht_ctx *ctx);         // the thread ends: gives back its frames
 void ht_native_modules_changed(ht_ctx *ctx); // after dlopen, before and after dlclose
 uint32_t ht_modules_count(void);
 void ht_native_after_fork(void); // in the child: resets the locks of modules.c

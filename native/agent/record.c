@@ -93,6 +93,10 @@ void ht_record_map(ht_ctx *ctx, void *p, size_t size, unsigned kind, uintptr_t p
 
 void ht_record_unmap(ht_ctx *ctx, void *p, size_t size, unsigned kind) {
   if ((ctx = ready_for_mapping(ctx)) == NULL) return;
+  // The stack of a fiber goes: what is remembered of it must not be read again.
+  if ((uintptr_t)p < ctx->native.stack_high && (uintptr_t)p + size > ctx->native.stack_low) {
+    ctx->native.first = ctx->native.capacity;
+  }
   uint64_t *w = ht_reserve(&ctx, 2);
   w[1] = size;
   ht_commit(w, HT_WORD(HT_OP_UNMAP, kind, (uint64_t)(uintptr_t)p));

@@ -191,7 +191,7 @@ static ht_ctx *start_thread(void) {
     return NULL;
   }
   // Buffers of the context (cached frames) stay for the thread's next life; what they hold does not.
-  ctx->py.depth = 0;
+  ctx->py.head = 0;
   ctx->py.epoch = UINT32_MAX;
   ctx->native.first = ctx->native.capacity;
   ctx->native.stack_low = ctx->native.stack_high = 0;
