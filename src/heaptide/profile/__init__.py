@@ -1,0 +1,33 @@
+"""A recording's memory by where it came from: figures, places in code, folds.
+
+``Profile(recording).fold("function", metric("peak"))`` is the table of sites at the peak.
+"""
+
+from __future__ import annotations
+
+from .locations import Locations, locate
+from .metrics import COLUMNS, METRICS, Metric, context_figures, metric
+from .origin import Origin
+from .profile import FOLDS, Fold, Profile
+from .summary import Summary, rows_of_pid, summarize, timeline_of
+from .tree import Tree, expand
+
+__all__ = [
+    "COLUMNS",
+    "FOLDS",
+    "METRICS",
+    "Fold",
+    "Locations",
+    "Metric",
+    "Origin",
+    "Profile",
+    "Summary",
+    "Tree",
+    "context_figures",
+    "expand",
+    "locate",
+    "metric",
+    "rows_of_pid",
+    "summarize",
+    "timeline_of",
+]

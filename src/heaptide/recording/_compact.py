@@ -1,0 +1,227 @@
+"""The finishing pass: a raw recording becomes a small one with names in it.
+
+Superseded chunks and voids go, slices merge pairwise until there are at most MAX_SLICES, frames get
+their names, and every chunk is compressed. The new file takes the old one's place in one step, so
+at each moment the path is a whole recording. Chunks and columns that this version does not know are
+carried over.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heaptide._version import __version__
+from heaptide.errors import OutputError
+from heaptide.recording._columns import Column
+from heaptide.recording._recording import Recording
+from heaptide.recording._rows import Rows, join
+from heaptide.recording._schema import BLOBS, KINDS, Kind
+from heaptide.recording._writer import Writer
+from heaptide.symbols import Symbols, resolve
+
+MAX_SLICES: Final = 1000
+
+# Of Zstandard. On deltas 9 is 4 % smaller than 3 at 40 MB/s; 19 gains 5 % more at 3 MB/s.
+_LEVEL: Final = 9
+
+# Called with (done, total, what).
+Progress = Optional[Callable[[int, int, str], None]]
+
+# Kinds in the order in which a prefix of the file makes sense: what is referred to comes first.
+_ORDER: Final = (
+    Kind.PROCESSES,
+    Kind.THREADS,
+    Kind.MODULES,
+    Kind.CODES,
+    Kind.FRAMES,
+    Kind.STACKS,
+    Kind.CONTEXTS,
+    Kind.SYMBOLS,
+    Kind.DELTAS,
+    Kind.TIMELINE,
+    Kind.PEAK,
+    Kind.LIFETIMES,
+    Kind.SIZES,
+    Kind.MARKS,
+    Kind.NOTES,
+    Kind.END,
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finishing pass did."""
+
+    path: str
+    compacted: bool  # False: the raw recording was kept as it was, and `warnings` says why
+    bytes_before: int
+    bytes_after: int
+    frames_named: int = 0
+    advice: list[str] = field(default_factory=list)  # what to change so that more names appear
+    warnings: list[str] = field(default_factory=list)
+
+
+def finish(
+    path: str | os.PathLike[str], *, symbols: bool = True, progress: Progress = None
+) -> Finished:
+    """Finishes the recording at `path` in place.
+
+    With `symbols` False names are left for `symbolize`. If the new file cannot be written (a full
+    disk, a directory that is read-only) the raw recording stays, whole and readable, and the result
+    says so.
+
+    Raises:
+        RecordingError: `path` is no recording.
+    """
+    try:
+        return _rewrite(path, symbols, progress)
+    except OSError as error:
+        size = Path(path).stat().st_size
+        return Finished(
+            os.fspath(path), False, size, size, warnings=[_not_written(os.fspath(path), error)]
+        )
+
+
+def symbolize(path: str | os.PathLike[str], *, progress: Progress = None) -> Finished:
+    """Resolves the frames of an existing recording again, and compacts it.
+
+    Names that it has already are kept where they cannot be found any more.
+
+    Raises:
+        RecordingError: `path` is no recording.
+        OutputError: the new file cannot be written; the old one stays as it is.
+    """
+    try:
+        return _rewrite(path, True, progress)
+    except OSError as error:
+        raise OutputError(_not_written(os.fspath(path), error)) from None
+
+
+def _not_written(path: str, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cause, remedy = "no space for a second copy", "free some"
+    else:
+        cause, remedy = error.strerror or str(error), "make its directory writable"
+    return (
+        f"{path} could not be rewritten with symbols ({cause}); it is whole and readable as it is:"
+        f" {remedy}, then run heaptide symbolize"
+    )
+
+
+def _rewrite(path: str | os.PathLike[str], symbols: bool, progress: Progress) -> Finished:
+    real = Path(path).resolve()
+    partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
+    with Recording.open(real) as recording:
+        found = resolve(recording, progress) if symbols else None
+        try:
+            with Writer(
+                partial, level=_LEVEL, finished=recording.finished, compacted=True
+            ) as writer:
+                _write(recording, writer, found)
+                writer.sync()
+                os.fchmod(writer.fileno(), stat.S_IMODE(real.stat().st_mode))
+            partial.replace(real)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        return Finished(
+            os.fspath(path),
+            compacted=True,
+            bytes_before=recording.file_bytes,
+            bytes_after=real.stat().st_size,
+            frames_named=len(np.unique(found.columns["frame"])) if found else 0,
+            advice=found.advice if found else [],
+            warnings=recording.warnings,
+        )
+
+
+def _write(recording: Recording, writer: Writer, symbols: Symbols | None) -> None:
+    writer.chunk(Kind.META, {"json_bytes": _meta(recording, symbols)})
+    _write_strings(recording, writer, symbols.strings if symbols else [])
+    for kind in _ORDER:
+        if kind == Kind.DELTAS:
+            _write_slices(recording, writer)
+        elif kind == Kind.SYMBOLS and symbols is not None:
+            writer.chunk(kind, symbols.columns)
+        else:
+            columns = _carried(recording, kind)
+            if columns:
+                writer.chunk(kind, columns)
+    chunks = recording._chunks
+    for chunk in chunks.chunks:
+        if chunk.kind not in KINDS:
+            writer.copy(chunk, chunks.stored_payload(chunk))
+
+
+def _meta(recording: Recording, symbols: Symbols | None) -> bytes:
+    meta = dict(recording.meta)
+    meta["finished_by"] = f"heaptide {__version__}"
+    if symbols is not None:
+        meta["advice"] = symbols.advice
+    # What was wrong with the raw file is still missing from this one.
+    if recording.warnings:
+        meta["warnings"] = recording.warnings
+    return json.dumps(meta, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def _write_strings(recording: Recording, writer: Writer, added: list[str]) -> None:
+    loader = recording._loader
+    starts, joined = loader.blob(Kind.STRINGS, "s_bytes", "s_len")
+    lengths = np.diff(starts)
+    if not lengths.size:
+        lengths = np.zeros(1, np.int64)
+    more = [text.encode("utf-8", "backslashreplace") for text in added]
+    lengths = np.concatenate([lengths, np.array([len(text) for text in more], np.int64)])
+    writer.chunk(Kind.STRINGS, {"s_len": lengths, "s_bytes": joined + b"".join(more)})
+
+
+def _carried(recording: Recording, kind: Kind) -> dict[str, Column]:
+    """All columns of a kind as they are in the file, joined over its chunks."""
+    loader = recording._loader
+    columns: dict[str, Column] = dict(loader.rows(kind).columns)
+    if columns:
+        for name, lengths in BLOBS.get(kind, {}).items():
+            if lengths is not None:
+                columns[name] = loader.blob(kind, name, lengths)[1]
+    return columns
+
+
+def _write_slices(recording: Recording, writer: Writer) -> None:
+    slices, loader = recording.slices, recording._loader
+    group = 1
+    while len(slices) > MAX_SLICES * group:
+        group *= 2
+    for number, first in enumerate(range(0, len(slices), group)):
+        stop = min(first + group, len(slices))
+        times = {
+            "slice": np.array([number]),
+            "start": slices.start[first : first + 1],
+            "end": slices.end[stop - 1 : stop],
+        }
+        rows = merged([loader.slice_rows(index) for index in range(first, stop)])
+        writer.chunk(Kind.DELTAS, {**times, **rows})
+
+
+def merged(parts: list[Rows]) -> dict[str, NDArray[Any]]:
+    """The sums of `parts` for each context, in ascending order of contexts."""
+    rows = join(parts)
+    contexts, place = np.unique(rows.figures("context"), return_inverse=True)
+    sums: dict[str, NDArray[Any]] = {"context": contexts}
+    for name in rows.columns:
+        if name != "context":
+            column = np.zeros(len(contexts), np.int64)
+            np.add.at(column, place, rows.figures(name))
+            sums[name] = column
+    return sums

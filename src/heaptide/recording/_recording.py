@@ -1,0 +1,237 @@
+"""A recording, opened: typed tables of NumPy columns, read when first asked for."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import Any
+
+from heaptide.recording import _load, _totals
+from heaptide.recording._chunks import ChunkFile
+from heaptide.recording._names import FrameNames
+from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED
+from heaptide.recording._strings import Strings
+from heaptide.recording._tables import (
+    Codes,
+    Composition,
+    Contexts,
+    Deltas,
+    End,
+    Frames,
+    Lifetimes,
+    Marks,
+    Modules,
+    Notes,
+    Peak,
+    Processes,
+    Sizes,
+    Slices,
+    Stacks,
+    Summary,
+    Symbols,
+    Threads,
+    Timeline,
+    Totals,
+)
+
+
+class Recording:
+    """An opened `.tide` file.
+
+    Opening maps the file, scans the chunk headers and checks every checksum; tables are decoded at
+    their first use and kept. Figures per context are computed slice by slice, so that memory stays
+    proportional to contexts, not to slices. A recording is read-only and safe to share between
+    threads; close it, or use it as a context manager, to unmap the file.
+    """
+
+    def __init__(self, chunks: ChunkFile) -> None:
+        self._chunks = chunks
+        self._loader = _load.Loader(chunks)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Recording:
+        """Opens `path`, or as much of it as is whole.
+
+        Raises:
+            RecordingError: the path does not exist, cannot be read, is no recording, or was written
+                by a newer heaptide.
+        """
+        return cls(ChunkFile.open(path))
+
+    def close(self) -> None:
+        self._chunks.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What the file is.
+
+    @property
+    def path(self) -> str:
+        return self._chunks.path
+
+    @property
+    def file_bytes(self) -> int:
+        return self._chunks.file_bytes
+
+    @property
+    def finished(self) -> bool:
+        """True if the recording ended cleanly."""
+        return bool(self._chunks.flags & FLAG_FINISHED)
+
+    @property
+    def compacted(self) -> bool:
+        return bool(self._chunks.flags & FLAG_COMPACTED)
+
+    @property
+    def truncated_at(self) -> int | None:
+        """Offset of the first byte that could not be read, or None for a whole file."""
+        return self._chunks.truncated_at
+
+    @property
+    def warnings(self) -> list[str]:
+        """One readable line for each thing wrong with the file, found so far, and for each that was
+        wrong with the raw recording it was made from."""
+        before = self.meta.get("warnings", [])
+        carried = [str(text) for text in before] if isinstance(before, list) else []
+        return [*carried, *self._chunks.warnings, *self._loader.warnings]
+
+    # Tables.
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """The JSON object of the `meta` chunk; empty if there is none."""
+        return self._loader.meta()
+
+    @property
+    def strings(self) -> Strings:
+        return self._loader.strings
+
+    @cached_property
+    def processes(self) -> Processes:
+        return self._loader.processes()
+
+    @cached_property
+    def threads(self) -> Threads:
+        return self._loader.threads()
+
+    @cached_property
+    def modules(self) -> Modules:
+        return self._loader.modules()
+
+    @cached_property
+    def codes(self) -> Codes:
+        return self._loader.codes()
+
+    @cached_property
+    def frames(self) -> Frames:
+        return self._loader.frames()
+
+    @cached_property
+    def stacks(self) -> Stacks:
+        return self._loader.stacks()
+
+    @cached_property
+    def contexts(self) -> Contexts:
+        return self._loader.contexts()
+
+    @cached_property
+    def slices(self) -> Slices:
+        return self._loader.slices()
+
+    def deltas(self, first: int = 0, stop: int | None = None) -> Deltas:
+        """Changes in slices `first` to `stop` (exclusive; None: all), concatenated.
+
+        Memory is that of the rows asked for. For sums use `totals_between`, which streams.
+        """
+        return self._loader.deltas(range(first, len(self.slices) if stop is None else stop))
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        return self._loader.timeline()
+
+    @cached_property
+    def peaks(self) -> Peak:
+        return self._loader.peak()
+
+    @cached_property
+    def lifetimes(self) -> Lifetimes:
+        return self._loader.lifetimes()
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        return self._loader.sizes()
+
+    @cached_property
+    def marks(self) -> Marks:
+        return self._loader.marks()
+
+    @cached_property
+    def notes(self) -> Notes:
+        return self._loader.notes()
+
+    @cached_property
+    def symbols(self) -> Symbols | None:
+        """Resolved functions, or None if the recording has not been symbolized."""
+        return self._loader.symbols()
+
+    @cached_property
+    def end(self) -> End | None:
+        """How the recording ended, or None if its collector was killed or still runs."""
+        return self._loader.end()
+
+    # Figures.
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Figures of the whole recording, for each context."""
+        return self.totals_between(0, len(self.slices))
+
+    def totals_between(self, first: int, stop: int) -> Totals:
+        """Figures of slices `first` to `stop` (exclusive), for each context."""
+        return _totals.sum_slices(self._loader, range(first, stop))
+
+    def live_at(self, time_ns: int) -> Composition:
+        """The live heap at the end of the last slice that ends at or before `time_ns`."""
+        return _totals.live_at(self, time_ns)
+
+    def peak_of(self, process: int = ALL_PROCESSES) -> Composition:
+        """The live heap at the highest sum over all processes, or at the peak of one process.
+
+        Without a recorded peak (the recording was cut before its first checkpoint) it is the
+        highest of the slices' ends, and `exact` is False.
+        """
+        return _totals.peak_of(self, process)
+
+    @cached_property
+    def summary(self) -> Summary:
+        return _totals.summarize(self)
+
+    # Names.
+
+    def command_of(self, process: int) -> list[str]:
+        """The arguments of a process; empty if they were not recorded."""
+        joined = self.processes.command[process]
+        return joined.split("\x1f") if joined else []
+
+    def stack_frames(self, stack: int) -> list[int]:
+        """Rows of `frames` of a stack, innermost first."""
+        parents, frames = self.stacks.parent, self.stacks.frame
+        found = []
+        while stack >= 0:
+            found.append(int(frames[stack]))
+            stack = int(parents[stack])
+        return found
+
+    def frame_names(self) -> FrameNames:
+        """Names of frames: `frame_names()[frame]` is a tuple of `FrameName`, innermost inlined
+        function first, never empty. Without symbols Python frames are decoded on the spot, and
+        native ones read like ``0x1234 in libfoo.so``."""
+        return self._frame_names
+
+    @cached_property
+    def _frame_names(self) -> FrameNames:
+        return FrameNames(self)

@@ -1,0 +1,204 @@
+"""A profile as the JSON document of docs/json.md."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from heaptide.profile import COLUMNS, Origin, summarize
+from heaptide.recording import Language
+
+from .notes import exited, notes
+from .verdicts import verdicts
+
+if TYPE_CHECKING:
+    from heaptide.profile import Fold, Profile
+    from heaptide.recording import Recording
+
+SCHEMA_VERSION = 1
+
+_LANGUAGES = {
+    Language.UNKNOWN: None,
+    Language.PYTHON: "python",
+    Language.C: "c",
+    Language.CPP: "c++",
+    Language.RUST: "rust",
+    Language.OTHER: "other",
+}
+_ALLOCATORS = ("libc", "jemalloc", "tcmalloc", "mimalloc", "other", "static")
+# What of its location a group is told by; the rest differs within the group.
+_TELLS = {
+    "function": ("function", "file", "line", "module"),
+    "line": ("function", "file", "line", "module"),
+    "file": ("file", "module"),
+    "module": ("module",),
+    "thread": (),
+    "process": (),
+}
+
+
+def document(profile: Profile, fold: Fold, *, top: int = 0) -> dict[str, Any]:
+    """Everything that ``show`` knows, ready for ``json``. ``top``: how many sites; 0: all."""
+    recording = profile.recording
+    summary = summarize(profile)
+    rows = range(len(recording.processes)) if profile.processes is None else profile.processes
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recording": _recording(recording),
+        "selection": {
+            "metric": fold.metric.name,
+            "by": fold.by,
+            "processes": sorted({int(recording.processes.pid[row]) for row in rows}),
+        },
+        "summary": asdict(summary),
+        "verdicts": [asdict(verdict) for verdict in verdicts(summary, exited=exited(recording))],
+        "sites": sites(profile, fold, top=top),
+        "processes": [_process(recording, row) for row in rows],
+        "threads": _threads(recording, set(rows)),
+        "notes": [asdict(note) for note in notes(profile)],
+    }
+
+
+def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]:
+    """The groups of ``fold`` as objects, largest first."""
+    locations = profile.locations
+    tells = _TELLS[fold.by]
+    whole = int(fold.metric.of(profile.totals[None, :])[0])
+    shown = len(fold) if top <= 0 else min(top, len(fold))
+    found = []
+    for row in range(shown):
+        at, entity = int(fold.location[row]), int(fold.entity[row])
+        value = int(fold.values[row])
+        site: dict[str, Any] = dict.fromkeys(
+            ("function", "file", "line", "language", "module", "origin", "thread", "process")
+        )
+        if at >= 0:
+            place = {
+                "function": locations.texts[locations.function[at]] or None,
+                "file": locations.texts[locations.file[at]] or None,
+                "line": int(locations.line[at]) or None,
+                "module": profile.module_of(at) or None,
+            }
+            site.update({name: place[name] for name in tells})
+            site["language"] = _LANGUAGES.get(locations.language[at], "other")
+            site["origin"] = Origin(locations.origin[at]).name.lower()
+        elif fold.by == "thread" and entity >= 0:
+            site["thread"] = _thread(profile.recording, entity)
+        elif fold.by == "process" and entity >= 0:
+            site["process"] = _process_id(profile.recording, entity)
+        site["share"] = value / whole if whole else 0.0
+        if fold.inclusive is not None:
+            site["inclusive"] = int(fold.inclusive[row])
+        site.update(zip(COLUMNS, fold.figures[row].tolist()))
+        found.append(site)
+    return found
+
+
+def _recording(recording: Recording) -> dict[str, Any]:
+    meta = recording.meta
+    command = meta.get("command")
+    config = meta.get("config")
+    started = meta.get("start_time")
+    return {
+        "path": recording.path,
+        "file_bytes": recording.file_bytes,
+        "complete": recording.finished and recording.truncated_at is None,
+        "truncated_at": recording.truncated_at,
+        "end_reason": recording.end.reason if recording.end is not None else None,
+        "symbolized": recording.symbols is not None,
+        "peak_exact": recording.summary.peak_exact,
+        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "start_time": started if _is_number(started) else None,
+        "writer": _text_or_none(meta.get("writer")),
+        "hostname": _text_or_none(meta.get("hostname")),
+        "machine": _text_or_none(meta.get("machine")),
+        "config": {
+            str(key): value
+            for key, value in (config.items() if isinstance(config, dict) else ())
+            if isinstance(value, str) or _is_number(value)
+        },
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def python_version(hexversion: int) -> str | None:
+    """``0x030b07f0`` is 3.11.7; 0: no interpreter."""
+    if not hexversion:
+        return None
+    return f"{hexversion >> 24 & 0xFF}.{hexversion >> 16 & 0xFF}.{hexversion >> 8 & 0xFF}"
+
+
+def _process_id(recording: Recording, row: int) -> dict[str, Any]:
+    table = recording.processes
+    return {
+        "pid": int(table.pid[row]),
+        "image": int(table.image[row]),
+        "command": recording.command_of(row),
+    }
+
+
+def _process(recording: Recording, row: int) -> dict[str, Any]:
+    table = recording.processes
+    allocator = int(table.allocator[row])
+    end = int(table.end[row])
+    return {
+        **_process_id(recording, row),
+        "ppid": int(table.ppid[row]),
+        "executable": table.exe[row],
+        "start_seconds": int(table.start[row]) / 1e9,
+        "end_seconds": end / 1e9 if end else None,
+        "peak_bytes": int(table.peak_bytes[row]),
+        "peak_time_seconds": int(table.peak_time[row]) / 1e9,
+        "peak_rss_bytes": int(table.peak_rss[row]),
+        "alive_at_exit_bytes": int(table.live_bytes[row]),
+        "alive_at_exit_allocations": int(table.live_blocks[row]),
+        "allocations": int(table.allocations[row]),
+        "deallocations": int(table.deallocations[row]),
+        "reallocations": int(table.reallocations[row]),
+        "total_bytes": int(table.bytes[row]),
+        "copied_bytes": int(table.copied_bytes[row]),
+        "temporary_allocations": int(table.temporary[row]),
+        "short_lived_allocations": int(table.short_lived[row]),
+        "arena_bytes": int(table.arena_bytes[row]),
+        "arena_peak_bytes": int(table.arena_peak_bytes[row]),
+        "lost_events": int(table.lost_events[row]),
+        "wait_seconds": int(table.wait_ns[row]) / 1e9,
+        "python": python_version(int(table.python_version[row])),
+        "allocator": _ALLOCATORS[allocator] if allocator < len(_ALLOCATORS) else "other",
+    }
+
+
+def _thread(recording: Recording, row: int) -> dict[str, Any]:
+    table = recording.threads
+    process = int(table.process[row])
+    return {
+        "pid": int(recording.processes.pid[process]) if process >= 0 else None,
+        "tid": int(table.tid[row]),
+        "name": table.name[row],
+    }
+
+
+def _threads(recording: Recording, rows: set[int]) -> list[dict[str, Any]]:
+    table = recording.threads
+    return [
+        {
+            **_thread(recording, row),
+            "start_seconds": int(table.start[row]) / 1e9,
+            "end_seconds": int(table.end[row]) / 1e9 or None,
+            "allocations": int(table.allocations[row]),
+            "deallocations": int(table.deallocations[row]),
+            "reallocations": int(table.reallocations[row]),
+            "total_bytes": int(table.bytes[row]),
+            "live_bytes": int(table.live_bytes[row]),
+        }
+        for row in range(len(table))
+        if int(table.process[row]) in rows
+    ]

@@ -1,0 +1,66 @@
+"""The guide's thresholds, held against a recording's figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import units
+
+if TYPE_CHECKING:
+    from heaptide.profile import Summary
+
+TEMPORARY_LIMIT = 0.5  # part of all calls to allocation functions
+PEAK_LIMIT = 256_000_000  # bytes; the guide says MB
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence. ``status``: ``ok``, ``over``, or ``note`` where no limit would be honest."""
+
+    name: str
+    status: str
+    value: float
+    limit: float | None
+    unit: str  # "ratio" or "bytes"
+    text: str
+
+
+def verdicts(summary: Summary, *, exited: bool) -> list[Verdict]:
+    """Verdicts on ``summary``. ``exited``: the recording lasted to the program's end."""
+    if not summary.calls:
+        return []
+    share = summary.temporary_share
+    over = share >= TEMPORARY_LIMIT
+    found = [
+        Verdict(
+            "temporary_allocations",
+            "over" if over else "ok",
+            share,
+            TEMPORARY_LIMIT,
+            "ratio",
+            f"temporary allocations: {units.percent(share)} of all calls, limit 50 %",
+        )
+    ]
+    over = summary.peak_bytes >= PEAK_LIMIT
+    found.append(
+        Verdict(
+            "peak_heap",
+            "over" if over else "ok",
+            summary.peak_bytes,
+            PEAK_LIMIT,
+            "bytes",
+            f"peak heap: {units.both_sizes(summary.peak_bytes)}, "
+            f"limit {units.both_sizes(PEAK_LIMIT)}",
+        )
+    )
+    alive = summary.alive_at_exit_bytes
+    blocks = units.some(summary.alive_at_exit_allocations, "block", "blocks")
+    moment = "alive at exit" if exited else "alive when the recording ended"
+    # Statics, caches and the runtime's own memory live until the end by design, so a limit of 0
+    # would never hold; only growth tells a leak.
+    text = f"{moment}: {units.size(alive)} in {blocks}"
+    if alive:
+        text += ". Not a leak by itself: a leak is memory that keeps growing after warm-up"
+    found.append(Verdict("alive_at_exit", "note" if alive else "ok", alive, None, "bytes", text))
+    return found

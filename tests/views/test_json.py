@@ -1,0 +1,198 @@
+"""``show --json``: the document, its schema, and the page that explains both."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.profile.random_recording import random_recording
+from tests.recording.make import SECOND, Builder, Change, example
+
+from heaptide.cli.show import show
+from heaptide.profile import COLUMNS, FOLDS, METRICS, Profile
+from heaptide.recording import Recording
+from heaptide.views import document as views_document
+from heaptide.views.document import document
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads(Path(views_document.__file__).with_name("show.schema.json").read_text())
+APP = "/home/user/app.py"
+PAGE = (ROOT / "docs" / "json.md").read_text()
+
+
+def shown(path: str, *options: str) -> Any:
+    done = CliRunner().invoke(show, [path, "--json", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return example().write(tmp_path / "a.tide")
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["schema_version"] == {"const": views_document.SCHEMA_VERSION}
+
+
+def test_the_summary(path: str) -> None:
+    assert shown(path)["summary"] == {
+        "duration_seconds": 3.0,
+        "allocations": 30,
+        "deallocations": 24,
+        "reallocations": 3,
+        "total_bytes": 3300,
+        "copied_bytes": 100,
+        "peak_bytes": 2000,
+        "peak_blocks": 20,
+        "peak_time_seconds": 1.5,
+        "peak_rss_bytes": 50 << 20,
+        "alive_at_exit_bytes": 600,
+        "alive_at_exit_allocations": 6,
+        "temporary_allocations": 5,
+        "short_lived_allocations": 8,
+        "processes": 1,
+        "threads": 2,
+    }
+
+
+def test_a_site(path: str) -> None:
+    figures = (2000, 20, 600, 6, 3300, 30, 3, 100, 5, 8)
+    assert shown(path)["sites"] == [
+        {
+            "function": "load",
+            "file": "/home/user/app.py",
+            "line": 12,
+            "language": "python",
+            "module": "app",
+            "origin": "own",
+            "thread": None,
+            "process": None,
+            "share": 1.0,
+            "inclusive": 2000,
+            **dict(zip(COLUMNS, figures)),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        (
+            "function",
+            {"function": "load", "file": APP, "line": 12, "module": "app"},
+        ),
+        ("line", {"function": "load", "file": APP, "line": 12, "module": "app"}),
+        ("file", {"function": None, "file": APP, "line": None, "module": "app"}),
+        ("module", {"function": None, "file": None, "line": None, "module": "app"}),
+        ("thread", {"thread": {"pid": 4711, "tid": 4711, "name": "MainThread"}, "module": None}),
+        ("process", {"process": {"pid": 4711, "image": 0, "command": ["python3", "app.py"]}}),
+    ],
+)
+def test_a_site_is_told_by_what_it_is_folded_by(
+    path: str, by: str, expected: dict[str, Any]
+) -> None:
+    found = shown(path, "--by", by)
+    assert found["selection"] == {"metric": "peak", "by": by, "processes": [4711]}
+    assert {key: found["sites"][0][key] for key in expected} == expected
+
+
+def test_metric_orders_and_top_limits(tmp_path: Path) -> None:
+    build = Builder()
+    build.process()
+    build.thread()
+    big, many = (build.context(stack=build.stack(build.python(f, "/a.py", 1))) for f in ("b", "m"))
+    build.slice(0, SECOND, {big: Change(1, 1000), many: Change(50, 100)})
+    build.peak({big: (1, 1000), many: (50, 100)})
+    build.finish(SECOND)
+    path = build.write(tmp_path / "a.tide")
+    by_bytes, by_count = shown(path), shown(path, "--metric", "allocations")
+    assert [site["function"] for site in by_bytes["sites"]] == ["b", "m"]
+    assert [site["function"] for site in by_count["sites"]] == ["m", "b"]
+    assert by_count["sites"][0]["share"] == 50 / 51
+    assert len(shown(path, "--top", "1")["sites"]) == 1
+    assert len(shown(path, "--top", "0")["sites"]) == 2
+
+
+def test_one_process(tmp_path: Path) -> None:
+    build = Builder()
+    for pid, peak in ((10, 5), (11, 7)):
+        process = build.process(pid, peak_bytes=peak)
+        build.thread(process, pid)
+    stack = build.stack(build.python("f", "/a.py", 1))
+    contexts = [build.context(process, stack, thread=process) for process in (0, 1)]
+    build.slice(0, SECOND, {contexts[0]: Change(1, 5), contexts[1]: Change(1, 7)})
+    build.peak({contexts[0]: (1, 5), contexts[1]: (1, 7)})
+    for process, size in ((0, 5), (1, 7)):
+        build.peak({contexts[process]: (1, size)}, process)
+    build.finish(SECOND)
+    path = build.write(tmp_path / "a.tide")
+    both, one = shown(path), shown(path, "--process", "11")
+    assert (both["summary"]["peak_bytes"], one["summary"]["peak_bytes"]) == (12, 7)
+    assert [process["pid"] for process in both["processes"]] == [10, 11]
+    assert [process["pid"] for process in one["processes"]] == [11]
+    assert [thread["tid"] for thread in one["threads"]] == [11]
+    assert one["selection"]["processes"] == [11]
+    assert one["sites"][0]["total_bytes"] == 7
+
+
+def test_an_unfinished_recording_tells_so(tmp_path: Path) -> None:
+    build = example()
+    build.end = None
+    found = shown(build.write(tmp_path / "a.tide", finished=False))["recording"]
+    assert (found["complete"], found["end_reason"], found["truncated_at"]) == (False, None, None)
+
+
+@given(st.integers(0, 10**9))
+@settings(deadline=None, max_examples=30)
+def test_any_recording_keeps_to_the_schema(seed: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        profile = Profile(random_recording(seed, Path(directory) / "a.tide"))
+        for by in FOLDS:
+            fold = profile.fold(by, METRICS["total"], inclusive=True)
+            found = document(profile, fold)
+            jsonschema.validate(json.loads(json.dumps(found, allow_nan=False)), SCHEMA)
+            for name in set(COLUMNS) & set(found["summary"]):
+                assert sum(site[name] for site in found["sites"]) == found["summary"][name]
+
+
+def keys(schema: dict[str, Any]) -> Iterator[str]:
+    yield from schema.get("properties", ())
+    for part in (*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()):
+        yield from keys(part)
+    if "items" in schema:
+        yield from keys(schema["items"])
+
+
+def test_every_key_is_explained_and_no_other() -> None:
+    explained = set()
+    for line in PAGE.splitlines():
+        if line.startswith("| `"):
+            explained |= set(re.findall(r"`(\w+)`", line.split("|")[1]))
+    assert explained == set(keys(SCHEMA))
+
+
+def test_the_files_strange_settings_do_not_break_the_document(tmp_path: Path) -> None:
+    build = example()
+    build.meta.update(start_time="yesterday", command="app", config={"native": None, "x": [1]})
+    found = shown(build.write(tmp_path / "a.tide"))["recording"]
+    assert (found["start_time"], found["command"], found["config"]) == (None, [], {})
+
+
+def test_the_recording_is_read_by_reading(path: str) -> None:
+    with Recording.open(path) as recording:
+        profile = Profile(recording)
+        fold = profile.fold("function", METRICS["peak"], inclusive=True)
+        assert json.loads(json.dumps(document(profile, fold))) == shown(path)
