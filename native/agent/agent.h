@@ -79,7 +79,6 @@ typedef struct ht_py_cache {
   uintptr_t head;         // innermost frame; 0: nothing is cached
   const ht_py_frame *top; // its entry
   ht_py_frame *frames;    // depth + 1 entries
-  uintptr_t loop;         // 3.11: record of the running evaluation loop
   uint32_t epoch;         // of code deaths when the cache was filled
   uint32_t node;          // result of the last walk
   uint32_t capacity, depth;

@@ -56,6 +56,7 @@ def notes(profile: Profile) -> list[Note]:
         *_about_the_end(recording),
         *_about_processes(profile),
         *_recorded(profile),
+        *_advice(recording),
     ]
     found += _about_names(profile, [note.text for note in found])
     if not int(profile.totals.any()):
@@ -65,6 +66,14 @@ def notes(profile: Profile) -> list[Note]:
         )
         found.append(Note("warning", text))
     return sorted(found, key=lambda note: note.level != "warning")
+
+
+def _advice(recording: Recording) -> list[Note]:
+    """What the search for symbols had to say: a line for each program that hides its names."""
+    lines = recording.meta.get("advice", [])
+    if not isinstance(lines, list):
+        return []
+    return [Note("note", line) for line in lines if isinstance(line, str)]
 
 
 def _about_the_end(recording: Recording) -> list[Note]:

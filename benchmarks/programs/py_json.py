@@ -1,0 +1,30 @@
+"""json.dumps and json.loads in a loop. usage: py_json.py ITERATIONS"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from bench_clock import Clock
+
+
+def run(iterations: int) -> None:
+    users = [
+        {"id": i, "name": f"user-{i}", "tags": ["a", "b", f"c{i}"], "score": i * 1.5}
+        for i in range(40)
+    ]
+    document = {"users": users}
+    kept = []
+    for i in range(iterations):
+        text = json.dumps(document)
+        again = json.loads(text)
+        if i % 500 == 0:
+            kept.append(again)
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1])
+    run(count // 20)
+    clock = Clock()
+    run(count)
+    clock.report(count)

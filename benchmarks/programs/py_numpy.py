@@ -1,0 +1,29 @@
+"""NumPy arrays, small and large, made and dropped in a loop. usage: py_numpy.py ITERATIONS"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from bench_clock import Clock
+
+
+def run(iterations: int) -> float:
+    small = np.arange(64.0)
+    large = np.arange(8_000.0)
+    total = 0.0
+    for i in range(iterations):
+        a = small * i + 1.0
+        b = np.sqrt(a) - small
+        total += float(b.sum())
+        if i % 20 == 0:
+            total += float((large * 0.5 + i).max())
+    return total
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1])
+    run(count // 20)
+    clock = Clock()
+    run(count)
+    clock.report(count)

@@ -1,0 +1,119 @@
+"""The programs that are compared with their unprofiled run, each with the ways to record it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.variants import HEAPTRACK, OBJECTS, TRACEMALLOC, Variant, heaptide, memray
+
+
+@dataclass(frozen=True)
+class Row:
+    """A program, its arguments for a full and a quick run, and the variants of its runs."""
+
+    title: str
+    program: str
+    arguments: tuple[str, ...]
+    quick: tuple[str, ...]
+    variants: tuple[Variant, ...]
+
+
+ROWS = (
+    Row(
+        "Python, json loop",
+        "py_json.py",
+        ("25000",),
+        ("4000",),
+        (
+            heaptide(goal=1.5),
+            heaptide("--native", "all", goal=2.4),
+            memray(OBJECTS),
+            memray(OBJECTS, "--native"),
+            TRACEMALLOC,
+        ),
+    ),
+    Row(
+        "Python, json loop, no objects",
+        "py_json.py",
+        ("25000",),
+        ("4000",),
+        (heaptide("--no-python-objects", goal=1.06), memray(), memray("--native")),
+    ),
+    Row(
+        "Python, instances and methods",
+        "py_instances.py",
+        ("2500000",),
+        ("400000",),
+        (heaptide(goal=1.45), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
+        "Python, dict and list churn",
+        "py_containers.py",
+        ("6000000",),
+        ("1000000",),
+        (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
+        "NumPy, arrays in a loop",
+        "py_numpy.py",
+        ("250000",),
+        ("40000",),
+        (heaptide(goal=1.05), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
+        "Python, recursive fib",
+        "py_fib.py",
+        ("35",),
+        ("29",),
+        (heaptide(goal=1.02), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
+        "C++, map and string churn",
+        "cpp_churn.cpp",
+        ("2000000",),
+        ("300000",),
+        (heaptide(goal=1.8, all_cpu_goal=2.2), HEAPTRACK),
+    ),
+    Row(
+        "Rust, strings, maps, vectors",
+        "rust_churn.rs",
+        ("80",),
+        ("12",),
+        (heaptide(goal=2.0, all_cpu_goal=2.5), HEAPTRACK),
+    ),
+    Row(
+        "C++, 2 threads",
+        "mt_churn.cpp",
+        ("60000000", "2"),
+        ("4000000", "2"),
+        (heaptide(goal=2.5), HEAPTRACK),
+    ),
+    Row(
+        "C++, 4 threads",
+        "mt_churn.cpp",
+        ("30000000", "4"),
+        ("2000000", "4"),
+        (heaptide(goal=4.0), HEAPTRACK),
+    ),
+    Row(
+        "sampled, json loop, no objects",
+        "py_json.py",
+        ("25000",),
+        ("4000",),
+        (heaptide("--sample", "512KiB", "--no-python-objects", goal=1.03),),
+    ),
+    Row(
+        "sampled, json loop",
+        "py_json.py",
+        ("25000",),
+        ("4000",),
+        (heaptide("--sample", "512KiB", goal=1.08),),
+    ),
+    Row(
+        "sampled, C++ churn",
+        "cpp_churn.cpp",
+        ("2000000",),
+        ("300000",),
+        (heaptide("--sample", "512KiB", goal=1.03),),
+    ),
+)

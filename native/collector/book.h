@@ -1,0 +1,371 @@
+// The books of one process image: what lives, what it costs, and where it came from.
+//
+// The event functions are the hot path of the collector. They are exact in any order that alternates
+// the beginnings and ends of each address; an event that does not fit (`force` not set) is refused,
+// unchanged, so that the caller can look for what must come before it.
+#ifndef HEAPTIDE_COLLECTOR_BOOK_H
+#define HEAPTIDE_COLLECTOR_BOOK_H
+
+#include <cstdint>
+#include <vector>
+
+#include "collector/context.h"
+#include "collector/intern_map.h"
+#include "collector/live_table.h"
+#include "collector/mappings.h"
+#include "collector/sampling.h"
+#include "wire/wire.h"
+
+namespace heaptide {
+
+// What all books share.
+struct Ledger {
+  uint64_t sample_interval = 0;  // 0 or 1: every allocation
+  uint64_t now_ns = 0;           // of the events being counted; never goes back
+  uint32_t ticks = 0;            // the same, see kTickNs
+  uint32_t slice = 0;
+  // Sums over all processes, kept once there is a second one; a single process is its own sum.
+  bool many = false;
+  uint32_t epoch = 0;  // of the sum's peak
+  uint64_t live_bytes = 0, live_blocks = 0;
+  uint64_t window_peak = 0;  // since the timeline's last row
+  uint64_t peak_bytes = 0, peak_time = 0;
+
+  template <bool kPlain = false>
+  HT_HOT void raised() {
+    if (live_bytes <= window_peak) return;
+    window_peak = live_bytes;
+    if (live_bytes <= peak_bytes) return;
+    peak_bytes = live_bytes;
+    peak_time = now_ns;
+    epoch++;
+  }
+};
+
+// A block between the beginning and the end of its realloc: out of the table, still in the totals.
+struct InFlight {
+  bool active = false;
+  bool known = false;  // the block was in the table
+  Block block{};
+};
+
+// What a book says of one context, whether it is open or archived.
+struct ContextSums {
+  uint32_t row;
+  uint8_t kind;
+  uint64_t counters[kCounters];
+  uint64_t peak_bytes, peak_blocks;  // at the process's peak
+  uint64_t sum_bytes, sum_blocks;    // at the peak of the sum over all processes
+};
+
+class Book {
+ public:
+  Book(Ledger &ledger, uint32_t row) : ledger_(ledger), row_(row) {}
+  Book(const Book &) = delete;
+  Book &operator=(const Book &) = delete;
+
+  // ------------------------------------------------------------------------------- hot path
+
+  // An allocation by `thread` at `address`. Refused if a block lives there; forced, that one is
+  // taken to have been freed unseen.
+  // `spot` is spot(address). kPlain: is_plain() holds.
+  template <bool kPlain = false>
+  HT_HOT bool allocate(Thread &thread, LiveTable::Spot spot, uint64_t address, uint64_t size,
+                uint32_t context, bool force) {
+    Block *block = live_.place(spot, address);
+    if (block == nullptr) [[unlikely]] {
+      if (!force) return false;
+      drop(address);
+      block = live_.place(live_.spot(address), address);
+    }
+    Weight weight = begin_life<kPlain>(block, thread, address, size, context);
+    Context &c = contexts_[context];
+    enter<kPlain>(context, c, weight);
+    contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
+    raised<kPlain>();
+    return true;
+  }
+
+  // A free by `thread`. Refused if nothing lives there; forced, it is counted as unmatched.
+  template <bool kPlain = false>
+  HT_HOT bool free(Thread &thread, LiveTable::Spot spot, uint64_t address, bool force) {
+    Block block;
+    if (!live_.take(spot, address, &block)) [[unlikely]] {
+      if (!force) return false;
+      unmatched_frees_++;
+      return true;
+    }
+    end_of_life<kPlain>(thread, block);
+    return true;
+  }
+
+  LiveTable::Spot spot(uint64_t address) const { return live_.spot(address); }
+  uint64_t moves() const { return live_.moves(); }  // see LiveTable::Spot
+  // Every allocation is recorded, and of one process only: what need not be asked at each event.
+  bool is_plain() const { return !ledger_.many && ledger_.sample_interval <= 1; }
+  // Whether what events touch is too much for the nearer caches.
+  bool is_large() const { return live_.bytes() > kSmallBytes || contexts_.size() > kFewContexts; }
+  void prefetch_context(uint32_t context) const {
+    if (context < contexts_.size()) contexts_.prefetch(context);
+  }
+
+  // ---------------------------------------------------------------------------- other events
+
+  // The two halves of a realloc. Begin is refused like a free, end like an allocation. `address` 0:
+  // the call failed, or (`freed`) it freed the block.
+  bool begin_realloc(uint64_t address, InFlight &flight, bool force);
+  bool end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
+                   uint32_t context, bool freed, bool force);
+
+  // Mappings (kinds mmap, sbrk, arena), never sampled. map is refused where something is mapped;
+  // unmap and remap where nothing is.
+  bool map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, bool force);
+  bool unmap(Thread &thread, uint64_t address, uint64_t length, bool force);
+  bool unmap_at(Thread &thread, uint64_t address, bool force);  // all of what starts there
+  bool remap(Thread &thread, uint64_t old_address, uint64_t old_length, uint64_t address,
+             uint64_t length, uint32_t context, bool force);
+
+  // -------------------------------------------------------------------------------- contexts
+
+  // The context of (thread, stack, kind), or kNone; adding one takes its row in the file.
+  uint32_t find_context(const Thread &thread, uint32_t stack, unsigned kind) const;
+  uint32_t add_context(Thread &thread, uint32_t stack, unsigned kind, uint32_t context_row);
+  static constexpr uint32_t kNone = InternMap<int>::kNone;
+
+  uint32_t row() const { return row_; }
+  const Contexts &contexts() const { return contexts_; }
+
+  // --------------------------------------------------------------------------------- figures
+
+  uint64_t live_bytes() const { return live_bytes_; }
+  uint64_t live_blocks() const { return live_blocks_; }
+  uint64_t peak_bytes() const { return peak_bytes_; }
+  uint64_t peak_time() const { return peak_time_; }
+  uint32_t peak_epoch() const { return epoch_; }
+  uint64_t arena_bytes() const { return arena_bytes_; }
+  uint64_t arena_peak_bytes() const { return arena_peak_bytes_; }
+  uint64_t copied_bytes() const { return copied_bytes_; }
+  uint64_t unmatched_frees() const { return unmatched_frees_; }
+  uint64_t temporary() const { return lifetimes_[0]; }
+  uint64_t short_lived() const { return lifetimes_[0] + lifetimes_[1] + lifetimes_[2]; }
+  uint64_t table_bytes() const { return live_.bytes(); }
+  bool closed() const { return closed_; }
+
+  // What its threads have done.
+  struct Totals {
+    uint64_t allocations = 0, deallocations = 0, reallocations = 0, bytes = 0;
+    Totals &operator+=(const Totals &other) {
+      allocations += other.allocations;
+      deallocations += other.deallocations;
+      reallocations += other.reallocations;
+      bytes += other.bytes;
+      return *this;
+    }
+  };
+  void add_thread(const Thread *thread) { threads_.push_back(thread); }
+  Totals totals() const {
+    Totals totals;
+    for (const Thread *thread : threads_) {
+      totals += {thread->allocations(), thread->deallocations, thread->reallocations,
+                 thread->bytes};
+    }
+    return totals;
+  }
+
+  // The highest live heap since the last call.
+  uint64_t window_peak() const { return window_peak_; }
+  uint64_t take_window_peak() {
+    uint64_t peak = window_peak_;
+    window_peak_ = live_bytes_;
+    return peak;
+  }
+
+  // Adds what each thread's contexts hold to (*live)[thread row].
+  void add_live_by_thread(std::vector<uint64_t> *live) const;
+
+  // Calls visit(const ContextSums &) for every context, in the order of their rows.
+  template <class Visit>
+  void each_context(Visit visit) const {
+    ContextSums sums;
+    if (closed()) {
+      const uint8_t *at = archive_.data();
+      for (uint32_t i = 0; i < archived_; i++) {
+        at = unpack(at, &sums);
+        // The sum has been higher since: this process was no part of it any more.
+        if (archived_epoch_ != ledger_.epoch) sums.sum_bytes = sums.sum_blocks = 0;
+        visit(sums);
+      }
+      return;
+    }
+    for (uint32_t i = 0; i < contexts_.size(); i++) {
+      sum_up(i, &sums);
+      visit(sums);
+    }
+  }
+
+  // ----------------------------------------------------------------------------------- slices
+
+  // Contexts that changed in the slice being counted. Their slice_* hold how it began.
+  const std::vector<uint32_t> &changed() const { return changed_; }
+  uint64_t temporary_until(const Context &c) const;    // since the start
+  uint64_t short_lived_until(const Context &c) const;  // since the start
+  void forget_changed() { changed_.clear(); }
+
+  // ---------------------------------------------------------------------------------- the end
+
+  // The process is gone. What it leaves stays its own, "alive at exit"; the sum over all processes
+  // goes on without it. Call forget_changed's reader first: contexts are packed away.
+  void close();
+
+  // Begins to keep this book's share in the peak of the sum. `at_peak`: the sum has been this book
+  // alone, so its peak is this book's.
+  void begin_shares(bool at_peak);
+
+ private:
+  static constexpr size_t kSmallBytes = size_t{384} << 10;
+  static constexpr uint32_t kFewContexts = 2048;
+
+  struct Share {
+    uint64_t bytes, blocks;
+    uint32_t epoch;  // of the sum's peak at which they were live
+  };
+  struct ContextKey {
+    uint32_t stack, thread_kind;
+    bool operator==(const ContextKey &) const = default;
+    uint64_t hash() const { return mix(uint64_t{stack} << 32 | thread_kind); }
+  };
+
+  // Before any change of what is live in a context: keeps what the peaks and the slice are owed.
+  template <bool kPlain = false>
+  HT_HOT void touch(uint32_t index, Context &c) {
+    if (c.peak_epoch != epoch_) {
+      c.peak_bytes = c.live_bytes;
+      c.peak_blocks = c.live_blocks;
+      c.peak_epoch = epoch_;
+    }
+    if (c.slice != ledger_.slice) [[unlikely]] begin_slice(index, c);
+    if (!kPlain && ledger_.many) keep_share(index, c);
+  }
+
+  void keep_share(uint32_t index, const Context &c) {
+    Share &share = shares_[index];
+    if (share.epoch == ledger_.epoch) return;
+    share = {c.live_bytes, c.live_blocks, ledger_.epoch};
+  }
+
+  template <bool kPlain = false>
+  HT_HOT void enter(uint32_t index, Context &c, Weight weight) {
+    touch<kPlain>(index, c);
+    c.live_bytes += weight.bytes;
+    c.live_blocks += weight.blocks;
+    c.bytes_in += weight.bytes;
+    c.blocks_in += weight.blocks;
+    live_bytes_ += weight.bytes;
+    live_blocks_ += weight.blocks;
+    if (!kPlain && ledger_.many) {
+      ledger_.live_bytes += weight.bytes;
+      ledger_.live_blocks += weight.blocks;
+    }
+  }
+
+  template <bool kPlain = false>
+  HT_HOT void leave(uint32_t index, Context &c, Weight weight) {
+    touch<kPlain>(index, c);
+    c.live_bytes -= weight.bytes;
+    c.live_blocks -= weight.blocks;
+    live_bytes_ -= weight.bytes;
+    live_blocks_ -= weight.blocks;
+    if (!kPlain && ledger_.many) {
+      ledger_.live_bytes -= weight.bytes;
+      ledger_.live_blocks -= weight.blocks;
+    }
+  }
+
+  template <bool kPlain = false>
+  HT_HOT void raised() {
+    if (live_bytes_ > window_peak_) {
+      window_peak_ = live_bytes_;
+      if (live_bytes_ > peak_bytes_) {
+        peak_bytes_ = live_bytes_;
+        peak_time_ = ledger_.now_ns;
+        epoch_++;
+      }
+    }
+    if (!kPlain && ledger_.many) ledger_.raised();
+  }
+
+  template <bool kPlain = false>
+  HT_HOT Weight weight_of(const Block &block) const {
+    if (kPlain || ledger_.sample_interval <= 1) return {1, block.size()};
+    return weigh(block.size(), ledger_.sample_interval, block.address(), block.born);
+  }
+
+  // Fills in the block; advances the thread's clock and totals.
+  template <bool kPlain = false>
+  HT_HOT Weight begin_life(Block *block, Thread &thread, uint64_t address, uint64_t size,
+                    uint32_t context) {
+    block->set(address, size);
+    block->context = context;
+    block->born = ledger_.ticks;
+    Weight weight = weight_of<kPlain>(*block);
+    thread.sequence += weight.blocks;
+    thread.bytes += weight.bytes;
+    block->sequence = static_cast<uint32_t>(thread.sequence);
+    return weight;
+  }
+
+  template <bool kPlain = false>
+  HT_HOT void end_of_life(Thread &thread, const Block &block) {
+    Context &c = contexts_[block.context];
+    Weight weight = weight_of<kPlain>(block);
+    leave<kPlain>(block.context, c, weight);
+    count_lifetime(c, block.sequence, block.born, weight.blocks);
+    thread.deallocations += weight.blocks;
+  }
+
+  HT_HOT void count_lifetime(Context &c, uint32_t sequence, uint32_t born, uint64_t blocks) {
+    uint32_t further = static_cast<uint32_t>(c.thread->sequence) - sequence;
+    unsigned bucket = bucket_by_allocations(further);
+    lifetimes_[bucket] += blocks;
+    contexts_.count(c, c.by_allocations, bucket, kByAllocations, blocks);
+    contexts_.count(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
+  }
+
+  void drop(uint64_t address);
+  void begin_slice(uint32_t index, Context &c);
+
+  // Mapped memory in and out of the books; arenas have totals of their own.
+  void enter_mapped(uint32_t index, uint64_t bytes, uint64_t blocks);
+  void leave_mapped(uint32_t index, uint64_t bytes, uint64_t blocks);
+  void leave_taken(Thread *thread, bool lives_end);
+
+  void sum_up(uint32_t index, ContextSums *sums) const;
+  void pack(const ContextSums &sums);
+  static const uint8_t *unpack(const uint8_t *at, ContextSums *sums);
+
+  Ledger &ledger_;
+  LiveTable live_;
+  bool closed_ = false;
+  Contexts contexts_;
+  uint32_t row_;
+  uint32_t epoch_ = 0;  // counts the peaks
+  uint64_t live_bytes_ = 0, live_blocks_ = 0;
+  uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
+  uint64_t lifetimes_[kLifetimeBuckets] = {};
+  uint64_t unmatched_frees_ = 0, copied_bytes_ = 0;
+  uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
+  std::vector<Share> shares_;  // by context, empty while there is one process
+  std::vector<uint32_t> changed_;
+  std::vector<const Thread *> threads_;
+  InternMap<ContextKey> context_index_;
+  Mappings mappings_;
+  std::vector<Taken> taken_;
+  // Once closed: what each_context says, packed.
+  std::vector<uint8_t> archive_;
+  uint32_t archived_ = 0;
+  uint32_t archived_epoch_ = 0;
+};
+
+}  // namespace heaptide
+
+#endif

@@ -1,0 +1,359 @@
+#include "collector/checkpoint.h"
+
+#include <time.h>
+
+#include <utility>
+
+namespace heaptide {
+namespace {
+
+constexpr uint64_t kAllProcesses = 0xffffffff;
+constexpr uint64_t kHeavyShare = 50;
+
+using Column = std::vector<uint64_t>;
+
+uint64_t cpu_ns() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void append(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows, Payload *payload) {
+  chunks->push_back({kind, rows, payload->finish()});
+}
+
+uint64_t key_of(ChunkKind kind, uint64_t number = 0) {
+  return uint64_t{1} << 63 | static_cast<uint64_t>(kind) << 48 | number;
+}
+
+}  // namespace
+
+Chunk Checkpoint::meta(const std::string &json) {
+  Chunk chunk{ChunkKind::kMeta, 1, Payload().bytes("json_bytes", json).finish()};
+  chunk.flags = kSupersedes;
+  return chunk;
+}
+
+Chunk Checkpoint::slice_chunk(const SliceRows &rows) {
+  Payload payload;
+  payload.column("slice", {rows.number}).column("start", {rows.start}).column("end", {rows.end});
+  payload.column("context", rows.context)
+      .sparse("blocks_in", rows.blocks_in)
+      .sparse("bytes_in", rows.bytes_in)
+      .sparse("blocks_out", rows.blocks_out)
+      .sparse("bytes_out", rows.bytes_out)
+      .sparse("reallocations", rows.reallocations)
+      .sparse("copied_bytes", rows.copied_bytes)
+      .sparse("temporary", rows.temporary)
+      .sparse("short_lived", rows.short_lived);
+  Chunk chunk{ChunkKind::kDeltas, rows.context.size(), payload.finish()};
+  chunk.key = key_of(ChunkKind::kDeltas, rows.number);
+  chunk.flags = kSupersedes;
+  return chunk;
+}
+
+void Checkpoint::supersede(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows,
+                           Payload *payload) {
+  append(chunks, kind, rows, payload);
+  chunks->back().key = key_of(kind);
+  chunks->back().flags = kSupersedes;
+}
+
+void Checkpoint::add_mark(uint64_t time, uint32_t process, uint32_t thread,
+                          std::string_view name) {
+  marks_.time.push_back(time);
+  marks_.process.push_back(process);
+  marks_.thread.push_back(thread);
+  marks_.name.push_back(definitions_.string(name));
+}
+
+void Checkpoint::add_note(uint64_t time, uint32_t process, std::string_view text) {
+  notes_.time.push_back(time);
+  notes_.process.push_back(process);
+  notes_.text.push_back(definitions_.string(text));
+}
+
+std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
+  std::vector<Chunk> chunks;
+  Book::Totals totals = aggregator_.totals();
+  uint64_t events = totals.allocations + totals.deallocations + totals.reallocations;
+  uint64_t versions = processes_.version() + threads_.version();
+  bool changed = events != events_ || versions != versions_ || !timeline_.empty();
+  add_strings(&chunks);
+  if (changed || last) {
+    processes_.read_counters();
+    add_processes(&chunks);
+    add_threads(&chunks);
+    events_ = events;
+    versions_ = versions;
+  }
+  add_definitions(&chunks);
+  add_contexts(&chunks);
+  for (Chunk &slice : slices_) chunks.push_back(std::move(slice));
+  slices_.clear();
+  // A slice shorter than a checkpoint's distance is written when it is over.
+  SliceRows partial;
+  if (!last && aggregator_.slice_ns() > 1'000'000'000 && aggregator_.partial_slice(&partial)) {
+    chunks.push_back(slice_chunk(partial));
+  }
+  if (last || now >= next_heavy_) {
+    uint64_t before = cpu_ns();
+    uint64_t version = aggregator_.peak_version();
+    if (last || version != peak_version_) add_peaks(&chunks);
+    peak_version_ = version;
+    if (last || events != histogram_events_) add_histograms(&chunks);
+    histogram_events_ = events;
+    next_heavy_ = now + (cpu_ns() - before) * kHeavyShare;
+  }
+  add_timeline(&chunks);
+  add_words(&chunks);
+  return chunks;
+}
+
+Chunk Checkpoint::end(uint64_t now) const {
+  Chunk chunk{ChunkKind::kEnd, 1,
+              Payload().column("reason", {reason_}).column("time", {now}).finish()};
+  chunk.flags = kSupersedes;
+  return chunk;
+}
+
+// --------------------------------------------------------------------------------- definitions
+
+void Checkpoint::add_strings(std::vector<Chunk> *chunks) {
+  Definitions::Strings strings = std::exchange(definitions_.new_strings, {});
+  if (strings.lengths.empty()) return;
+  Payload payload;
+  payload.column("s_len", strings.lengths).bytes("s_bytes", strings.bytes);
+  append(chunks, ChunkKind::kStrings, strings.lengths.size(), &payload);
+}
+
+void Checkpoint::add_definitions(std::vector<Chunk> *chunks) {
+  Payload payload;
+  Definitions::Modules modules = std::exchange(definitions_.new_modules, {});
+  if (!modules.path.empty()) {
+    payload.column("process", modules.process)
+        .column("bias", modules.bias)
+        .column("start", modules.start)
+        .column("end", modules.end)
+        .column("path", modules.path)
+        .column("build_id", modules.build_id);
+    append(chunks, ChunkKind::kModules, modules.path.size(), &payload);
+  }
+  Definitions::Codes codes = std::exchange(definitions_.new_codes, {});
+  if (!codes.filename.empty()) {
+    payload.column("filename", codes.filename)
+        .column("qualname", codes.qualname)
+        .column("firstlineno", codes.first_line)
+        .column("python_version", codes.python_version)
+        .column("table_len", codes.table_lengths)
+        .bytes("table_bytes", codes.table_bytes);
+    append(chunks, ChunkKind::kCodes, codes.filename.size(), &payload);
+  }
+  Definitions::Frames frames = std::exchange(definitions_.new_frames, {});
+  if (!frames.kind.empty()) {
+    payload.column("kind", frames.kind).column("ref", frames.ref).column("offset", frames.offset);
+    append(chunks, ChunkKind::kFrames, frames.kind.size(), &payload);
+  }
+  Definitions::Stacks stacks = std::exchange(definitions_.new_stacks, {});
+  if (!stacks.frame.empty()) {
+    payload.column("parent", stacks.parent).column("frame", stacks.frame);
+    append(chunks, ChunkKind::kStacks, stacks.frame.size(), &payload);
+  }
+}
+
+void Checkpoint::add_contexts(std::vector<Chunk> *chunks) {
+  ContextRows contexts = aggregator_.take_contexts();
+  if (contexts.process.empty()) return;
+  Payload payload;
+  payload.column("process", contexts.process)
+      .column("thread", contexts.thread)
+      .column("stack", contexts.stack)
+      .column("kind", contexts.kind);
+  append(chunks, ChunkKind::kContexts, contexts.process.size(), &payload);
+}
+
+void Checkpoint::add_words(std::vector<Chunk> *chunks) {
+  Payload payload;
+  Marks marks = std::exchange(marks_, {});
+  if (!marks.time.empty()) {
+    payload.column("time", marks.time)
+        .column("process", marks.process)
+        .column("thread", marks.thread)
+        .column("name", marks.name);
+    append(chunks, ChunkKind::kMarks, marks.time.size(), &payload);
+  }
+  Notes notes = std::exchange(notes_, {});
+  if (!notes.time.empty()) {
+    payload.column("time", notes.time).column("process", notes.process).column("text", notes.text);
+    append(chunks, ChunkKind::kNotes, notes.time.size(), &payload);
+  }
+}
+
+// ------------------------------------------------------------------------------------- states
+
+void Checkpoint::add_processes(std::vector<Chunk> *chunks) {
+  // One row after the other, then turned into columns: the list of names is the list of figures.
+  static constexpr std::string_view kNames[] = {
+      "pid",           "ppid",           "parent",        "image",
+      "start",         "end",            "exe",           "command",
+      "peak_bytes",    "peak_time",      "peak_rss",      "live_bytes",
+      "live_blocks",   "allocations",    "deallocations", "reallocations",
+      "bytes",         "copied_bytes",   "temporary",     "short_lived",
+      "unmatched_frees", "arena_bytes",  "arena_peak_bytes", "wait_ns",
+      "lost_events",   "fp_fallbacks",   "truncated",     "python_version",
+      "python_status", "allocator",      "off_reason"};
+  constexpr size_t kColumns = std::size(kNames);
+  size_t rows = processes_.all().size();
+  if (rows == 0) return;
+  std::vector<Column> columns(kColumns);
+  for (const Process &process : processes_.all()) {
+    const Book &book = *process.book;
+    Book::Totals totals = book.totals();
+    uint64_t row[] = {process.pid,
+                      process.ppid,
+                      process.parent,
+                      process.image_number,
+                      process.start,
+                      process.end,
+                      process.executable,
+                      process.command,
+                      book.peak_bytes(),
+                      book.peak_time(),
+                      process.peak_rss,
+                      book.live_bytes(),
+                      book.live_blocks(),
+                      totals.allocations,
+                      totals.deallocations,
+                      totals.reallocations,
+                      totals.bytes,
+                      book.copied_bytes(),
+                      book.temporary(),
+                      book.short_lived(),
+                      book.unmatched_frees(),
+                      book.arena_bytes(),
+                      book.arena_peak_bytes(),
+                      process.wait_ns,
+                      process.lost_events,
+                      process.fp_fallbacks,
+                      process.truncated,
+                      process.python_version,
+                      process.python_status,
+                      process.allocator,
+                      process.off_reason};
+    static_assert(std::size(row) == kColumns);
+    for (size_t i = 0; i < kColumns; i++) columns[i].push_back(row[i]);
+  }
+  Payload payload;
+  payload.column(kNames[0], columns[0]);
+  for (size_t i = 1; i < kColumns; i++) payload.sparse(kNames[i], columns[i]);
+  supersede(chunks, ChunkKind::kProcesses, rows, &payload);
+}
+
+void Checkpoint::add_threads(std::vector<Chunk> *chunks) {
+  const std::deque<RecordedThread> &threads = threads_.all();
+  if (threads.empty()) return;
+  Column live = aggregator_.live_by_thread();
+  Column process, tid, name, start, end, allocations, deallocations, reallocations, bytes;
+  for (const RecordedThread &thread : threads) {
+    const Thread &figures = *thread.figures;
+    process.push_back(figures.process);
+    tid.push_back(thread.tid);
+    name.push_back(thread.name);
+    start.push_back(thread.start);
+    end.push_back(thread.end);
+    allocations.push_back(figures.allocations());
+    deallocations.push_back(figures.deallocations);
+    reallocations.push_back(figures.reallocations);
+    bytes.push_back(figures.bytes);
+  }
+  Payload payload;
+  payload.column("process", process)
+      .column("tid", tid)
+      .sparse("name", name)
+      .sparse("start", start)
+      .sparse("end", end)
+      .sparse("allocations", allocations)
+      .sparse("deallocations", deallocations)
+      .sparse("reallocations", reallocations)
+      .sparse("bytes", bytes)
+      .sparse("live_bytes", live);
+  supersede(chunks, ChunkKind::kThreads, threads.size(), &payload);
+}
+
+void Checkpoint::add_timeline(std::vector<Chunk> *chunks) {
+  if (timeline_.empty()) return;
+  Timeline::Rows rows = timeline_.take();
+  Payload payload;
+  payload.column("time", rows.time)
+      .column("process", rows.process)
+      .sparse("live_bytes", rows.live_bytes)
+      .sparse("live_blocks", rows.live_blocks)
+      .sparse("peak_bytes", rows.peak_bytes)
+      .sparse("rss", rows.rss)
+      .sparse("pss", rows.pss)
+      .sparse("uss", rows.uss)
+      .sparse("allocations", rows.allocations)
+      .sparse("bytes", rows.bytes);
+  append(chunks, ChunkKind::kTimeline, rows.time.size(), &payload);
+}
+
+// With a single process its own peak is that of the sum, and is written once.
+void Checkpoint::add_peaks(std::vector<Chunk> *chunks) {
+  Column process, context, blocks, bytes;
+  bool many = aggregator_.ledger().many;
+  for (size_t row = 0; row < aggregator_.processes(); row++) {
+    aggregator_.book(row).each_context([&](const ContextSums &sums) {
+      if (sums.kind == HT_KIND_ARENA) return;
+      auto add = [&](uint64_t whose, uint64_t its_blocks, uint64_t its_bytes) {
+        if (its_blocks == 0 && its_bytes == 0) return;
+        process.push_back(whose);
+        context.push_back(sums.row);
+        blocks.push_back(its_blocks);
+        bytes.push_back(its_bytes);
+      };
+      add(row, sums.peak_blocks, sums.peak_bytes);
+      if (many) add(kAllProcesses, sums.sum_blocks, sums.sum_bytes);
+    });
+  }
+  if (context.empty()) return;
+  Payload payload;
+  payload.column("process", process)
+      .column("context", context)
+      .column("blocks", blocks)
+      .column("bytes", bytes);
+  supersede(chunks, ChunkKind::kPeak, context.size(), &payload);
+}
+
+void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {
+  Column freed, sized;  // contexts
+  Column columns[kCounters];
+  for (size_t row = 0; row < aggregator_.processes(); row++) {
+    aggregator_.book(row).each_context([&](const ContextSums &sums) {
+      auto add = [&](Column *contexts, unsigned from, unsigned until) {
+        uint64_t any = 0;
+        for (unsigned i = from; i < until; i++) any |= sums.counters[i];
+        if (any == 0) return;
+        contexts->push_back(sums.row);
+        for (unsigned i = from; i < until; i++) columns[i].push_back(sums.counters[i]);
+      };
+      add(&freed, kByAllocations, kBySize);
+      add(&sized, kBySize, kCounters);
+    });
+  }
+  Payload payload;
+  payload.column("context", freed);
+  for (unsigned i = 0; i < kLifetimeBuckets; i++) {
+    payload.sparse("by_allocations_" + std::to_string(i), columns[kByAllocations + i]);
+  }
+  for (unsigned i = 0; i < kLifetimeBuckets; i++) {
+    payload.sparse("by_time_" + std::to_string(i), columns[kByTime + i]);
+  }
+  supersede(chunks, ChunkKind::kLifetimes, freed.size(), &payload);
+  payload.column("context", sized);
+  for (unsigned i = 0; i < kSizeBuckets; i++) {
+    payload.sparse("size_" + std::to_string(i), columns[kBySize + i]);
+  }
+  supersede(chunks, ChunkKind::kSizes, sized.size(), &payload);
+}
+
+}  // namespace heaptide

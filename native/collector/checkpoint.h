@@ -1,0 +1,83 @@
+// What goes into the file, and when: rows added since the last checkpoint, and the present state of what
+// supersedes itself. In an order in which nothing refers to what comes later, so that a file cut between
+// two chunks is whole.
+#ifndef HEAPTIDE_COLLECTOR_CHECKPOINT_H
+#define HEAPTIDE_COLLECTOR_CHECKPOINT_H
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "collector/aggregator.h"
+#include "collector/chunk.h"
+#include "collector/definitions.h"
+#include "collector/processes.h"
+#include "collector/threads.h"
+#include "collector/timeline.h"
+
+namespace heaptide {
+
+class Checkpoint {
+ public:
+  Checkpoint(Aggregator &aggregator, Definitions &definitions, Processes &processes,
+             Threads &threads, Timeline &timeline)
+      : aggregator_(aggregator),
+        definitions_(definitions),
+        processes_(processes),
+        threads_(threads),
+        timeline_(timeline) {}
+
+  static Chunk meta(const std::string &json);
+
+  void add_slice(const SliceRows &rows) { slices_.push_back(slice_chunk(rows)); }
+  void add_mark(uint64_t time, uint32_t process, uint32_t thread, std::string_view name);
+  void add_note(uint64_t time, uint32_t process, std::string_view text);
+
+  // Everything new. States that take long to put together (peaks, histograms) are left out while they
+  // would take more than a fiftieth of the time; `last`: nothing is left out.
+  std::vector<Chunk> make(uint64_t now, bool last);
+
+  // The last chunk of the file. The reason must be in the file already.
+  void set_reason(std::string_view reason) { reason_ = definitions_.string(reason); }
+  Chunk end(uint64_t now) const;
+
+ private:
+  struct Marks {
+    std::vector<uint64_t> time, process, thread, name;
+  };
+  struct Notes {
+    std::vector<uint64_t> time, process, text;
+  };
+
+  static Chunk slice_chunk(const SliceRows &rows);
+  void add_definitions(std::vector<Chunk> *chunks);
+  void add_strings(std::vector<Chunk> *chunks);
+  void add_processes(std::vector<Chunk> *chunks);
+  void add_threads(std::vector<Chunk> *chunks);
+  void add_contexts(std::vector<Chunk> *chunks);
+  void add_timeline(std::vector<Chunk> *chunks);
+  void add_peaks(std::vector<Chunk> *chunks);
+  void add_histograms(std::vector<Chunk> *chunks);
+  void add_words(std::vector<Chunk> *chunks);
+  void supersede(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows, Payload *payload);
+
+  Aggregator &aggregator_;
+  Definitions &definitions_;
+  Processes &processes_;
+  Threads &threads_;
+  Timeline &timeline_;
+  std::vector<Chunk> slices_;
+  Marks marks_;
+  Notes notes_;
+  uint32_t reason_ = 0;
+  uint64_t events_ = UINT64_MAX;      // counted when processes and threads were written last
+  uint64_t histogram_events_ = 0;
+  uint64_t versions_ = UINT64_MAX;    // of processes and threads, likewise
+  uint64_t peak_version_ = 0;
+  uint64_t next_heavy_ = 0;
+};
+
+}  // namespace heaptide
+
+#endif

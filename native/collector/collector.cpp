@@ -1,0 +1,296 @@
+#include "collector/collector.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "collector/meta_json.h"
+
+namespace heaptide {
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kFirstCheckpointNs = 100 * kMs;
+constexpr uint64_t kCheckpointNs = 950 * kMs;
+constexpr uint64_t kFiguresNs = 40 * kMs;
+constexpr uint64_t kRefineNs = 100 * kMs;
+// A ring holds a millisecond of a thread that does nothing but allocate.
+constexpr uint64_t kActiveSleepNs = 250'000, kShortSleepNs = 50'000;
+constexpr double kFillingUp = 0.2, kAlmostHalf = 0.4;
+constexpr unsigned kIdleRounds = 8;  // before sleeps get longer
+constexpr uint64_t kLongestSleepNs = 10 * kMs;
+constexpr uint64_t kLastRoundsNs = 200 * kMs;
+constexpr uint64_t kSmallFile = 1 << 20;
+
+constexpr const char *kReasons[] = {"finished",  "stopped",   "duration",
+                                    "max-size", "disk-full", "error"};
+
+std::string seconds(uint64_t ns) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(ns) / 1e9);
+  return text;
+}
+
+void nap(uint64_t ns) {
+  timespec time = {0, static_cast<long>(ns)};
+  nanosleep(&time, nullptr);
+}
+
+}  // namespace
+
+Collector::Collector(Session &session, const Options &options)
+    : session_(session),
+      options_(options),
+      aggregator_(session.header().sample_interval,
+                  [this](const SliceRows &rows) { checkpoint_.add_slice(rows); }),
+      decoder_(aggregator_, *this),
+      processes_(session_, clock_, procfs_, aggregator_, definitions_),
+      threads_(aggregator_, definitions_, procfs_),
+      rings_(session_, processes_, threads_, clock_),
+      drain_(processes_, rings_, decoder_, clock_, [this] { beat(); }),
+      timeline_(aggregator_, processes_, procfs_),
+      checkpoint_(aggregator_, definitions_, processes_, threads_, timeline_),
+      own_resident_(procfs_.open_resident(static_cast<uint32_t>(getpid()))) {}
+
+Collector::~Collector() {
+  if (own_resident_ >= 0) close(own_resident_);
+}
+
+void Collector::beat() {
+  ht_session_header &h = session_.header();
+  __atomic_store_n(&h.heartbeat, h.heartbeat + 1, __ATOMIC_RELAXED);
+}
+
+bool Collector::start(std::string *error) {
+  ht_session_header &h = session_.header();
+  bool roomy = options_.max_bytes == 0 || options_.max_bytes > kSmallFile;
+  // What an end may be called is in the file from the start: a full disk takes no more words.
+  for (const char *reason : kReasons) definitions_.string(reason);
+  double now = static_cast<double>(clock_.start_realtime_ns()) / 1e9;
+  std::vector<Chunk> first;
+  first.push_back(Checkpoint::meta(make_meta(options_, h.config, h.sample_interval, now)));
+  for (Chunk &chunk : checkpoint_.make(0, false)) first.push_back(std::move(chunk));
+  if (!file_.create(options_.output, roomy) || !file_.append(first)) {
+    *error = options_.output + ": " + std::strerror(file_.error()) +
+             "; choose another place for the recording with -o";
+    session_.set_error(file_.error() == ENOSPC ? HT_ERROR_DISK_FULL : HT_ERROR_IO, file_.error(),
+                       *error);
+    return false;
+  }
+  writer_ = std::make_unique<FileWriter>(file_);
+  h.start_tsc = clock_.start_tsc();
+  h.start_monotonic_ns = clock_.start_monotonic_ns();
+  h.start_realtime_ns = clock_.start_realtime_ns();
+  h.file_bytes = file_.bytes();
+  h.collector_pid = static_cast<uint32_t>(getpid());
+  next_checkpoint_ = kFirstCheckpointNs;
+  seen_slice_end_ = aggregator_.slice_end();
+  if (options_.start_after_ns == 0) recording_since_ = std::max<uint64_t>(clock_.now(), 1);
+  session_.set_state(recording_since_ != 0 ? HT_STATE_RECORDING : HT_STATE_PAUSED);
+  return true;
+}
+
+// ------------------------------------------------------------------------------------- events
+
+void Collector::on_process(Stream &stream, uint32_t ppid, std::string_view executable,
+                           const std::vector<std::string_view> &arguments) {
+  std::string command;
+  for (size_t i = 0; i < arguments.size(); i++) {
+    if (i > 0) command += '\x1f';
+    command += arguments[i];
+  }
+  processes_.describe(*static_cast<Cursor *>(stream.owner)->process, ppid, executable, command);
+}
+
+void Collector::on_thread_name(Stream &stream, uint32_t tid, std::string_view name) {
+  threads_.set_name(*static_cast<Cursor *>(stream.owner)->process, tid, name);
+}
+
+void Collector::on_mark(Stream &stream, uint64_t tsc, std::string_view name) {
+  checkpoint_.add_mark(clock_.ns(tsc), stream.book->row(), stream.thread->row, name);
+}
+
+void Collector::on_note(Stream &stream, std::string_view text) {
+  checkpoint_.add_note(stream.time, stream.book->row(), text);
+}
+
+// --------------------------------------------------------------------------------------- loop
+
+Drain::Round Collector::poll() {
+  beat();
+  uint64_t now = clock_.now();
+  processes_.discover();
+  processes_.check_deaths(now);
+  Drain::Round round = drain_.round();
+  // All that has happened before `now` has been counted.
+  aggregator_.advance(now);
+  return round;
+}
+
+void Collector::housekeeping(uint64_t now) {
+  if (aggregator_.slice_end() != seen_slice_end_) {
+    seen_slice_end_ = aggregator_.slice_end();
+    timeline_.tick(now, aggregator_.slice_ns() / 100);
+  }
+  threads_.look_for_names(now);
+  rings_.release_unused(now);
+  if (now >= next_refine_) {
+    clock_.refine();
+    next_refine_ = now + kRefineNs;
+  }
+  if (now >= next_figures_) {
+    publish_figures(now);
+    next_figures_ = now + kFiguresNs;
+  }
+  if (now >= next_checkpoint_ && writer_->idle()) write_checkpoint(now);
+}
+
+void Collector::write_checkpoint(uint64_t now) {
+  next_checkpoint_ = now + kCheckpointNs;
+  std::vector<Chunk> chunks = checkpoint_.make(now, false);
+  if (chunks.empty()) return;
+  uint64_t states = 0;
+  for (const Chunk &chunk : chunks) {
+    if (chunk.key != 0) states += chunk_bytes(chunk.payload.size());
+  }
+  state_bytes_ = std::max(state_bytes_, states);
+  writer_->submit(std::move(chunks));
+}
+
+bool Collector::reached_end(uint64_t now, bool stop, Ending *ending) {
+  if (int error = writer_->error(); error != 0) {
+    bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    *ending = {full ? "disk-full" : "error", full ? HT_ERROR_DISK_FULL : HT_ERROR_IO, error,
+               options_.output + ": " + std::strerror(error) + "; the recording ends at " +
+                   seconds(now) + (full ? "; free some space or record to another place with -o"
+                                        : "; record to another place with -o")};
+    return true;
+  }
+  if (shared_load(session_.header().finish) != 0) {
+    *ending = {"finished", HT_ERROR_NONE, 0, ""};
+    return true;
+  }
+  if (stop) {
+    *ending = {"stopped", HT_ERROR_NONE, 0, ""};
+    return true;
+  }
+  if (options_.duration_ns != 0 && recording_since_ != 0 &&
+      now >= recording_since_ + options_.duration_ns) {
+    *ending = {"duration", HT_ERROR_NONE, 0, ""};
+    return true;
+  }
+  // The last checkpoint is about as large as the states of the one before, which it replaces.
+  if (options_.max_bytes != 0 &&
+      file_.bytes() + state_bytes_ + state_bytes_ / 2 + 4096 >= options_.max_bytes) {
+    *ending = {"max-size", HT_ERROR_MAX_SIZE, 0,
+               "the recording has reached --max-size and ends at " + seconds(now)};
+    return true;
+  }
+  return false;
+}
+
+void Collector::run(const std::atomic<bool> &stop) {
+  Ending ending{};
+  for (;;) {
+    Drain::Round round = poll();
+    uint64_t now = clock_.now();
+    housekeeping(now);
+    if (recording_since_ == 0 && now >= options_.start_after_ns) {
+      recording_since_ = now;
+      session_.set_state(HT_STATE_RECORDING);
+    }
+    if (reached_end(now, stop.load(std::memory_order_relaxed), &ending)) break;
+    rest(round);
+  }
+  finish(ending);
+}
+
+// Sleeps as long as no ring can fill up meanwhile, going by how they have filled up so far.
+void Collector::rest(const Drain::Round &round) {
+  if (round.blocks > 0) {
+    idle_rounds_ = 0;
+    if (round.fullest >= kAlmostHalf) return;
+    nap(round.fullest >= kFillingUp ? kShortSleepNs : kActiveSleepNs);
+    return;
+  }
+  if (++idle_rounds_ <= kIdleRounds) {
+    nap(kActiveSleepNs);
+    return;
+  }
+  uint64_t ns = std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u),
+                         kLongestSleepNs);
+  session_.about_to_sleep();
+  if (!rings_.filling_up() && shared_load(session_.header().finish) == 0) session_.sleep(ns);
+  session_.awake();
+}
+
+void Collector::publish_figures(uint64_t now) {
+  ht_session_header &h = session_.header();
+  auto set = [](uint64_t &field, uint64_t value) {
+    __atomic_store_n(&field, value, __ATOMIC_RELAXED);
+  };
+  Book::Totals totals = aggregator_.totals();
+  set(h.live_bytes, aggregator_.live_bytes());
+  set(h.live_blocks, aggregator_.live_blocks());
+  set(h.peak_bytes, aggregator_.peak_bytes());
+  set(h.peak_time_ns, aggregator_.peak_time());
+  set(h.allocations, totals.allocations);
+  set(h.deallocations, totals.deallocations);
+  set(h.reallocations, totals.reallocations);
+  set(h.total_bytes, totals.bytes);
+  set(h.elapsed_ns, now);
+  set(h.file_bytes, file_.bytes());
+  set(h.rss_bytes, timeline_.rss());
+  uint64_t shared = 0, resident = Procfs::read_resident(own_resident_, &shared);
+  set(h.collector_rss_bytes, resident - std::min(shared, resident));  // the rings are not its own
+  set(h.processes_live, processes_.living().size());
+  set(h.threads_live, threads_.living());
+  processes_.read_counters();
+  uint64_t lost = 0;
+  for (const Process &process : processes_.all()) lost += process.lost_events;
+  set(h.lost_events, lost);
+}
+
+// ---------------------------------------------------------------------------------------- end
+
+void Collector::finish(const Ending &ending) {
+  session_.set_state(HT_STATE_STOPPED);
+  if (ending.error != HT_ERROR_NONE) {
+    session_.set_error(ending.error, ending.number, ending.text);
+  }
+  // What is in the rings, and what threads still put there before they look at the state.
+  uint64_t begun = clock_.now();
+  int quiet = 0;
+  while (quiet < 2 && clock_.now() - begun < kLastRoundsNs) {
+    quiet = poll().blocks == 0 ? quiet + 1 : 0;
+    if (quiet > 0) nap(kShortSleepNs);
+  }
+  uint64_t now = clock_.now();
+  threads_.look_for_names(now);
+  timeline_.tick(now, kMs);
+  aggregator_.end_last_slice();
+  bool failed = writer_->error() != 0;
+  writer_->stop();
+  failed = failed || file_.error() != 0;
+  std::vector<Chunk> chunks = checkpoint_.make(now, true);
+  // After a failure the numbering of rows in the file has stopped: only states are of use.
+  if (failed) std::erase_if(chunks, [](const Chunk &chunk) { return !chunk.is_state(); });
+  checkpoint_.set_reason(ending.reason);
+  chunks.push_back(checkpoint_.end(now));
+  bool written = file_.append_last(chunks);
+  bool closed = file_.finish();
+  publish_figures(now);
+  if (ending.error == HT_ERROR_NONE && (failed || !written || !closed)) {
+    int error = file_.error();
+    session_.set_error(error == EIO ? HT_ERROR_IO : HT_ERROR_DISK_FULL, error,
+                       options_.output + ": " + std::strerror(error) +
+                           "; the last part of the recording is missing");
+  }
+}
+
+}  // namespace heaptide

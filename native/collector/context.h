@@ -1,0 +1,106 @@
+// What is counted for each context: a thread, a stack and a kind of memory in one process.
+#ifndef HEAPTIDE_COLLECTOR_CONTEXT_H
+#define HEAPTIDE_COLLECTOR_CONTEXT_H
+
+#include <cstdint>
+#include <vector>
+
+#include "collector/buckets.h"
+
+namespace heaptide {
+
+// A thread's row in the file, as far as events change it. Its figures are in blocks and bytes; in a
+// sampled session in what the samples stand for.
+struct Thread {
+  uint64_t sequence = 0;  // allocations and reallocations: the clock of lifetimes
+  uint64_t reallocations = 0;
+  uint64_t deallocations = 0;  // by this thread, whoever allocated
+  uint64_t bytes = 0;
+  uint32_t row = 0;
+  uint32_t process = 0;
+
+  uint64_t allocations() const { return sequence - reallocations; }
+};
+
+// Two cache lines, both touched by each allocation and each free.
+struct alignas(128) Context {
+  uint64_t live_bytes, live_blocks;
+  uint64_t bytes_in, blocks_in;      // since the start
+  uint64_t peak_bytes, peak_blocks;  // live at the process's peak, if peak_epoch is its epoch
+  uint32_t peak_epoch;
+  uint32_t slice;  // number of the slice in which it last changed
+  Thread *thread;
+
+  // Histograms since the start, modulo 2^16; Contexts has the rest.
+  uint16_t by_allocations[kLifetimeBuckets];
+  uint16_t by_time[kLifetimeBuckets];
+  uint16_t by_size[kSizeBuckets];
+  uint32_t spill;  // where the rest is + 1, 0: there is none
+  uint8_t kind;
+  uint8_t unused[3];
+};
+static_assert(sizeof(Context) == 128);
+
+// How things stood when the context's slice began, and what is counted by slice only.
+struct SliceStart {
+  uint64_t live_bytes, live_blocks, bytes_in, blocks_in;
+  uint64_t temporary, short_lived;
+  uint64_t reallocations, copied_bytes;
+};
+
+// One counter of a context's histograms, as an index over all of them.
+inline constexpr unsigned kByAllocations = 0;
+inline constexpr unsigned kByTime = kByAllocations + kLifetimeBuckets;
+inline constexpr unsigned kBySize = kByTime + kLifetimeBuckets;
+inline constexpr unsigned kCounters = kBySize + kSizeBuckets;
+
+// Contexts of one process by a dense index. They do not move.
+class Contexts {
+ public:
+  Contexts() = default;
+  ~Contexts() { clear(); }
+  Contexts(const Contexts &) = delete;
+  Contexts &operator=(const Contexts &) = delete;
+
+  HT_HOT Context &operator[](uint32_t index) { return pages_[index / kPage][index % kPage]; }
+  const Context &operator[](uint32_t index) const { return pages_[index / kPage][index % kPage]; }
+  SliceStart &slice_start(uint32_t index) { return slice_starts_[index]; }
+  const SliceStart &slice_start(uint32_t index) const { return slice_starts_[index]; }
+  uint32_t row(uint32_t index) const { return rows_[index]; }  // in the file
+  uint32_t size() const { return static_cast<uint32_t>(rows_.size()); }
+
+  void prefetch(uint32_t index) const {
+    const Context &context = (*this)[index];
+    __builtin_prefetch(&context, 1);
+    __builtin_prefetch(&context.by_allocations, 1);
+  }
+
+  uint32_t add(Thread *thread, uint32_t row, uint8_t kind);
+  void clear();
+
+  // Adds to one counter: `first` and `bucket` name it, `counters` is where it stands.
+  HT_HOT void count(Context &context, uint16_t *counters, unsigned bucket, unsigned first, uint64_t by) {
+    uint64_t value = counters[bucket] + by;
+    counters[bucket] = static_cast<uint16_t>(value);
+    if (value >> 16 != 0) [[unlikely]] spill(context, first + bucket, value >> 16 << 16);
+  }
+  uint64_t counted(const Context &context, unsigned counter) const;
+
+ private:
+  static constexpr uint32_t kPage = 256;
+
+  struct Spilled {
+    uint64_t counters[kCounters];
+  };
+
+  void spill(Context &context, unsigned counter, uint64_t by);
+
+  std::vector<Context *> pages_;
+  std::vector<SliceStart> slice_starts_;
+  std::vector<uint32_t> rows_;
+  std::vector<Spilled> spilled_;
+};
+
+}  // namespace heaptide
+
+#endif

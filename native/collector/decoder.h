@@ -1,0 +1,142 @@
+// Events to figures: reads blocks of words as wire.h lays them out, and drives the aggregator.
+#ifndef HEAPTIDE_COLLECTOR_DECODER_H
+#define HEAPTIDE_COLLECTOR_DECODER_H
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "collector/aggregator.h"
+#include "collector/image.h"
+#include "collector/meta.h"
+
+namespace heaptide {
+
+// One producer of events: whose they are, and what it is in the middle of.
+struct Stream {
+  Book *book = nullptr;
+  Image *image = nullptr;
+  Thread *thread = nullptr;
+  InFlight realloc;
+  MetaBuffer meta;
+  uint64_t time = 0;  // nanoseconds, of the block being decoded
+  void *owner = nullptr;
+};
+
+// Told of what concerns neither stacks nor memory.
+class MetaListener {
+ public:
+  virtual ~MetaListener() = default;
+  virtual void on_process(Stream &stream, uint32_t ppid, std::string_view executable,
+                          const std::vector<std::string_view> &arguments) = 0;
+  virtual void on_thread_name(Stream &stream, uint32_t tid, std::string_view name) = 0;
+  virtual void on_mark(Stream &stream, uint64_t tsc, std::string_view name) = 0;
+  virtual void on_note(Stream &stream, std::string_view text) = 0;
+};
+
+// What to do with events that come too early: a free of what is not there, an allocation where
+// something is, a stack not yet defined. They stop the decoder unless told otherwise.
+struct Force {
+  bool alone = false;  // no other producer can bring what is missing of memory: count it as it is
+  bool first = false;  // count the first event as it is, whatever is missing
+};
+
+class Decoder {
+ public:
+  Decoder(Aggregator &aggregator, MetaListener &listener);
+
+  // Words that may be read behind the end of what decode and `ahead` are given.
+  static constexpr unsigned kPadding = 4;
+
+  // What the next call will probably be about: words of a producer with the same book.
+  struct Ahead {
+    const Stream *stream = nullptr;  // nullptr: nothing
+    const uint64_t *at = nullptr, *end = nullptr;
+  };
+
+  // Decodes the events in [at, end): returns `end`, or where an event stands that has come too early.
+  // A zero word ends the block. What the events in `ahead` need is asked from memory meanwhile. At
+  // most a block each.
+  const uint64_t *decode(Stream &stream, const uint64_t *at, const uint64_t *end, Force force,
+                         const Ahead &ahead);
+
+  // To be called when the words last given as `ahead`, or their stream, have changed.
+  void forget_ahead() { window_.stream = nullptr; }
+
+  // Words of the event that begins with `word`; 0: no such event.
+  static unsigned length(uint64_t word);
+
+  uint64_t garbage() const { return garbage_; }  // events skipped that made no sense
+
+ private:
+  struct CacheEntry {
+    uint32_t first, second, thread_kind, context;
+  };
+
+  static constexpr uint32_t kNoSlot = UINT32_MAX;
+
+  // An event that has been looked at but not counted yet.
+  struct Item {
+    const uint64_t *event;
+    LiveTable::Group *group;  // with the next two, its Spot
+    uint16_t partition, tag;
+    uint32_t cache_slot;  // of a new block's context; kNoSlot for other events
+
+    LiveTable::Spot spot() const { return {group, partition, tag}; }
+    bool fresh() const { return cache_slot != kNoSlot; }
+  };
+
+  // Events are looked at about a block before they are counted, and what they read is asked for in
+  // three steps: the group and the cache entry; then the slot; then the context. So a block's worth
+  // of cache misses is under way at once, and nothing waits for one to know the next.
+  struct Window {
+    static constexpr unsigned kItems = 4 * HT_BLOCK_WORDS;
+    const Stream *stream = nullptr;
+    const uint64_t *at = nullptr, *end = nullptr;  // what `first` to `last` are the items of
+    unsigned first = 0, last = 0;                  // in items; what is ahead follows `last`
+    unsigned slots_asked = 0, contexts_asked = 0;  // up to these items
+    bool garbage = false, ahead_garbage = false;   // behind `last`, or behind all, is no event
+    uint64_t moves = 0;                            // of the book's table, when spots were computed
+    Item items[kItems];
+  };
+  static constexpr unsigned kSlotDistance = 16, kContextDistance = 8, kStep = 4;
+  static constexpr size_t kFirstCacheEntries = size_t{1} << 14, kMostCacheEntries = size_t{1} << 19;
+
+  struct Looker;
+  void begin_window(const Stream &stream, const uint64_t *at, const uint64_t *end);
+  void refresh_spots(const Book &book, unsigned from, unsigned until);
+  void ask(const Book &book, unsigned until, unsigned limit);
+
+  HT_HOT size_t cache_slot(uint32_t first, uint32_t second, uint32_t thread_kind) const {
+    uint64_t hash = (uint64_t{second} << 32 | first) * 0x9e3779b97f4a7c15ull;
+    return ((hash >> 32) ^ hash >> 52 ^ thread_kind * 0x9e3779b1u) & cache_mask_;
+  }
+
+  bool context(Stream &stream, uint32_t first, uint32_t second, unsigned kind, bool undefined,
+               uint32_t *context);
+  void grow_cache();
+  // Counts [w.first, last) of the window while looking at what is ahead. Returns where it stopped,
+  // nullptr: it did not.
+  template <bool kPlain>
+  const uint64_t *count(Stream &stream, unsigned last, Looker *looker, Force force);
+  // Each counts one event; false: it has come too early. In `force`, `alone` is about this event's
+  // memory and `first` about its stack.
+  template <bool kPlain>
+  bool one(Stream &stream, const Item &item, Force force);
+  template <bool kPlain>
+  bool allocation(Stream &stream, const Item &item, Force force);
+  bool mapping(Stream &stream, const uint64_t *at, Force force);
+  void meta(Stream &stream, const uint64_t *at);
+  void record(Stream &stream);
+
+  Aggregator &aggregator_;
+  MetaListener &listener_;
+  std::vector<CacheEntry> cache_;
+  size_t cache_mask_;
+  Window window_;
+  uint64_t garbage_ = 0;
+};
+
+}  // namespace heaptide
+
+#endif

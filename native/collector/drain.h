@@ -1,0 +1,83 @@
+// One round after the other: reads what all rings hold, in the order in which it happened.
+//
+// Blocks are merged by the time at which they were begun (or, for the rest of a block that has been
+// read in part, the time of that reading). Two blocks may overlap in time; then the addresses decide:
+// a free of what does not live yet, or an allocation of what still does, waits until another ring has
+// brought what must come first.
+//
+// Nothing waits for long. Agents record a free before it is done and an allocation (or a definition)
+// after, so what must come before an event has been published before it. Each round looks at all
+// rings, and then looks again: whatever comes before an event found by the first look has been found
+// by the second. If it is in none of the rings up to there, it does not exist, and the event is
+// counted as it stands.
+#ifndef HEAPTIDE_COLLECTOR_DRAIN_H
+#define HEAPTIDE_COLLECTOR_DRAIN_H
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "collector/clock.h"
+#include "collector/decoder.h"
+#include "collector/rings.h"
+
+namespace heaptide {
+
+class Drain {
+ public:
+  // `pulse`: called every few hundred microseconds of a long round.
+  Drain(Processes &processes, Rings &rings, Decoder &decoder, const Clock &clock,
+        std::function<void()> pulse);
+
+  struct Round {
+    uint64_t blocks = 0;  // blocks read, whole or in part
+    double fullest = 0;   // of a ring, 0 to 1
+  };
+  Round round();
+
+  uint64_t forced() const { return forced_; }  // events counted though they came too early
+
+ private:
+  struct Entry {
+    uint64_t key;  // TSC
+    Cursor *cursor;
+    bool operator<(const Entry &other) const { return key > other.key; }  // a heap's top is least
+  };
+  struct Buffer {
+    const Cursor *cursor = nullptr;
+    RingPlace place;
+    unsigned words = 0;
+    uint64_t data[HT_BLOCK_WORDS + Decoder::kPadding];
+  };
+
+  void look_twice(Round *round);
+  void end(Process &process);
+  void push(Cursor &cursor);
+  void advance_block(Cursor &cursor);
+  uint64_t key_of(const Cursor &cursor) const;
+  uint64_t bound_of(const Cursor &cursor) const;
+  void load(const Cursor &cursor, Buffer *buffer);
+  const Cursor *next_in_line(const Cursor &cursor) const;
+  void run(Cursor &cursor, bool force_first);
+  void finished(Cursor &cursor);
+  void retry_stuck();
+  Cursor *most_urgent_stuck() const;
+  void discard(Cursor &cursor);
+
+  Processes &processes_;
+  Rings &rings_;
+  Decoder &decoder_;
+  const Clock &clock_;
+  std::function<void()> pulse_;
+  std::vector<Entry> heap_;
+  std::vector<Cursor *> stuck_;
+  std::vector<Cursor *> active_;
+  Buffer buffers_[2];
+  int current_ = 0;
+  uint64_t forced_ = 0;
+  uint64_t blocks_ = 0;
+};
+
+}  // namespace heaptide
+
+#endif

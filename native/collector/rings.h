@@ -1,0 +1,97 @@
+// The rings of the session as their reader sees them: how far each has been read, and how far it may
+// be.
+#ifndef HEAPTIDE_COLLECTOR_RINGS_H
+#define HEAPTIDE_COLLECTOR_RINGS_H
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "collector/decoder.h"
+#include "collector/processes.h"
+#include "collector/session.h"
+#include "collector/threads.h"
+
+namespace heaptide {
+
+// A place in a ring: word `word` of block `block`.
+struct RingPlace {
+  uint64_t block = 0;
+  unsigned word = 1;
+  auto operator<=>(const RingPlace &) const = default;
+};
+
+// One ring being read.
+struct Cursor {
+  uint32_t ring = 0, generation = 0;
+  uint32_t pid = 0, tid = 0;
+  Process *process = nullptr;
+  RecordedThread *thread = nullptr;
+  Stream stream;
+
+  RingPlace at;     // the next word to be read
+  RingPlace sure;   // what the round's first look at all rings has found
+  RingPlace limit;  // what its second look has found: as far as may be read
+  uint64_t looked = 0, looked_before = 0;  // TSC of the second look, and of the round before
+  uint64_t published = 0;                  // the tail that the producer sees
+  uint64_t quiet_since = 0;                // nanoseconds
+
+  // While it waits for what must come first.
+  bool stuck = false;
+  uint64_t bound = 0;  // TSC: what it waits for has happened before
+
+  bool has_events() const { return at < limit; }
+  // Words of the block at `at` that may be read at once: up to the end of what is sure, or of all.
+  unsigned chunk_end() const {
+    if (at < sure) return at.block < sure.block ? HT_BLOCK_WORDS : sure.word;
+    return at.block < limit.block ? HT_BLOCK_WORDS : limit.word;
+  }
+  bool chunk_is_sure() const { return at < sure; }
+};
+
+class Rings {
+ public:
+  Rings(Session &session, Processes &processes, Threads &threads, const Clock &clock);
+
+  // Takes up rings that have been claimed since.
+  void discover();
+
+  // Looks how far a cursor's ring has been filled. Costs a line that its producer writes.
+  void look(Cursor &cursor);
+
+  // Lets the producer have the blocks that have been read.
+  void publish(Cursor &cursor);
+
+  // Whether some ring has come near the point where its producer wakes us.
+  bool filling_up() const;
+
+  // Gives rings back whose threads are gone and that have been read to the end. Rate-limited.
+  void release_unused(uint64_t now);
+  // All rings of a process that has ended.
+  void release(Process &process, uint64_t now);
+
+  const uint64_t *words(const Cursor &cursor, uint64_t block) const {
+    return session_.block(cursor.ring, block);
+  }
+
+  // The cursors of living rings, in no order.
+  const std::vector<Cursor *> &open() const { return open_; }
+  uint64_t broken() const { return broken_; }  // rings given up: their heads made no sense
+
+ private:
+  void add(uint32_t index, const ht_ring_header &ring);
+  void release(Cursor &cursor, uint64_t now);
+
+  Session &session_;
+  Processes &processes_;
+  Threads &threads_;
+  const Clock &clock_;
+  std::vector<std::unique_ptr<Cursor>> cursors_;  // by ring
+  std::vector<Cursor *> open_;
+  uint64_t next_check_ = 0;
+  uint64_t broken_ = 0;
+};
+
+}  // namespace heaptide
+
+#endif

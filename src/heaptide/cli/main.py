@@ -1,0 +1,99 @@
+"""The command ``heaptide``: finds the subcommand, and turns errors into one line and a status."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from heaptide._version import __version__
+from heaptide.cli.errors import describe
+from heaptide.errors import HeaptideError
+
+# Subcommand -> the module that holds it as `command`, and its line in the help. A module is
+# imported when its command is called: what it needs costs no other command anything.
+_COMMANDS = {
+    "run": ("heaptide.cli.run", "Run a program and record where its memory goes."),
+    "show": ("heaptide.cli.show", "Show a recording."),
+    "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a subcommand when it is wanted, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="heaptide %(version)s")
+def cli() -> None:
+    """Shows where a program's memory goes, from Python through Rust, C and C++ in one stack."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits. Statuses are listed in ``docs/cli.md``."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; the exit status. May end the process by a signal instead."""
+    try:
+        cli.main(None if arguments is None else list(arguments), "heaptide", standalone_mode=False)
+        sys.stdout.flush()
+    except HeaptideError as error:
+        _complain(error.message)
+        return error.exit_status
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "heaptide"
+        _complain(f"{_one_line(error.format_message())}; see {where} --help")
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(_one_line(error.format_message()))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. The interpreter would complain at its exit too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        _complain(describe(error))
+        return 1
+    return 0
+
+
+def _interrupted() -> int:
+    """Ends as an interrupted program does, so that a calling shell script stops too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return 128 + signal.SIGINT
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
+
+
+def _complain(message: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it; the status says the rest
+        print(f"heaptide: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""Sizes and times on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Optional
+
+import click
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]  # generic only in the newest click
+else:
+    _ParamType = click.ParamType
+
+_Parameter = Optional[click.Parameter]
+_Context = Optional[click.Context]
+
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "kb": 1000,
+    "kib": 1 << 10,
+    "m": 10**6,
+    "mb": 10**6,
+    "mib": 1 << 20,
+    "g": 10**9,
+    "gb": 10**9,
+    "gib": 1 << 30,
+}
+_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class _Quantity(_ParamType):
+    """A number with a unit behind it."""
+
+    units: Mapping[str, float]
+    examples: str
+
+    def _scaled(self, value: object, param: _Parameter, ctx: _Context) -> float:
+        match = _NUMBER.fullmatch(str(value).strip())
+        if match is None or match[2].lower() not in self.units:
+            self.fail(f"{value!r} is not a {self.name}: say {self.examples}", param, ctx)
+        return float(match[1]) * self.units[match[2].lower()]
+
+
+class SizeType(_Quantity):
+    """Bytes: ``512KiB``, ``1MB``, ``4096``. Decimal and binary units; an integer above 0."""
+
+    name = "size"
+    units = _BYTES
+    examples = "4096, 512KiB or 1.5MB"
+
+    def convert(self, value: object, param: _Parameter, ctx: _Context) -> int:
+        size = round(self._scaled(value, param, ctx))
+        if size < 1:
+            self.fail("must be at least 1 byte", param, ctx)
+        return size
+
+
+class DurationType(_Quantity):
+    """Seconds: ``90``, ``500ms``, ``10s``, ``5min``, ``2h``."""
+
+    name = "time"
+    units = _SECONDS
+    examples = "90, 500ms, 10s, 5min or 2h"
+
+    def convert(self, value: object, param: _Parameter, ctx: _Context) -> float:
+        return self._scaled(value, param, ctx)

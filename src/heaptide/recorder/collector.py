@@ -1,0 +1,97 @@
+"""The collector process: started apart from the program's terminal and descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Sequence
+
+from heaptide.errors import LaunchError
+from heaptide.recorder._wire import SESSION_FD
+from heaptide.recorder.child import Ended
+from heaptide.recorder.descriptors import inheritable
+
+# Above what file actions below move things to.
+_LOWEST_SPARE_FD = 16
+_MAX_MESSAGE_BYTES = 4096
+
+
+class Collector:
+    """``heaptide-collector`` in a session of its own, with the shared memory as descriptor 3.
+
+    It holds none of the program's descriptors: a reader at the other end of the program's stdout
+    must see its end when the program ends, not when the collector does.
+    """
+
+    def __init__(self, command: Sequence[str], session_fd: int) -> None:
+        """Starts ``command``. Raises LaunchError if that fails."""
+        self.ended: Ended | None = None
+        # It must not find our descriptors where its own are to go.
+        memory = fcntl.fcntl(session_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        reading, writing = os.pipe()
+        errors = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
+        os.close(writing)
+        actions: list[tuple[int, ...]] = [
+            (os.POSIX_SPAWN_DUP2, null, 0),
+            (os.POSIX_SPAWN_DUP2, null, 1),
+            (os.POSIX_SPAWN_DUP2, errors, 2),
+            (os.POSIX_SPAWN_DUP2, memory, SESSION_FD),
+            *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable() if fd > SESSION_FD),
+        ]
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("LD_PRELOAD", "HEAPTIDE_SESSION")
+        }
+        try:
+            self.pid = os.posix_spawn(
+                command[0],
+                list(command),
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}),
+            )
+        except OSError as error:
+            os.close(reading)
+            raise LaunchError(
+                f"{command[0]} cannot be started: {error.strerror}; is the installation whole?",
+                exit_status=125,
+            ) from error
+        finally:
+            for fd in (memory, null, errors):
+                os.close(fd)
+        os.set_blocking(reading, False)
+        self._errors = reading
+        self._said = b""
+
+    def poll(self) -> Ended | None:
+        """How it ended, None while it runs."""
+        if self.ended is None:
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid == self.pid:
+                    self.ended = Ended.of(status)
+        return self.ended
+
+    def message(self) -> str:
+        """The last line it wrote to its stderr, empty if none."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._errors, 65536):
+                self._said = (self._said + chunk)[-_MAX_MESSAGE_BYTES:]
+        lines = self._said.decode(errors="replace").splitlines()
+        return lines[-1].strip().removeprefix("heaptide-collector: ") if lines else ""
+
+    def kill(self) -> None:
+        """Ends it at once: nothing has been recorded that anybody wants."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            _, status = os.waitpid(self.pid, 0)
+            self.ended = Ended.of(status)
+
+    def close(self) -> None:
+        os.close(self._errors)

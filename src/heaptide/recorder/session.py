@@ -1,0 +1,274 @@
+"""One recording as it is being made: the shared memory, the collector, their live figures."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from heaptide.errors import LaunchError
+from heaptide.recorder import _wire
+from heaptide.recorder._wire import ConfigFlag, Error, ProcessState, State
+from heaptide.recorder.child import Ended
+from heaptide.recorder.collector import Collector
+from heaptide.recorder.native import Preload, collector_path
+from heaptide.recorder.output import claim
+
+_POLL_SECONDS = 0.002
+_RECORDER_FAILED = 125
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to record. ``sample_interval`` in bytes, 0: every allocation; times in seconds."""
+
+    python_objects: bool = True
+    native: str = "auto"  # auto, all or off
+    sample_interval: int = 0
+    follow: bool = True
+    usable_sizes: bool = False
+    start_after: float = 0.0
+    duration: float | None = None
+    max_size: int | None = None  # bytes of the recording
+
+    def flags(self) -> ConfigFlag:
+        """As the agent reads them."""
+        flags = ConfigFlag(0)
+        if self.python_objects:
+            flags |= ConfigFlag.PYTHON_OBJECTS
+        if self.native == "auto":
+            flags |= ConfigFlag.NATIVE_AUTO
+        elif self.native == "all":
+            flags |= ConfigFlag.NATIVE_ALL
+        if self.follow:
+            flags |= ConfigFlag.FOLLOW
+        if self.usable_sizes:
+            flags |= ConfigFlag.USABLE_SIZE
+        return flags
+
+
+@dataclass(frozen=True)
+class Live:
+    """The collector's figures of the moment: bytes, nanoseconds, counts since the start."""
+
+    state: State
+    live_bytes: int
+    live_blocks: int
+    peak_bytes: int
+    peak_time_ns: int
+    allocations: int
+    deallocations: int
+    reallocations: int
+    total_bytes: int
+    elapsed_ns: int
+    file_bytes: int
+    rss_bytes: int
+    collector_rss_bytes: int
+    processes_live: int
+    threads_live: int
+    lost_events: int
+    processes_refused: int
+    rings_refused: int
+
+
+class Session:
+    """Shared memory and collector of one recording, written to ``output``.
+
+    A context manager: leaving it with an exception before ``finish`` ends the collector and removes
+    the recording that was begun.
+    """
+
+    def __init__(
+        self, output: Path, config: Config, command: Sequence[str], *, force: bool = False
+    ) -> None:
+        """Starts the collector and waits until it is ready.
+
+        Raises OutputError if ``output`` exists (without ``force``) or cannot be written,
+        LaunchError if the collector cannot be had.
+        """
+        self.output = output
+        self.config = config
+        self.collector: Collector | None = None
+        program = collector_path()
+        self._preload = Preload()
+        try:
+            self._fd, self._memory = _shared_memory(config)
+        except BaseException:
+            self._preload.close()
+            raise
+        try:
+            claim(output, force)
+        except BaseException:
+            self.close()
+            raise
+        try:
+            self.collector = Collector(
+                _collector_command(program, output, config, command), self._fd
+            )
+            self._wait_until_ready(self.collector)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None and not self._get("finish"):
+            self.abandon()
+        else:
+            self.close()
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """``base`` plus what makes a program load the agent and find this session."""
+        return {
+            **base,
+            "LD_PRELOAD": self._preload.variable(base.get("LD_PRELOAD")),
+            "HEAPTIDE_SESSION": f"/proc/{self._get('collector_pid')}/fd/{_wire.SESSION_FD}",
+        }
+
+    def started(self, pid: int) -> None:
+        """Tells the collector which process the recording is about."""
+        self._set("root_pid", pid)
+
+    def live(self) -> Live:
+        """The figures of the moment; also after the collector has ended."""
+        figures = {name: self._get(name) for name in Live.__dataclass_fields__ if name != "state"}
+        return Live(state=State(self._get("state")), **figures)
+
+    def processes_seen(self) -> int:
+        """How many process images have registered so far, up to the most at one time."""
+        return self._get("processes_used")
+
+    def running(self) -> list[int]:
+        """Process ids of the recorded processes that run at this moment."""
+        state, pid = _wire.PROCESS["state"], _wire.PROCESS["pid"]
+        result = []
+        for slot in range(min(self._get("processes_used"), _wire.MAX_PROCESSES)):
+            base = _wire.PROCESSES_OFFSET + slot * _wire.PROCESS_BYTES
+            (at,) = struct.unpack_from(state.format, self._memory, base + state.offset)
+            (number,) = struct.unpack_from(pid.format, self._memory, base + pid.offset)
+            if at in (ProcessState.LIVE, ProcessState.EXEC) and _runs(number):
+                result.append(number)
+        return result
+
+    def error(self) -> tuple[Error, str]:
+        """What ended the recording early, and the collector's line about it."""
+        return Error(self._get("error")), self._error_text()
+
+    def finish(self) -> None:
+        """The program has ended: the collector is to write what is left, and to end."""
+        self._set("finish", 1)
+
+    def wait_finished(self, timeout: float | None = None) -> Ended | None:
+        """Waits for the collector's end; None if ``timeout`` seconds went by first."""
+        assert self.collector is not None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.collector.poll() is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_SECONDS)
+        return self.collector.ended
+
+    def abandon(self) -> None:
+        """Throws the recording away."""
+        if self.collector is not None:
+            self.collector.kill()
+        self.output.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Gives back descriptors; a collector that still runs goes on without us."""
+        if self._memory.closed:
+            return
+        if self.collector is not None:
+            self.collector.close()
+        self._memory.close()
+        os.close(self._fd)
+        self._preload.close()
+
+    def _wait_until_ready(self, collector: Collector) -> None:
+        while self._get("state") == State.STARTING:
+            if collector.poll() is not None:
+                text = self._error_text() or collector.message()
+                raise LaunchError(
+                    text or f"the collector ended before it was ready: {collector.ended}",
+                    exit_status=_RECORDER_FAILED,
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _error_text(self) -> str:
+        field = _wire.HEADER["error_text"]
+        (raw,) = struct.unpack_from(field.format, self._memory, field.offset)
+        return bytes(raw).split(b"\0", 1)[0].decode(errors="replace").strip()
+
+    def _get(self, name: str) -> int:
+        field = _wire.HEADER[name]
+        return int(struct.unpack_from(field.format, self._memory, field.offset)[0])
+
+    def _set(self, name: str, value: int) -> None:
+        field = _wire.HEADER[name]
+        struct.pack_into(field.format, self._memory, field.offset, value)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process exists and is more than the remains that its parent has yet to collect."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+
+
+def _shared_memory(config: Config) -> tuple[int, mmap.mmap]:
+    """The session's memfd with its header filled in: its descriptor, and a mapping of header
+    and process slots."""
+    try:
+        fd = os.memfd_create("heaptide", os.MFD_CLOEXEC)
+    except OSError as error:
+        raise LaunchError(
+            f"no shared memory for the recording: {error.strerror}", exit_status=_RECORDER_FAILED
+        ) from error
+    try:
+        os.ftruncate(fd, _wire.SESSION_BYTES)
+        memory = mmap.mmap(fd, _wire.RING_HEADERS_OFFSET)
+    except (OSError, ValueError) as error:
+        os.close(fd)
+        raise LaunchError(
+            f"no shared memory for the recording: {error}; is there a limit (ulimit -f)?",
+            exit_status=_RECORDER_FAILED,
+        ) from error
+    values = {
+        "magic": _wire.MAGIC,
+        "version": _wire.VERSION,
+        "config": int(config.flags()),
+        "sample_interval": config.sample_interval,
+    }
+    for name, value in values.items():
+        field = _wire.HEADER[name]
+        struct.pack_into(field.format, memory, field.offset, value)
+    return fd, memory
+
+
+def _collector_command(
+    program: Path, output: Path, config: Config, command: Sequence[str]
+) -> list[str]:
+    """The collector's command line."""
+    words = [os.fspath(program), "--output", os.fspath(output)]
+    if config.start_after:
+        words += ["--start-after", f"{config.start_after:g}"]
+    if config.duration is not None:
+        words += ["--duration", f"{config.duration:g}"]
+    if config.max_size is not None:
+        words += ["--max-size", str(config.max_size)]
+    return [*words, "--", *command]

@@ -1,0 +1,58 @@
+"""A terminal with a program on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+from collections.abc import Callable, Mapping
+
+import pyte
+
+ROWS, COLUMNS = 12, 80
+
+
+class Terminal:
+    """A program on a terminal of its own, as its session leader's foreground job."""
+
+    def __init__(self, words: list[str], environment: Mapping[str, str] | None = None) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+            os.execve(words[0], words, environment or {**os.environ, "TERM": "xterm"})
+        self.seen = b""
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self.screen)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.seen += data
+        self._stream.feed(data)
+        return bool(data)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Reads until ``condition`` holds. Fails if the program ends before."""
+        while not condition():
+            assert self._read(), self.seen
+
+    def until_text(self, text: bytes) -> None:
+        self.until(lambda: text in self.seen)
+
+    def row(self, number: int) -> str:
+        return str(self.screen.display[number]).rstrip()
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.fd, keys)
+
+    def wait(self) -> int:
+        """Reads to the program's end; its status as subprocess has it."""
+        while self._read():
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

@@ -1,0 +1,102 @@
+"""The commands as a whole: help, version, start-up, broken pipes, internal errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import heaptide
+
+from .conftest import HEAPTIDE, Run
+
+pytestmark = pytest.mark.interpreters
+
+
+def output(*words: str) -> str:
+    return subprocess.run([*HEAPTIDE, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def test_version() -> None:
+    assert output("--version") == f"heaptide {heaptide.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["show"], ["symbolize"]])
+def test_help(words: list[str]) -> None:
+    """Each command has a help in 80 columns, by both names."""
+    text = output(*words, "--help")
+    assert text == output(*words, "-h")
+    assert text.startswith("Usage: heaptide")
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_public_names() -> None:
+    """What ``from heaptide import *`` gives is this, and all of it is there."""
+    assert heaptide.__all__ == ["HeaptideError", "Recording", "__version__"]
+    for name in heaptide.__all__:
+        assert getattr(heaptide, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        heaptide.nothing  # noqa: B018 (the lookup is the test)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
+def test_light_start(words: list[str]) -> None:
+    """Commands that need no arrays, tables or debug information import none of it."""
+    code = (
+        "import sys\n"
+        "from heaptide.cli.main import run\n"
+        f"status = run({words!r})\n"
+        "heavy = {'numpy', 'rich', 'symbolic', 'zstandard', 'ctypes'} & set(sys.modules)\n"
+        "print(status, heavy or 'light', file=sys.stderr)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert result.stderr.splitlines()[-1] == "0 light"
+
+
+def test_reader_that_has_seen_enough(run: Run, tmp_path: Path) -> None:
+    """``heaptide show | head -1`` ends without a word."""
+    assert run("true", options=("-q",)).returncode == 0
+    for unbuffered in ("", "1"):
+        result = subprocess.run(
+            ["sh", "-c", f"{' '.join(HEAPTIDE)} show {tmp_path}/r.tide | true"],
+            capture_output=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+        assert (result.stdout, result.stderr) == (b"", b"")
+
+
+def test_internal_error() -> None:
+    """A defect of ours is one line too, with the place; the traceback on demand."""
+    code = (
+        "import heaptide.cli.main as m\n"
+        "def broken(*a, **k): raise KeyError('oh')\n"
+        "m.cli.main = broken\n"
+        "m.main([])\n"
+    )
+    for wanted in (False, True):
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HEAPTIDE_TRACEBACK": "1" if wanted else ""},
+        )
+        assert result.returncode == 1
+        assert ("Traceback" in result.stderr) == wanted
+        last = result.stderr.splitlines()[-1]
+        assert last.startswith("heaptide: internal error: KeyError: 'oh' at <string>:2; ")
+
+
+def test_symbolize_bad_input(tmp_path: Path) -> None:
+    """Missing, foreign and empty recordings are one line and status 1."""
+    (tmp_path / "foreign").write_bytes(b"something else" * 100)
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("missing", "foreign", "empty"):
+        result = subprocess.run([*HEAPTIDE, "symbolize", tmp_path / name], capture_output=True)
+        assert result.returncode == 1
+        assert result.stderr.count(b"\n") == 1
+        assert name.encode() in result.stderr

@@ -1,0 +1,1 @@
+"""What the tests of the whole need: building programs, recording them, expected figures."""
