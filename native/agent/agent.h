@@ -96,6 +96,10 @@ enum ht_frees {
   HT_FREES_NONE = 3,    // paused or off: nothing is recorded
 };
 
+// What an allocation of `size` takes from ctx->left: no more than an address space holds, so that
+// sizes that cannot be had do not make it wrap around.
+#define HT_CHARGE(size) ((int64_t)((size) & 0xffffffffffffull))
+
 #define HT_BUSY_CAPTURE 1u
 #define HT_BUSY_SLOW 2u
 

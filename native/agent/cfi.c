@@ -438,6 +438,8 @@ HT_COLD uint64_t ht_row_fill(ht_ctx *ctx, uintptr_t pc, uint32_t epoch) {
     row = make_row(&cfi);
   } else if (image.phdr && !ht_image_executes(&image, pc)) {
     row = HT_ROW_STRAY;
+  } else if (ht_image_is_loader(&image)) {
+    row = HT_ROW_END; // its entry point, the only code of the loader without CFI: constructors' caller
   }
   row |= (uint64_t)ht_module_id(ctx, &image) << 44;
   ht_row_entry *e = ht_rows[ht_row_bucket(pc)];

@@ -31,6 +31,7 @@ typedef struct ht_real_functions {
 
 extern ht_real_functions ht_real;
 extern void *(*ht_real_dlsym)(void *, const char *);
+extern long (*ht_real_syscall)(long, ...) __attribute__((visibility("hidden")));
 
 void ht_hooks_resolve(void);                        // fills ht_real; idempotent
 enum ht_allocator_provider ht_hooks_provider(void); // whose malloc ht_real.malloc is

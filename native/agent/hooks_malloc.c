@@ -41,7 +41,9 @@ static void *leave_early(void *old, size_t size) {
 }
 
 // True when the allocation is to be recorded: charged to the thread, and its budget is spent.
-#define CHARGED(ctx, size) HT_UNLIKELY(((ctx)->left -= (int64_t)(size)) <= 0)
+#define CHARGED(ctx, size) HT_UNLIKELY(((ctx)->left -= HT_CHARGE(size)) <= 0)
+// For one that then failed.
+#define REFUND(ctx, size) ((ctx)->left += HT_CHARGE(size))
 #define RECORD(ctx, p, size) \
   ht_record_alloc(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP)
 
@@ -51,6 +53,8 @@ static HT_NOINLINE void *record_malloc(ht_ctx *ctx, size_t size) {
   void *p = ht_real.malloc(size);
   if (HT_LIKELY(p != NULL)) {
     ht_record_alloc_inline(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  } else {
+    REFUND(ctx, size);
   }
   return p;
 }
@@ -89,7 +93,11 @@ HT_EXPORT void *calloc(size_t count, size_t size) {
   if (__builtin_mul_overflow(count, size, &bytes)) return ht_real.calloc(count, size); // fails
   if (!CHARGED(ctx, bytes)) return ht_real.calloc(count, size);
   void *p = ht_real.calloc(count, size);
-  if (HT_LIKELY(p != NULL)) RECORD(ctx, p, bytes);
+  if (HT_LIKELY(p != NULL)) {
+    RECORD(ctx, p, bytes);
+  } else {
+    REFUND(ctx, bytes);
+  }
   return p;
 }
 
@@ -98,7 +106,11 @@ static inline void *do_realloc(void *old, size_t size, uintptr_t pc, uintptr_t s
   if (old == NULL) {
     bool charged = CHARGED(ctx, size);
     void *p = ht_real.realloc(NULL, size);
-    if (charged && p != NULL) ht_record_alloc(ctx, p, size, HT_KIND_MALLOC, pc, sp, bp);
+    if (p == NULL) {
+      REFUND(ctx, size);
+    } else if (charged) {
+      ht_record_alloc(ctx, p, size, HT_KIND_MALLOC, pc, sp, bp);
+    }
     return p;
   }
   if (HT_UNLIKELY(is_early(old))) return leave_early(old, size);
@@ -131,7 +143,11 @@ HT_EXPORT int posix_memalign(void **to, size_t alignment, size_t size) {
   ht_ctx *ctx = ht_tls;
   bool charged = CHARGED(ctx, size);
   int error = ht_real.posix_memalign(to, alignment, size);
-  if (charged && error == 0 && *to != NULL) RECORD(ctx, *to, size);
+  if (error != 0) {
+    REFUND(ctx, size);
+  } else if (charged && *to != NULL) {
+    RECORD(ctx, *to, size);
+  }
   return error;
 }
 
@@ -139,7 +155,11 @@ HT_EXPORT int posix_memalign(void **to, size_t alignment, size_t size) {
   ht_ctx *ctx = ht_tls;            \
   bool charged = CHARGED(ctx, size); \
   void *p = call;                  \
-  if (charged && p != NULL) RECORD(ctx, p, size); \
+  if (p == NULL) {                 \
+    REFUND(ctx, size);             \
+  } else if (charged) {            \
+    RECORD(ctx, p, size);          \
+  }                                \
   return p
 
 HT_EXPORT void *aligned_alloc(size_t alignment, size_t size) {

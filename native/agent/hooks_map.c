@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "hooks.h"
@@ -101,4 +102,43 @@ HT_EXPORT int brk(void *to) {
   int result = ht_real.brk(to);
   if (result == 0) record_break(before, to, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
   return result;
+}
+
+// ------------------------------------------------------------------------------- syscall(3)
+
+// The same three by number. Everything else is jumped on, all registers as they came: the function has
+// more arguments than C can pass on, and some calls return twice.
+long ht_syscall_hook(long number, long a, long b, long c, long d, long e, long f);
+long (*ht_real_syscall)(long, ...);
+
+__asm__(
+    ".text\n"
+    ".globl syscall\n"
+    ".type syscall, @function\n"
+    "syscall:\n"
+    ".cfi_startproc\n"
+    "  cmp $9, %rdi\n" // mmap
+    "  je ht_syscall_hook\n"
+    "  cmp $11, %rdi\n" // munmap
+    "  je ht_syscall_hook\n"
+    "  cmp $25, %rdi\n" // mremap
+    "  je ht_syscall_hook\n"
+    "  cmpq $0, ht_real_syscall(%rip)\n"
+    "  je ht_syscall_hook\n"
+    "  jmp *ht_real_syscall(%rip)\n"
+    ".cfi_endproc\n"
+    ".size syscall, . - syscall\n");
+
+__attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, long a, long b, long c,
+                                                                 long d, long e, long f) {
+  switch (number) {
+    case SYS_mmap:
+      return (long)do_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f, HT_CALLER_PC,
+                           HT_CALLER_SP, HT_CALLER_BP);
+    case SYS_munmap: return munmap((void *)a, (size_t)b);
+    case SYS_mremap: return (long)mremap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e);
+    default:
+      ht_hooks_resolve(); // before any constructor
+      return ht_real_syscall(number, a, b, c, d, e, f);
+  }
 }

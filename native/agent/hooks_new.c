@@ -60,10 +60,13 @@ static void *own_new(size_t size, size_t align, bool throws) {
     static void *quiet;                                                                          \
     if (HT_UNLIKELY(quiet == NULL)) quiet = find_operator(#nothrow_name);                        \
     ht_ctx *ctx = ht_tls;                                                                        \
-    if ((ctx->left -= (int64_t)size) > 0 || quiet == NULL)                                       \
+    if ((ctx->left -= HT_CHARGE(size)) > 0 || quiet == NULL)                                       \
       return ((void *(*)parameters)next)arguments;                                               \
     void *p = ((void *(*)nothrow_types)quiet)nothrow_arguments;                                  \
-    if (p == NULL) return ((void *(*)parameters)next)arguments;                                  \
+    if (p == NULL) {                                                                             \
+      ctx->left += HT_CHARGE(size);                                                              \
+      return ((void *(*)parameters)next)arguments;                                               \
+    }                                                                                            \
     ht_record_alloc(ctx, p, size, HT_KIND_NEW, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);        \
     return p;                                                                                    \
   }

@@ -175,6 +175,11 @@ bool ht_image_window(const ht_image *image, uintptr_t at, uintptr_t *low, uintpt
   return false;
 }
 
+bool ht_image_is_loader(const ht_image *image) {
+  uintptr_t base = getauxval(AT_BASE);
+  return base != 0 && image->bias == base;
+}
+
 bool ht_image_executes(const ht_image *image, uintptr_t pc) {
   for (unsigned i = 0; image->phdr && i < image->phnum; i++) {
     const ElfW(Phdr) *p = &image->phdr[i];

@@ -24,6 +24,9 @@ bool ht_image_find(uintptr_t pc, ht_image *image);
 // The readable segment around `at`, as [*low, *high). False: not inside any.
 bool ht_image_window(const ht_image *image, uintptr_t at, uintptr_t *low, uintptr_t *high);
 
+// Whether the image is the dynamic loader.
+bool ht_image_is_loader(const ht_image *image);
+
 // Whether `pc` lies in an executable segment of the image.
 bool ht_image_executes(const ht_image *image, uintptr_t pc);
 

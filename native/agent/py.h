@@ -13,16 +13,16 @@
 // How to follow a frame chain. Byte offsets; the hot paths are compiled once for each of the constant
 // shapes below.
 typedef struct ht_py_shape {
-  uint16_t top;      // in the thread state: the innermost frame, or the record that holds it
-  int16_t record;    // 3.11, 3.12: where that record has the frame; -1: the thread state has it
-  uint16_t previous; // in a frame: the next outer frame
-  uint16_t code;     // its code object
-  uint16_t instr;    // address of the instruction, or (index_unit != 0) int32 index of it
-  uint16_t owner;    // shims: the byte that tells a shim
-  uint16_t entry;    // 3.11: the byte that is 1 in a frame entered from C; 0: no such byte
+  uint16_t top;       // in the thread state: the innermost frame, or the record that holds it
+  int16_t record;     // 3.11, 3.12: where that record has the frame; -1: the thread state has it
+  uint16_t previous;  // in a frame: the next outer frame
+  uint16_t code;      // its code object
+  uint16_t instr;     // address of the instruction, or (index_unit != 0) int32 index of it
+  uint16_t owner;     // shims: the byte that tells a shim
+  uint16_t entry;     // 3.11: the byte that is 1 in a frame entered from C; 0: no such byte
   uint8_t index_unit; // 3.9, 3.10: bytes of bytecode per index; 0: instr is an address
-  bool shims;        // 3.12+: each evaluation loop entered from C puts a shim frame at its outer end
-  uint8_t tag;       // low bits of the code reference that are no address
+  bool shims;  // 3.12+: each evaluation loop entered from C puts a shim frame at its outer end
+  uint8_t tag; // low bits of the code reference that are no address
 } ht_py_shape;
 
 #define HT_PY_SHAPE_3_9 \
@@ -45,13 +45,13 @@ typedef struct ht_py_layout {
   uint16_t attached;   // the thread state that holds the GIL; 0: in thread-local storage (3.12+)
   uint16_t finalizing; // non-zero once Py_FinalizeEx has begun
   // objects
-  uint16_t type;       // PyObject.ob_type
-  uint16_t dealloc;    // PyTypeObject.tp_dealloc
-  uint16_t size;       // PyVarObject.ob_size
-  uint16_t bytes;      // PyBytesObject.ob_sval
+  uint16_t type;    // PyObject.ob_type
+  uint16_t dealloc; // PyTypeObject.tp_dealloc
+  uint16_t size;    // PyVarObject.ob_size
+  uint16_t bytes;   // PyBytesObject.ob_sval
   uint16_t text_length, text_state, text_ascii, text_compact, text_legacy;
   // code objects
-  uint16_t bytecode;   // the first instruction itself, or (index_unit != 0) the bytes object
+  uint16_t bytecode; // the first instruction itself, or (index_unit != 0) the bytes object
   uint16_t first_line, filename, name, line_table;
 } ht_py_layout;
 
@@ -74,7 +74,7 @@ typedef struct ht_py_symbols {
   uintptr_t set_allocator, get_allocator, set_arena, get_arena;
   uintptr_t eval, eval_end;
   uintptr_t image, image_end; // the module's mapping
-  intptr_t tls, tls_end;      // its thread-local block relative to the thread pointer; 0, 0: unknown
+  intptr_t tls, tls_end; // its thread-local block relative to the thread pointer; 0, 0: unknown
 } ht_py_symbols;
 
 typedef struct ht_py_state {
@@ -83,12 +83,12 @@ typedef struct ht_py_state {
   intptr_t tls;                       // 3.12+: the attached thread state, from the thread pointer
   uintptr_t (*attached_thread)(void); // 3.12+
   const uintptr_t *finalizing;
-  uintptr_t (*this_thread)(void);     // of this thread, attached or not
+  uintptr_t (*this_thread)(void); // of this thread, attached or not
   uint32_t (*stack)(ht_ctx *ctx, bool gil_held);
-  _Atomic uint32_t trust;             // ht_py_trust
-  _Atomic uint32_t seek;              // looks at thread-local storage that are left to be done
-  _Atomic uint32_t unsettled;         // the interpreter may have put its own allocators back
-  uint32_t version;                   // PY_VERSION_HEX
+  _Atomic uint32_t trust;     // ht_py_trust
+  _Atomic uint32_t seek;      // looks at thread-local storage that are left to be done
+  _Atomic uint32_t unsettled; // the interpreter may have put its own allocators back
+  uint32_t version;           // PY_VERSION_HEX
   enum ht_py_family family;
   ht_py_layout layout;
   ht_py_symbols symbols;

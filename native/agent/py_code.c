@@ -6,8 +6,8 @@
 // type's tp_dealloc is ours.
 #include "py.h"
 
-#define NAME_ROOM 4096u            // bytes of UTF-8 kept of a name
-#define TABLE_ROOM (1u << 20)      // bytes kept of a line table
+#define NAME_ROOM 4096u       // bytes of UTF-8 kept of a name
+#define TABLE_ROOM (1u << 20) // bytes kept of a line table
 #define FIRST_SLOTS 1024u
 
 typedef struct known_code { // open addressing; code 0: empty
@@ -200,8 +200,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, uint32_t length) {
 // From 3.12 CPython runs a frame of its own around a specialised call of a class. Its code has one
 // string for all its names and a line table that is empty or one entry without a line.
 static bool has_no_lines(uintptr_t table, uint32_t length) {
-  return length == 0 ||
-         (length == 1 && (ht_py_byte(table + ht_py.layout.bytes) >> 3 & 15) == 15);
+  return length == 0 || (length == 1 && (ht_py_byte(table + ht_py.layout.bytes) >> 3 & 15) == 15);
 }
 
 // Sends the description of `code` unless one like it has been sent. 0 without memory.
@@ -274,8 +273,7 @@ static void on_dealloc(void *object) {
 }
 
 void ht_py_code_start(void) {
-  void (**dealloc)(void *) =
-      (void (**)(void *))(ht_py.symbols.code_type + ht_py.layout.dealloc);
+  void (**dealloc)(void *) = (void (**)(void *))(ht_py.symbols.code_type + ht_py.layout.dealloc);
   if (*dealloc == on_dealloc) return;
   real_dealloc = *dealloc;
   __atomic_store_n(dealloc, on_dealloc, __ATOMIC_RELEASE);

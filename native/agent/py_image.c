@@ -36,7 +36,7 @@ static bool starts_with(const char *text, const char *prefix) {
 
 typedef struct image {
   uintptr_t base;
-  const ElfW(Sym) *symbols;
+  const ElfW(Sym) * symbols;
   const char *strings;
   const uint32_t *gnu_hash;
   const uint32_t *sysv_hash;
@@ -67,7 +67,7 @@ static bool is_symbol(const image *m, uint32_t index, const char *name) {
   return s->st_shndx != SHN_UNDEF && equal(m->strings + s->st_name, name);
 }
 
-static const ElfW(Sym) *find_gnu(const image *m, const char *name) {
+static const ElfW(Sym) * find_gnu(const image *m, const char *name) {
   const uint32_t *h = m->gnu_hash;
   uint32_t buckets = h[0], first = h[1], bloom_words = h[2], shift = h[3], hash = 5381;
   for (const char *c = name; *c != 0; c++) hash = hash * 33 + (uint8_t)*c;
@@ -84,7 +84,7 @@ static const ElfW(Sym) *find_gnu(const image *m, const char *name) {
   return NULL;
 }
 
-static const ElfW(Sym) *find_symbol(const image *m, const char *name) {
+static const ElfW(Sym) * find_symbol(const image *m, const char *name) {
   if (m->gnu_hash != NULL) return find_gnu(m, name);
   for (uint32_t i = 1; i < m->sysv_hash[1]; i++) {
     if (is_symbol(m, i, name)) return &m->symbols[i];
@@ -211,8 +211,8 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *closure) {
     }
   }
   found->base = m.base;
-  const char *path = info->dlpi_name != NULL && info->dlpi_name[0] != 0 ? info->dlpi_name
-                                                                       : "/proc/self/exe";
+  const char *path =
+      info->dlpi_name != NULL && info->dlpi_name[0] != 0 ? info->dlpi_name : "/proc/self/exe";
   unsigned i = 0;
   for (; path[i] != 0 && i + 1 < sizeof found->path; i++) found->path[i] = path[i];
   found->path[i] = 0;

@@ -32,7 +32,8 @@ static void note_unsupported(ht_ctx *ctx) {
 
 void ht_python_look(ht_ctx *ctx) {
   uint32_t state = LOOK_AGAIN;
-  if (ht.process == NULL || !atomic_compare_exchange_strong(&looking, &state, LOOK_GOING_ON)) return;
+  if (ht.process == NULL || !atomic_compare_exchange_strong(&looking, &state, LOOK_GOING_ON))
+    return;
   bool first = !looked_before;
   looked_before = true;
   if (!ht_py_find(&ht_py.symbols)) {
@@ -42,7 +43,8 @@ void ht_python_look(ht_ctx *ctx) {
   // What the program starts with has its thread-local storage at one distance from every thread's
   // pointer; what it loads later may not.
   ht_py_symbols *s = &ht_py.symbols;
-  if (!first || s->tls < -STATIC_TLS_REACH || s->tls_end > STATIC_TLS_REACH) s->tls = s->tls_end = 0;
+  if (!first || s->tls < -STATIC_TLS_REACH || s->tls_end > STATIC_TLS_REACH)
+    s->tls = s->tls_end = 0;
   bool known = ht_py_learn();
   ht.process->python_version = ht_py.version;
   ht.process->python_status = known ? HT_PYTHON_OK : HT_PYTHON_UNSUPPORTED;

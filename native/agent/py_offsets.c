@@ -10,25 +10,57 @@
 #define OBJECTS .type = 8, .dealloc = 48, .size = 16, .bytes = 32
 #define TEXT_WIDE \
   .text_length = 16, .text_state = 32, .text_ascii = 48, .text_compact = 72, .text_legacy = 72
-#define TEXT .text_length = 16, .text_state = 32, .text_ascii = 40, .text_compact = 56, \
-             .text_legacy = 56
+#define TEXT \
+  .text_length = 16, .text_state = 32, .text_ascii = 40, .text_compact = 56, .text_legacy = 56
 
-static const ht_py_layout layout_3_9 = {
-    .shape = HT_PY_SHAPE_3_9, .attached = 568, .finalizing = 16, OBJECTS, TEXT_WIDE,
-    .bytecode = 48, .first_line = 40, .filename = 104, .name = 112, .line_table = 120};
-static const ht_py_layout layout_3_10 = {
-    .shape = HT_PY_SHAPE_3_10, .attached = 568, .finalizing = 16, OBJECTS, TEXT_WIDE,
-    .bytecode = 48, .first_line = 40, .filename = 104, .name = 112, .line_table = 120};
+static const ht_py_layout layout_3_9 = {.shape = HT_PY_SHAPE_3_9,
+                                        .attached = 568,
+                                        .finalizing = 16,
+                                        OBJECTS,
+                                        TEXT_WIDE,
+                                        .bytecode = 48,
+                                        .first_line = 40,
+                                        .filename = 104,
+                                        .name = 112,
+                                        .line_table = 120};
+static const ht_py_layout layout_3_10 = {.shape = HT_PY_SHAPE_3_10,
+                                         .attached = 568,
+                                         .finalizing = 16,
+                                         OBJECTS,
+                                         TEXT_WIDE,
+                                         .bytecode = 48,
+                                         .first_line = 40,
+                                         .filename = 104,
+                                         .name = 112,
+                                         .line_table = 120};
 // From here on `name` is the qualified one.
-static const ht_py_layout layout_3_11 = {
-    .shape = HT_PY_SHAPE_3_11, .attached = 576, .finalizing = 24, OBJECTS, TEXT_WIDE,
-    .bytecode = 184, .first_line = 72, .filename = 112, .name = 128, .line_table = 136};
-static const ht_py_layout layout_3_12 = {
-    .shape = HT_PY_SHAPE_3_12, .finalizing = 24, OBJECTS, TEXT,
-    .bytecode = 192, .first_line = 68, .filename = 112, .name = 128, .line_table = 136};
-static const ht_py_layout layout_3_13 = {
-    .shape = HT_PY_SHAPE_3_13, OBJECTS, TEXT,
-    .bytecode = 200, .first_line = 68, .filename = 112, .name = 128, .line_table = 136};
+static const ht_py_layout layout_3_11 = {.shape = HT_PY_SHAPE_3_11,
+                                         .attached = 576,
+                                         .finalizing = 24,
+                                         OBJECTS,
+                                         TEXT_WIDE,
+                                         .bytecode = 184,
+                                         .first_line = 72,
+                                         .filename = 112,
+                                         .name = 128,
+                                         .line_table = 136};
+static const ht_py_layout layout_3_12 = {.shape = HT_PY_SHAPE_3_12,
+                                         .finalizing = 24,
+                                         OBJECTS,
+                                         TEXT,
+                                         .bytecode = 192,
+                                         .first_line = 68,
+                                         .filename = 112,
+                                         .name = 128,
+                                         .line_table = 136};
+static const ht_py_layout layout_3_13 = {.shape = HT_PY_SHAPE_3_13,
+                                         OBJECTS,
+                                         TEXT,
+                                         .bytecode = 200,
+                                         .first_line = 68,
+                                         .filename = 112,
+                                         .name = 128,
+                                         .line_table = 136};
 
 ht_py_state ht_py;
 bool ht_python_present;
@@ -47,14 +79,30 @@ typedef struct published {
 #define WORD_FREE_THREADED 2
 #define WORD_FINALIZING 4
 
-static const published published_3_13 = {
-    .current_frame = 23, .previous = 29, .executable = 30, .instr = 31, .owner = 33,
-    .filename = 35, .qualified_name = 37, .line_table = 38, .first_line = 39, .bytecode = 43,
-    .object_size = 44, .text_state = 68};
-static const published published_3_14 = {
-    .current_frame = 26, .previous = 32, .executable = 33, .instr = 34, .owner = 36,
-    .filename = 40, .qualified_name = 42, .line_table = 43, .first_line = 44, .bytecode = 48,
-    .object_size = 50, .text_state = 78};
+static const published published_3_13 = {.current_frame = 23,
+                                         .previous = 29,
+                                         .executable = 30,
+                                         .instr = 31,
+                                         .owner = 33,
+                                         .filename = 35,
+                                         .qualified_name = 37,
+                                         .line_table = 38,
+                                         .first_line = 39,
+                                         .bytecode = 43,
+                                         .object_size = 44,
+                                         .text_state = 68};
+static const published published_3_14 = {.current_frame = 26,
+                                         .previous = 32,
+                                         .executable = 33,
+                                         .instr = 34,
+                                         .owner = 36,
+                                         .filename = 40,
+                                         .qualified_name = 42,
+                                         .line_table = 43,
+                                         .first_line = 44,
+                                         .bytecode = 48,
+                                         .object_size = 50,
+                                         .text_state = 78};
 
 static uint64_t word_of(unsigned index) { return ht_py_word(ht_py.symbols.runtime + index * 8u); }
 
@@ -65,9 +113,10 @@ static bool read_published(ht_py_layout *l, const published *at) {
   // Sizes of a plain object and of a code object's neighbours tell whether the groups lie as expected.
   if (word_of(at->object_size) != 16 || word_of(at->object_size + 1) != 8) return false;
   uint64_t biggest = 0;
-  const unsigned all[] = {at->current_frame, at->previous, at->executable, at->instr, at->owner,
-                          at->filename, at->qualified_name, at->line_table, at->first_line,
-                          at->bytecode, at->text_state, at->text_state + 1, at->text_state + 2};
+  const unsigned all[] = {at->current_frame, at->previous, at->executable,     at->instr,
+                          at->owner,         at->filename, at->qualified_name, at->line_table,
+                          at->first_line,    at->bytecode, at->text_state,     at->text_state + 1,
+                          at->text_state + 2};
   for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
     if (word_of(all[i]) > biggest) biggest = word_of(all[i]);
   }
@@ -115,10 +164,18 @@ static bool choose(uint32_t version) {
   ht_py_layout *l = &ht_py.layout;
   bool final = (version >> 4 & 0xf) == 0xf;
   switch (version >> 16) {
-    case 0x309: *l = layout_3_9, ht_py.family = HT_PY_3_9; return true;
-    case 0x30a: *l = layout_3_10, ht_py.family = HT_PY_3_10; return true;
-    case 0x30b: *l = layout_3_11, ht_py.family = HT_PY_3_11; return final;
-    case 0x30c: *l = layout_3_12, ht_py.family = HT_PY_3_12; return final;
+    case 0x309:
+      *l = layout_3_9, ht_py.family = HT_PY_3_9;
+      return true;
+    case 0x30a:
+      *l = layout_3_10, ht_py.family = HT_PY_3_10;
+      return true;
+    case 0x30b:
+      *l = layout_3_11, ht_py.family = HT_PY_3_11;
+      return final;
+    case 0x30c:
+      *l = layout_3_12, ht_py.family = HT_PY_3_12;
+      return final;
     case 0x30d: {
       *l = layout_3_13;
       ht_py.family = HT_PY_3_13;
@@ -132,7 +189,8 @@ static bool choose(uint32_t version) {
       ht_py.family = HT_PY_other;
       l->shape.tag = 7; // references to code objects carry flags
       return final && read_published(l, &published_3_14);
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -184,8 +242,10 @@ static bool is_text(uintptr_t text) {
 static bool code_fits(uintptr_t frame, uintptr_t code) {
   const ht_py_layout *l = &ht_py.layout;
   if (!has_type(code, ht_py.symbols.code_type)) return false;
-  if (ht_py_int(code + l->first_line) < 0 || ht_py_int(code + l->first_line) > 1 << 28) return false;
-  if (!is_text(ht_py_word(code + l->filename)) || !is_text(ht_py_word(code + l->name))) return false;
+  if (ht_py_int(code + l->first_line) < 0 || ht_py_int(code + l->first_line) > 1 << 28)
+    return false;
+  if (!is_text(ht_py_word(code + l->filename)) || !is_text(ht_py_word(code + l->name)))
+    return false;
   if (!has_type(ht_py_word(code + l->line_table), ht_py.symbols.bytes_type)) return false;
   if (l->shape.index_unit != 0) {
     uintptr_t bytecode = ht_py_word(code + l->bytecode);
@@ -220,7 +280,8 @@ HT_COLD void ht_py_seek_attached(void) {
   uintptr_t tstate = ht_py.attached_thread();
   if (tstate == 0) return;
   uint32_t left = atomic_fetch_sub(&ht_py.seek, 1);
-  if (left == 0 || left > HT_PY_SEEK) return (void)atomic_store(&ht_py.seek, 0); // a race at the end
+  if (left == 0 || left > HT_PY_SEEK)
+    return (void)atomic_store(&ht_py.seek, 0); // a race at the end
   intptr_t found = 0;
   for (intptr_t at = s->tls; at + 8 <= s->tls_end; at += 8) {
     if (ht_py_word(ht_thread_pointer() + (uintptr_t)at) != tstate) continue;
@@ -247,8 +308,9 @@ HT_COLD bool ht_py_test(ht_ctx *ctx, uintptr_t head) {
     if (trust == HT_PY_DISTRUSTED) {
       ht_python_present = false;
       if (ht.process != NULL) ht.process->python_status = HT_PYTHON_SELFTEST;
-      ht_note(ctx, "This Python's frames are not laid out as its version says: stacks show native "
-                   "frames only. Record with an unmodified CPython to see Python frames.");
+      ht_note(ctx,
+              "This Python's frames are not laid out as its version says: stacks show native "
+              "frames only. Record with an unmodified CPython to see Python frames.");
     }
     atomic_store_explicit(&ht_py.trust, trust, memory_order_release);
   }

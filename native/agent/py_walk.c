@@ -5,7 +5,7 @@
 #include "py_walk.h"
 
 #define FIRST_CAPACITY 128u
-#define MAX_FRAMES (1u << 22) // a chain longer than this is no stack
+#define MAX_FRAMES (1u << 22)   // a chain longer than this is no stack
 #define NO_FRAME ((uintptr_t)1) // in frames[0]: equal to no frame, nor to the end of a chain
 
 // The thread's recent look-ups: node by parent and frame word. 4 KiB, so that the usual change of stack
@@ -247,14 +247,13 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
 
 // ---------------------------------------------------------------------------------- families
 
-#define F(name)                                                                              \
-  HT_NOINLINE uint32_t ht_py_changed_##name(ht_ctx *ctx, uintptr_t head) {                   \
-    return changed(ctx, head, &ht_py_shape_##name);                                          \
-  }                                                                                          \
-  static uint32_t stack_##name(ht_ctx *ctx, bool gil_held) {                                 \
-    return gil_held                                                                          \
-               ? ht_py_stack_inline(ctx, true, &ht_py_shape_##name, ht_py_changed_##name)    \
-               : ht_py_stack_inline(ctx, false, &ht_py_shape_##name, ht_py_changed_##name);  \
+#define F(name)                                                                                  \
+  HT_NOINLINE uint32_t ht_py_changed_##name(ht_ctx *ctx, uintptr_t head) {                       \
+    return changed(ctx, head, &ht_py_shape_##name);                                              \
+  }                                                                                              \
+  static uint32_t stack_##name(ht_ctx *ctx, bool gil_held) {                                     \
+    return gil_held ? ht_py_stack_inline(ctx, true, &ht_py_shape_##name, ht_py_changed_##name)   \
+                    : ht_py_stack_inline(ctx, false, &ht_py_shape_##name, ht_py_changed_##name); \
   }
 HT_PY_FAMILIES(F)
 #undef F

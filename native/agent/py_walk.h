@@ -63,17 +63,17 @@ HT_ALWAYS_INLINE const ht_py_frame *ht_py_verify(const ht_py_cache *c, const ht_
                                                  const ht_py_shape *s) {
   uintptr_t frame = at->frame, outer;
   // `next` is hidden from the compiler, which would go on from `outer`, and so wait for that load.
-#define STEP(i)                                                                         \
-  {                                                                                     \
-    if (HT_UNLIKELY(ht_py_frame_word(frame, s) != at[-(i)].word)) return at - (i);      \
-    uintptr_t expected = at[-(i)-1].frame, next = expected;                             \
-    outer = ht_py_word(frame + s->previous);                                            \
-    __asm__("" : "+r"(next));                                                           \
-    if (HT_UNLIKELY(outer != expected)) {                                               \
-      at -= (i);                                                                        \
-      break;                                                                            \
-    }                                                                                   \
-    frame = next;                                                                       \
+#define STEP(i)                                                                    \
+  {                                                                                \
+    if (HT_UNLIKELY(ht_py_frame_word(frame, s) != at[-(i)].word)) return at - (i); \
+    uintptr_t expected = at[-(i) - 1].frame, next = expected;                      \
+    outer = ht_py_word(frame + s->previous);                                       \
+    __asm__("" : "+r"(next));                                                      \
+    if (HT_UNLIKELY(outer != expected)) {                                          \
+      at -= (i);                                                                   \
+      break;                                                                       \
+    }                                                                              \
+    frame = next;                                                                  \
   }
   for (;; at -= 4) {
     STEP(0)

@@ -144,6 +144,7 @@ void ht_hooks_resolve(void) {
     FIND(brk);
     FIND(dlopen);
     FIND(dlclose);
+    *(void **)&ht_real_syscall = ht_real_dlsym(RTLD_NEXT, "syscall");
     ht_real = real;
     identify_provider();
   }

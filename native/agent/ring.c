@@ -22,7 +22,25 @@ __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec"))) = &boot;
 // Where words go that nobody will read: an event reserved just when recording ended, or nested in a
 // slow path. Several threads may write it at once; the longest event is a block.
 static uint64_t scratch[4 * HT_BLOCK_WORDS];
-static ht_ctx nested;
+
+// A context's page. `nested` takes the events of signal handlers that interrupt the thread while it
+// opens a block or waits for one; they go into the ring right after.
+#define SIDE_WORDS 120u // fits in one block
+typedef struct context_page {
+  ht_ctx main;
+  ht_ctx nested;
+  uint64_t side[SIDE_WORDS];
+} context_page;
+_Static_assert(sizeof(context_page) <= 4096, "a context takes a page");
+
+static void empty_side(context_page *page) {
+  page->nested.busy = HT_BUSY_SLOW | HT_BUSY_CAPTURE; // no stacks; full is full
+  page->nested.frees = page->main.frees;
+  page->nested.config = page->main.config;
+  page->nested.left = page->main.left;
+  page->nested.w = page->side;
+  page->nested.limit = page->side + SIDE_WORDS;
+}
 
 // Contexts by ring index, so that the context of a dead thread serves the next one on that ring.
 static ht_ctx *contexts[HT_MAX_RINGS];
@@ -145,10 +163,9 @@ static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
   }
   ht_ctx *ctx = contexts[ring_index];
   if (ctx == NULL) {
-    size_t bytes = (sizeof(ht_ctx) + 4095) & ~(size_t)4095;
-    ctx = ht_os_map(bytes);
+    ctx = ht_os_map(sizeof(context_page));
     if (ctx == NULL) return NULL;
-    ht_syscall(SYS_madvise, (long)ctx, (long)bytes, MADV_WIPEONFORK, 0, 0, 0);
+    ht_syscall(SYS_madvise, (long)ctx, 4096, MADV_WIPEONFORK, 0, 0, 0);
     contexts[ring_index] = ctx;
   }
   return ctx;
@@ -216,6 +233,7 @@ static ht_ctx *start_thread(void) {
   ring->tail = 0;
   __atomic_store_n(&ring->state, HT_RING_LIVE, __ATOMIC_RELEASE);
   set_budget(ctx);
+  empty_side((context_page *)ctx);
   ht_tls = ctx;
   ctx->busy = 0;
   return ctx;
@@ -250,20 +268,18 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   return ctx;
 }
 
-ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
-  if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) {
-    // A signal handler that allocates while its thread opens a block.
-    if (ht.process != NULL) __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
-    nested.w = scratch;
-    nested.limit = scratch + HT_BLOCK_WORDS;
-    return &nested;
-  }
-  if (!ht_recording(ctx)) {
-    ctx->w = scratch;
-    ctx->limit = scratch + words;
-    return ctx;
-  }
-  ctx->busy |= HT_BUSY_SLOW;
+// For an event of a signal handler whose thread is in a slow path.
+static HT_COLD ht_ctx *room_aside(ht_ctx *ctx, unsigned words) {
+  static ht_ctx lost;
+  context_page *page = (context_page *)ctx;
+  if (ctx->ring != NULL && page->nested.w + words <= page->nested.limit) return &page->nested;
+  if (ht.process != NULL) __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
+  lost.w = scratch;
+  lost.limit = scratch + HT_BLOCK_WORDS;
+  return &lost;
+}
+
+static void next_block(ht_ctx *ctx) {
   uint64_t block = ctx->block + 1;
   bool on = __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_RECORDING &&
             !atomic_load_explicit(&ht.off, memory_order_relaxed);
@@ -279,8 +295,32 @@ ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
   } else {
     if (ht.session->state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
     go_quiet(ctx, OFF_BUDGET);
-    ctx->limit = scratch + words;
+    ctx->limit = scratch + 2 * HT_BLOCK_WORDS;
   }
+}
+
+// Puts what signal handlers left aside into the open block, which has just been opened. Some of it may
+// come only now, from a handler that interrupts this.
+static void take_side(context_page *page) {
+  uint64_t *to = page->main.w;
+  for (uint64_t *from = page->side; from < page->nested.w && to < page->main.limit;) *to++ = *from++;
+  page->main.w = to;
+  empty_side(page);
+}
+
+ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
+  if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) return room_aside(ctx, words);
+  if (!ht_recording(ctx)) {
+    ctx->w = scratch;
+    ctx->limit = scratch + words;
+    return ctx;
+  }
+  context_page *page = (context_page *)ctx;
+  ctx->busy |= HT_BUSY_SLOW;
+  do {
+    next_block(ctx);
+    if (HT_UNLIKELY(page->nested.w != page->side) && ht_recording(ctx)) take_side(page);
+  } while (HT_UNLIKELY(ctx->w + words > ctx->limit));
   ctx->busy &= (uint8_t)~HT_BUSY_SLOW;
   return ctx;
 }

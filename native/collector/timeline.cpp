@@ -53,7 +53,9 @@ void Timeline::read_sizes(Process &process, uint64_t now) {
 void Timeline::add(uint64_t now, uint64_t row, uint64_t live_bytes, uint64_t live_blocks,
                    uint64_t peak, uint64_t rss, uint64_t pss, uint64_t uss,
                    const Book::Totals &totals, Book::Totals *said) {
-  rows_.time.push_back(now);
+  // An exec dates an end back to when the new image began.
+  last_time_ = std::max(last_time_, now);
+  rows_.time.push_back(last_time_);
   rows_.process.push_back(row);
   rows_.live_bytes.push_back(live_bytes);
   rows_.live_blocks.push_back(live_blocks);
@@ -69,9 +71,10 @@ void Timeline::add(uint64_t now, uint64_t row, uint64_t live_bytes, uint64_t liv
 }
 
 void Timeline::tick(uint64_t now, uint64_t spare_ns) {
-  forget_ended();
+  for (; known_ < processes_.all().size(); known_++) watches_[static_cast<uint32_t>(known_)];
+  bury_ended();
   const std::vector<Process *> &living = processes_.living();
-  bool many = aggregator_.ledger().many;
+  if (living.empty()) return;
   uint64_t first_peak = 0;
   uint64_t begun = cpu_ns();
   for (size_t i = 0; i < living.size(); i++) {
@@ -89,27 +92,37 @@ void Timeline::tick(uint64_t now, uint64_t spare_ns) {
   }
   rss_ = 0;
   for (const Process *process : living) rss_ += process->rss;
-  uint64_t peak = many ? aggregator_.take_window_peak() : first_peak;
+  bool many = aggregator_.ledger().many;
   size_t row = rows_.time.size();
-  bool alone = !many && !living.empty();
-  add(now, kAll, aggregator_.live_bytes(), aggregator_.live_blocks(), peak, rss_,
-      alone ? rows_.pss[row - 1] : 0, alone ? rows_.uss[row - 1] : 0, aggregator_.totals(), &said_);
+  add(now, kAll, aggregator_.live_bytes(), aggregator_.live_blocks(),
+      many ? aggregator_.take_window_peak() : first_peak, rss_, many ? 0 : rows_.pss[row - 1],
+      many ? 0 : rows_.uss[row - 1], aggregator_.totals(), &said_);
 }
 
-// A process gets a last row for what it has done since the one before.
-void Timeline::forget_ended() {
+// A process gets a last row for what it has done since the one before; so does the sum, with what the
+// process left behind still in it.
+void Timeline::bury_ended() {
+  uint64_t end = 0, live_bytes = 0, live_blocks = 0, peak = 0;
   for (auto at = watches_.begin(); at != watches_.end();) {
     Process &process = processes_.all()[at->first];
-    if (process.ended()) {
-      Book &book = *process.book;
-      add(process.end, process.row, book.live_bytes(), book.live_blocks(),
-          book.take_window_peak(), 0, 0, 0, book.totals(), &at->second.said);
-      if (at->second.resident >= 0) close(at->second.resident);
-      at = watches_.erase(at);
-    } else {
+    if (!process.ended()) {
       ++at;
+      continue;
     }
+    Book &book = *process.book;
+    peak = book.take_window_peak();
+    add(process.end, process.row, book.live_bytes(), book.live_blocks(), peak, 0, 0, 0,
+        book.totals(), &at->second.said);
+    if (at->second.resident >= 0) close(at->second.resident);
+    at = watches_.erase(at);
+    end = std::max(end, process.end);
+    live_bytes += book.live_bytes();
+    live_blocks += book.live_blocks();
   }
+  if (end == 0) return;
+  if (aggregator_.ledger().many) peak = aggregator_.take_window_peak();
+  add(end, kAll, aggregator_.live_bytes() + live_bytes, aggregator_.live_blocks() + live_blocks,
+      peak, 0, 0, 0, aggregator_.totals(), &said_);
 }
 
 Timeline::Rows Timeline::take() { return std::exchange(rows_, {}); }

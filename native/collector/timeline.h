@@ -44,15 +44,17 @@ class Timeline {
   void add(uint64_t now, uint64_t row, uint64_t live_bytes, uint64_t live_blocks, uint64_t peak,
            uint64_t rss, uint64_t pss, uint64_t uss, const Book::Totals &totals,
            Book::Totals *said);
-  void forget_ended();
+  void bury_ended();
 
   Aggregator &aggregator_;
   Processes &processes_;
   const Procfs &procfs_;
   std::unordered_map<uint32_t, Watch> watches_;  // by row
   Book::Totals said_;                            // of the sum
-  size_t next_ = 0;                              // whose turn it is
+  size_t known_ = 0;  // processes with a watch, or buried
+  size_t next_ = 0;   // whose turn it is
   uint64_t rss_ = 0;
+  uint64_t last_time_ = 0;
   Rows rows_;
 };
 

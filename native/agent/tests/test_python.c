@@ -30,8 +30,8 @@
 
 typedef struct ring_state {
   uint64_t block;
-  unsigned word;         // next one to look at in `block`
-  uint64_t realloc_old;  // of a REALLOC_BEGIN without its END yet
+  unsigned word;        // next one to look at in `block`
+  uint64_t realloc_old; // of a REALLOC_BEGIN without its END yet
   uint8_t *meta;
   size_t meta_used;
 } ring_state;
@@ -91,7 +91,8 @@ static void on_meta(uint32_t process, unsigned type, const uint8_t *at) {
       print_string(&at);
       printf("\n");
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -107,8 +108,8 @@ static void on_alloc(uint32_t process, ring_state *r, const uint64_t *w) {
   if (end && r->realloc_old == 0) fail("REALLOC_END without BEGIN");
   if (size >= minimum || (end && *shown_slot(r->realloc_old) != 0)) {
     *shown_slot(HT_VALUE(w[0])) = HT_VALUE(w[0]);
-    printf("%s %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %llu", end ? "end" : "alloc", process, kind,
-           size, first, native, HT_VALUE(w[0]));
+    printf("%s %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %llu", end ? "end" : "alloc", process,
+           kind, size, first, native, HT_VALUE(w[0]));
     if (end) printf(" %" PRIu64, r->realloc_old);
     printf("\n");
   }
@@ -134,9 +135,13 @@ static unsigned on_event(uint32_t process, ring_state *r, const uint64_t *w) {
     case HT_OP_REALLOC_END:
       on_alloc(process, r, w);
       return 2 + ((aux & HT_ALLOC_NATIVE) != 0) + ((aux & HT_ALLOC_BIG) != 0);
-    case HT_OP_REALLOC_BEGIN: r->realloc_old = HT_VALUE(w[0]); return 1;
-    case HT_OP_UNMAP: return 2;
-    case HT_OP_REMAP: return 5;
+    case HT_OP_REALLOC_BEGIN:
+      r->realloc_old = HT_VALUE(w[0]);
+      return 1;
+    case HT_OP_UNMAP:
+      return 2;
+    case HT_OP_REMAP:
+      return 5;
     case HT_OP_NODE:
       printf("node %u %llu %u %" PRIu64 " %" PRIu64 "\n", process, HT_VALUE(w[0]), aux, w[1],
              w[2] & 0xffffffff);
@@ -151,7 +156,9 @@ static unsigned on_event(uint32_t process, ring_state *r, const uint64_t *w) {
         r->meta_used = 0;
       }
       return words + 1;
-    default: fail("an unknown event"); return HT_BLOCK_WORDS;
+    default:
+      fail("an unknown event");
+      return HT_BLOCK_WORDS;
   }
 }
 
