@@ -53,9 +53,9 @@ typedef struct ht_stack_range {
 typedef struct ht_native_cache {
   ht_native_frame *frames;
   ht_native_mark *marks;
-  uint32_t capacity, first; // in use: [first, capacity)
-  uint32_t epoch;           // of the module table when the cache was filled
-  uint32_t stack_own;       // the cached stack is the thread's own, not a fiber's
+  uint32_t capacity, first;        // in use: [first, capacity)
+  uint32_t epoch;                  // of the module table when the cache was filled
+  uint32_t stack_own;              // the cached stack is the thread's own, not a fiber's
   uintptr_t stack_low, stack_high; // the stack that the cached frames are on; 0: a new thread,
                                    // nothing below holds any more
   uintptr_t own_low, own_high;
@@ -121,12 +121,12 @@ struct ht_ctx {
   ht_native_cache native;
   // Cold (ring.c).
   ht_ring_header *ring;
-  uint64_t *blocks;       // the ring's HT_RING_BLOCKS blocks
-  uint64_t block;         // number of the open block
+  uint64_t *blocks; // the ring's HT_RING_BLOCKS blocks
+  uint64_t block;   // number of the open block
   uint64_t tail_seen;
   uint32_t ring_index;
   uint32_t sample_state[2];
-  uint64_t *scratch;      // where events go that nobody wants any more
+  uint64_t *scratch; // where events go that nobody wants any more
 };
 
 extern __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec")));
@@ -139,7 +139,7 @@ typedef struct ht_global {
   ht_process *process;
   uint32_t process_slot;
   uint32_t config;
-  _Atomic uint32_t off;        // recording is over in this process
+  _Atomic uint32_t off;          // recording is over in this process
   _Atomic uint32_t code_epoch;   // bumped when a code object dies (py_code.c)
   _Atomic uint32_t module_epoch; // bumped when a module is unmapped (modules.c)
 } ht_global;
@@ -256,9 +256,9 @@ void ht_record_alloc(ht_ctx *ctx, void *p, size_t size, enum ht_kind kind, uintp
 // Raw system calls: no errno, negative error numbers, no interposed symbols.
 
 long ht_syscall(long number, long a, long b, long c, long d, long e, long f);
-void *ht_os_map(size_t bytes);                      // anonymous, private; NULL on failure
+void *ht_os_map(size_t bytes); // anonymous, private; NULL on failure
 void ht_os_unmap(void *p, size_t bytes);
-int ht_os_open(const char *path, int flags);        // O_CLOEXEC added
+int ht_os_open(const char *path, int flags); // O_CLOEXEC added
 long ht_os_read(int fd, void *buffer, size_t bytes);
 void ht_os_close(int fd);
 void ht_os_sleep_ns(long ns);
@@ -266,7 +266,9 @@ uint64_t ht_os_now_ns(void); // CLOCK_MONOTONIC by system call: cold paths only
 int ht_os_tid(void);
 int ht_os_pid(void);
 
-typedef struct ht_lock { _Atomic uint32_t word; } ht_lock; // valid when zero
+typedef struct ht_lock {
+  _Atomic uint32_t word;
+} ht_lock;                        // valid when zero
 void ht_lock_take(ht_lock *lock); // spins, then futex-sleeps
 void ht_lock_drop(ht_lock *lock);
 

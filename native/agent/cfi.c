@@ -74,20 +74,43 @@ static uintptr_t encoded(cursor *c, uint8_t encoding, uintptr_t data_base) {
     return take(c, 8);
   }
   switch (encoding & 0x0f) {
-    case 0x00: case 0x04: case 0x0c: value = take(c, 8); break;
-    case 0x01: value = uleb(c); break;
-    case 0x02: value = take(c, 2); break;
-    case 0x03: value = take(c, 4); break;
-    case 0x09: value = (uintptr_t)sleb(c); break;
-    case 0x0a: value = (uintptr_t)take_signed(c, 2); break;
-    case 0x0b: value = (uintptr_t)take_signed(c, 4); break;
-    default: c->bad = true; return 0;
+    case 0x00:
+    case 0x04:
+    case 0x0c:
+      value = take(c, 8);
+      break;
+    case 0x01:
+      value = uleb(c);
+      break;
+    case 0x02:
+      value = take(c, 2);
+      break;
+    case 0x03:
+      value = take(c, 4);
+      break;
+    case 0x09:
+      value = (uintptr_t)sleb(c);
+      break;
+    case 0x0a:
+      value = (uintptr_t)take_signed(c, 2);
+      break;
+    case 0x0b:
+      value = (uintptr_t)take_signed(c, 4);
+      break;
+    default:
+      c->bad = true;
+      return 0;
   }
   switch (encoding & 0x70) {
-    case 0x00: return value;
-    case 0x10: return value + at;
-    case 0x30: return value + data_base;
-    default: c->bad = true; return 0; // relative to the text or function: nobody writes these
+    case 0x00:
+      return value;
+    case 0x10:
+      return value + at;
+    case 0x30:
+      return value + data_base;
+    default:
+      c->bad = true;
+      return 0; // relative to the text or function: nobody writes these
   }
 }
 
@@ -289,12 +312,15 @@ static bool run(machine *m, cursor c, uintptr_t pc) {
       continue;
     }
     switch (op) {
-      case 0x00: break; // nop
-      case 0x01:        // set_loc
+      case 0x00:
+        break;   // nop
+      case 0x01: // set_loc
         at = encoded(&c, m->e->encoding, 0);
         if (at > pc) return true;
         break;
-      case 0x02: case 0x03: case 0x04: // advance_loc1, 2, 4
+      case 0x02:
+      case 0x03:
+      case 0x04: // advance_loc1, 2, 4
         at += take(&c, 1u << (op - 2)) * code;
         if (at > pc) return !c.bad;
         break;
@@ -302,9 +328,15 @@ static bool run(machine *m, cursor c, uintptr_t pc) {
         reg = uleb(&c);
         set(&c, m, reg, HT_RULE_OFFSET, (int64_t)(uleb(&c) * data));
         break;
-      case 0x06: restore(m, uleb(&c)); break; // restore_extended
-      case 0x07: set(&c, m, uleb(&c), HT_RULE_UNDEFINED, 0); break;
-      case 0x08: set(&c, m, uleb(&c), HT_RULE_SAME, 0); break;
+      case 0x06:
+        restore(m, uleb(&c));
+        break; // restore_extended
+      case 0x07:
+        set(&c, m, uleb(&c), HT_RULE_UNDEFINED, 0);
+        break;
+      case 0x08:
+        set(&c, m, uleb(&c), HT_RULE_SAME, 0);
+        break;
       case 0x09: // register
         reg = uleb(&c);
         set(&c, m, reg, HT_RULE_REGISTER, (int64_t)uleb(&c));
@@ -321,13 +353,18 @@ static bool run(machine *m, cursor c, uintptr_t pc) {
         reg = uleb(&c);
         set_cfa(&c, m, reg, (int64_t)uleb(&c));
         break;
-      case 0x0d: set_cfa(&c, m, uleb(&c), m->rules.cfa_value); break;    // def_cfa_register
-      case 0x0e: set_cfa(&c, m, m->rules.cfa_register, (int64_t)uleb(&c)); break; // def_cfa_offset
+      case 0x0d:
+        set_cfa(&c, m, uleb(&c), m->rules.cfa_value);
+        break; // def_cfa_register
+      case 0x0e:
+        set_cfa(&c, m, m->rules.cfa_register, (int64_t)uleb(&c));
+        break;   // def_cfa_offset
       case 0x0f: // def_cfa_expression
         m->rules.cfa_how = HT_RULE_VAL_EXPRESSION;
         m->rules.cfa_value = (int32_t)expression(&c, m);
         break;
-      case 0x10: case 0x16: // expression, val_expression
+      case 0x10:
+      case 0x16: // expression, val_expression
         reg = uleb(&c);
         set(&c, m, reg, op == 0x10 ? HT_RULE_EXPRESSION : HT_RULE_VAL_EXPRESSION,
             expression(&c, m));
@@ -351,12 +388,15 @@ static bool run(machine *m, cursor c, uintptr_t pc) {
         reg = uleb(&c);
         set(&c, m, reg, HT_RULE_VAL_OFFSET, (int64_t)((uint64_t)sleb(&c) * data));
         break;
-      case 0x2e: uleb(&c); break; // GNU_args_size: matters to exceptions only
+      case 0x2e:
+        uleb(&c);
+        break;   // GNU_args_size: matters to exceptions only
       case 0x2f: // GNU_negative_offset_extended
         reg = uleb(&c);
         set(&c, m, reg, HT_RULE_OFFSET, -(int64_t)(uleb(&c) * data));
         break;
-      default: return false;
+      default:
+        return false;
     }
   }
   return !c.bad;
@@ -415,11 +455,13 @@ static uint64_t make_row(const ht_cfi *cfi) {
     uint64_t flags = r->cfa_register == HT_REG_BP ? HT_ROW_CFA_BP : 0;
     if (!flags && r->cfa_register != HT_REG_SP) return HT_ROW_SLOW;
     switch (r->how[HT_REG_BP]) {
-      case HT_RULE_SAME: case HT_RULE_UNDEFINED:
+      case HT_RULE_SAME:
+      case HT_RULE_UNDEFINED:
         return pack(HT_ROW_PLAIN, flags, r->cfa_value, 0);
       case HT_RULE_OFFSET:
         return pack(HT_ROW_PLAIN, flags | HT_ROW_BP_SAVED, r->cfa_value, r->value[HT_REG_BP]);
-      default: return HT_ROW_SLOW;
+      default:
+        return HT_ROW_SLOW;
     }
   }
   if (r->how[HT_REG_BP] == HT_RULE_EXPRESSION && bp_relative(cfi, r->cfa_value, true, &cfa) &&
@@ -439,7 +481,8 @@ HT_COLD uint64_t ht_row_fill(ht_ctx *ctx, uintptr_t pc, uint32_t epoch) {
   } else if (image.phdr && !ht_image_executes(&image, pc)) {
     row = HT_ROW_STRAY;
   } else if (ht_image_is_loader(&image)) {
-    row = HT_ROW_END; // its entry point, the only code of the loader without CFI: constructors' caller
+    row =
+        HT_ROW_END; // its entry point, the only code of the loader without CFI: constructors' caller
   }
   row |= (uint64_t)ht_module_id(ctx, &image) << 44;
   ht_row_entry *e = ht_rows[ht_row_bucket(pc)];

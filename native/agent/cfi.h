@@ -18,7 +18,7 @@ enum { HT_REG_BP = 6, HT_REG_SP = 7, HT_REG_PC = 16, HT_REGS = 17 };
 // ----------------------------------------------------------------------------------- rule tables
 
 enum ht_rule {
-  HT_RULE_SAME = 0,   // also: not mentioned
+  HT_RULE_SAME = 0, // also: not mentioned
   HT_RULE_UNDEFINED,
   HT_RULE_OFFSET,     // in memory at CFA + value
   HT_RULE_VAL_OFFSET, // is CFA + value
@@ -66,7 +66,7 @@ enum ht_row_kind {
 };
 #define HT_ROW_CFA_BP 0x10u
 #define HT_ROW_BP_SAVED 0x20u
-#define HT_ROW_KIND(row) ((unsigned)(row)&15u)
+#define HT_ROW_KIND(row) ((unsigned)(row) & 15u)
 #define HT_ROW_CFA(row) (((int64_t)((row) << 36) >> 44) * 8)
 #define HT_ROW_BP(row) (((int64_t)((row) << 20) >> 48) * 8)
 #define HT_ROW_MODULE(row) ((uint32_t)((row) >> 44))
@@ -122,7 +122,7 @@ enum ht_step {
   HT_STEP_OK,
   HT_STEP_INTERRUPTED, // as OK, and the pc is exact
   HT_STEP_END,
-  HT_STEP_UNKNOWN,     // needs a register whose value is not known
+  HT_STEP_UNKNOWN, // needs a register whose value is not known
   HT_STEP_FAILED,
 };
 

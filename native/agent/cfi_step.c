@@ -71,30 +71,61 @@ static uint64_t constant(stepper *s, const uint8_t **p, const uint8_t *end, unsi
 static bool binary(uint8_t op, uint64_t a, uint64_t b, uint64_t *result) {
   int64_t sa = (int64_t)a, sb = (int64_t)b;
   switch (op) {
-    case 0x1a: *result = a & b; return true;
+    case 0x1a:
+      *result = a & b;
+      return true;
     case 0x1b:
       if (sb == 0 || (sa == INT64_MIN && sb == -1)) return false;
       *result = (uint64_t)(sa / sb);
       return true;
-    case 0x1c: *result = a - b; return true;
+    case 0x1c:
+      *result = a - b;
+      return true;
     case 0x1d:
       if (b == 0) return false;
       *result = a % b;
       return true;
-    case 0x1e: *result = a * b; return true;
-    case 0x21: *result = a | b; return true;
-    case 0x22: *result = a + b; return true;
-    case 0x24: *result = b < 64 ? a << b : 0; return true;
-    case 0x25: *result = b < 64 ? a >> b : 0; return true;
-    case 0x26: *result = (uint64_t)(sa >> (b < 64 ? b : 63)); return true;
-    case 0x27: *result = a ^ b; return true;
-    case 0x29: *result = sa == sb; return true;
-    case 0x2a: *result = sa >= sb; return true;
-    case 0x2b: *result = sa > sb; return true;
-    case 0x2c: *result = sa <= sb; return true;
-    case 0x2d: *result = sa < sb; return true;
-    case 0x2e: *result = sa != sb; return true;
-    default: return false;
+    case 0x1e:
+      *result = a * b;
+      return true;
+    case 0x21:
+      *result = a | b;
+      return true;
+    case 0x22:
+      *result = a + b;
+      return true;
+    case 0x24:
+      *result = b < 64 ? a << b : 0;
+      return true;
+    case 0x25:
+      *result = b < 64 ? a >> b : 0;
+      return true;
+    case 0x26:
+      *result = (uint64_t)(sa >> (b < 64 ? b : 63));
+      return true;
+    case 0x27:
+      *result = a ^ b;
+      return true;
+    case 0x29:
+      *result = sa == sb;
+      return true;
+    case 0x2a:
+      *result = sa >= sb;
+      return true;
+    case 0x2b:
+      *result = sa > sb;
+      return true;
+    case 0x2c:
+      *result = sa <= sb;
+      return true;
+    case 0x2d:
+      *result = sa < sb;
+      return true;
+    case 0x2e:
+      *result = sa != sb;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -122,16 +153,37 @@ static uintptr_t evaluate(stepper *s, const ht_cfi *cfi, int32_t at, bool has_fi
       continue;
     }
     switch (op) {
-      case 0x03: case 0x0e: stack[n++] = constant(s, &p, end, 8, false); continue; // addr, const8u
-      case 0x08: stack[n++] = constant(s, &p, end, 1, false); continue;
-      case 0x09: stack[n++] = constant(s, &p, end, 1, true); continue;
-      case 0x0a: stack[n++] = constant(s, &p, end, 2, false); continue;
-      case 0x0b: stack[n++] = constant(s, &p, end, 2, true); continue;
-      case 0x0c: stack[n++] = constant(s, &p, end, 4, false); continue;
-      case 0x0d: stack[n++] = constant(s, &p, end, 4, true); continue;
-      case 0x0f: stack[n++] = constant(s, &p, end, 8, true); continue;
-      case 0x10: stack[n++] = ht_read_uleb(&p, end); continue;
-      case 0x11: stack[n++] = (uint64_t)ht_read_sleb(&p, end); continue;
+      case 0x03:
+      case 0x0e:
+        stack[n++] = constant(s, &p, end, 8, false);
+        continue; // addr, const8u
+      case 0x08:
+        stack[n++] = constant(s, &p, end, 1, false);
+        continue;
+      case 0x09:
+        stack[n++] = constant(s, &p, end, 1, true);
+        continue;
+      case 0x0a:
+        stack[n++] = constant(s, &p, end, 2, false);
+        continue;
+      case 0x0b:
+        stack[n++] = constant(s, &p, end, 2, true);
+        continue;
+      case 0x0c:
+        stack[n++] = constant(s, &p, end, 4, false);
+        continue;
+      case 0x0d:
+        stack[n++] = constant(s, &p, end, 4, true);
+        continue;
+      case 0x0f:
+        stack[n++] = constant(s, &p, end, 8, true);
+        continue;
+      case 0x10:
+        stack[n++] = ht_read_uleb(&p, end);
+        continue;
+      case 0x11:
+        stack[n++] = (uint64_t)ht_read_sleb(&p, end);
+        continue;
       case 0x92: { // bregx
         uintptr_t base = use(s, ht_read_uleb(&p, end));
         stack[n++] = base + (uint64_t)ht_read_sleb(&p, end);
@@ -143,25 +195,41 @@ static uintptr_t evaluate(stepper *s, const ht_cfi *cfi, int32_t at, bool has_fi
         p += by;
         continue;
       }
-      case 0x96: continue; // nop
-      default: break;
+      case 0x96:
+        continue; // nop
+      default:
+        break;
     }
     if (n < 1) goto fail;
     uint64_t *top = &stack[n - 1];
     switch (op) {
-      case 0x06: *top = load(s, *top, true); continue; // deref
-      case 0x94: {                                      // deref_size
+      case 0x06:
+        *top = load(s, *top, true);
+        continue;  // deref
+      case 0x94: { // deref_size
         uint64_t bytes = constant(s, &p, end, 1, false), skip = *top % 8;
         if (bytes < 1 || bytes + skip > 8) goto fail;
         *top = load(s, *top - skip, true) << (8 * (8 - bytes - skip)) >> (8 * (8 - bytes));
         continue;
       }
-      case 0x12: stack[n++] = *top; continue; // dup
-      case 0x13: n--; continue;               // drop
-      case 0x19: *top = (int64_t)*top < 0 ? -*top : *top; continue;
-      case 0x1f: *top = -*top; continue;
-      case 0x20: *top = ~*top; continue;
-      case 0x23: *top += ht_read_uleb(&p, end); continue;
+      case 0x12:
+        stack[n++] = *top;
+        continue; // dup
+      case 0x13:
+        n--;
+        continue; // drop
+      case 0x19:
+        *top = (int64_t)*top < 0 ? -*top : *top;
+        continue;
+      case 0x1f:
+        *top = -*top;
+        continue;
+      case 0x20:
+        *top = ~*top;
+        continue;
+      case 0x23:
+        *top += ht_read_uleb(&p, end);
+        continue;
       case 0x15: { // pick
         uint64_t index = constant(s, &p, end, 1, false);
         if (index >= n) goto fail;
@@ -177,7 +245,8 @@ static uintptr_t evaluate(stepper *s, const ht_cfi *cfi, int32_t at, bool has_fi
         p += by;
         continue;
       }
-      default: break;
+      default:
+        break;
     }
     if (n < 2) goto fail;
     if (op == 0x14) { // over
@@ -239,12 +308,21 @@ static uintptr_t apply(stepper *s, const ht_cfi *cfi, unsigned r, uintptr_t cfa,
       *from = s->regs->from[r];
       *known = s->regs->known >> r & 1;
       return s->regs->value[r];
-    case HT_RULE_OFFSET: at = cfa + (uintptr_t)(intptr_t)value; break;
-    case HT_RULE_VAL_OFFSET: return cfa + (uintptr_t)(intptr_t)value;
-    case HT_RULE_REGISTER: return use(s, (uint64_t)value);
-    case HT_RULE_EXPRESSION: at = evaluate(s, cfi, value, true, cfa); break;
-    case HT_RULE_VAL_EXPRESSION: return evaluate(s, cfi, value, true, cfa);
-    default: *known = false; return 0;
+    case HT_RULE_OFFSET:
+      at = cfa + (uintptr_t)(intptr_t)value;
+      break;
+    case HT_RULE_VAL_OFFSET:
+      return cfa + (uintptr_t)(intptr_t)value;
+    case HT_RULE_REGISTER:
+      return use(s, (uint64_t)value);
+    case HT_RULE_EXPRESSION:
+      at = evaluate(s, cfi, value, true, cfa);
+      break;
+    case HT_RULE_VAL_EXPRESSION:
+      return evaluate(s, cfi, value, true, cfa);
+    default:
+      *known = false;
+      return 0;
   }
   if (s->failed || s->unknown) return 0;
   *from = (const uintptr_t *)at;

@@ -73,8 +73,8 @@ ht_environment ht_environment_measure(char *const *envp) {
   if (has(envp, "HEAPTIDE_SESSION=")) return size;
   while (envp != NULL && envp[size.entries] != NULL) size.entries++;
   size.entries += 3;
-  size.preload_bytes = sizeof "LD_PRELOAD=" + length_of(ht_session_library()) + 1 +
-                       length_of(preload_of(envp));
+  size.preload_bytes =
+      sizeof "LD_PRELOAD=" + length_of(ht_session_library()) + 1 + length_of(preload_of(envp));
   return size;
 }
 

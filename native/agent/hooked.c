@@ -20,9 +20,9 @@ typedef struct hooked {
 #define HOOK(name) {#name, (void *)(uintptr_t)name, (void *const *)&ht_real.name}
 
 static const hooked table[] = {
-    HOOK(malloc),        HOOK(free),         HOOK(calloc),   HOOK(realloc), HOOK(reallocarray),
+    HOOK(malloc),         HOOK(free),          HOOK(calloc),   HOOK(realloc), HOOK(reallocarray),
     HOOK(posix_memalign), HOOK(aligned_alloc), HOOK(memalign), HOOK(valloc),  HOOK(pvalloc),
-    HOOK(mmap),          HOOK(munmap),       HOOK(mremap),   HOOK(sbrk),    HOOK(brk),
+    HOOK(mmap),           HOOK(munmap),        HOOK(mremap),   HOOK(sbrk),    HOOK(brk),
 };
 
 static const hooked *lookup(const char *name) {

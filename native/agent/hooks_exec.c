@@ -55,13 +55,13 @@ static bool takes_session_along(void) {
 }
 
 // Declares `with`: envp, or a copy on the stack with the session's entries.
-#define WITH_SESSION(envp, with)                                                      \
-  ht_environment size_ = {0, 0};                                                      \
-  if (takes_session_along()) size_ = ht_environment_measure(envp);                    \
-  char **with = (char **)(uintptr_t)(envp);                                           \
-  if (size_.entries != 0) {                                                           \
-    with = ht_environment_build(envp, size_, alloca(size_.entries * sizeof(char *)),  \
-                                alloca(size_.preload_bytes));                         \
+#define WITH_SESSION(envp, with)                                                     \
+  ht_environment size_ = {0, 0};                                                     \
+  if (takes_session_along()) size_ = ht_environment_measure(envp);                   \
+  char **with = (char **)(uintptr_t)(envp);                                          \
+  if (size_.entries != 0) {                                                          \
+    with = ht_environment_build(envp, size_, alloca(size_.entries * sizeof(char *)), \
+                                alloca(size_.preload_bytes));                        \
   }
 
 static void about_to_exec(bool about) {
@@ -69,12 +69,12 @@ static void about_to_exec(bool about) {
   __atomic_store_n(&ht.process->state, about ? HT_PROCESS_EXEC : HT_PROCESS_LIVE, __ATOMIC_RELEASE);
 }
 
-#define EXEC(call)        \
-  about_to_exec(true);    \
-  int result = call;      \
-  int error = errno;      \
-  about_to_exec(false);   \
-  errno = error;          \
+#define EXEC(call)      \
+  about_to_exec(true);  \
+  int result = call;    \
+  int error = errno;    \
+  about_to_exec(false); \
+  errno = error;        \
   return result
 
 HT_EXPORT int execve(const char *path, char *const argv[], char *const envp[]) {
@@ -95,21 +95,22 @@ HT_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) {
   EXEC(real.fexecve(fd, argv, with));
 }
 
-HT_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags) {
+HT_EXPORT int execveat(int fd, const char *path, char *const argv[], char *const envp[],
+                       int flags) {
   WITH_SESSION(envp, with);
   EXEC(real.execveat(fd, path, argv, with, flags));
 }
 
 // The list forms: the arguments become a vector on the stack.
-#define LIST_TO_VECTOR(first, argv, rest)                                    \
-  va_list rest;                                                              \
-  va_start(rest, first);                                                     \
-  size_t count_ = 1;                                                         \
-  while (va_arg(rest, char *) != NULL) count_++;                             \
-  va_end(rest);                                                              \
-  char **argv = alloca((count_ + 1) * sizeof *argv);                         \
-  va_start(rest, first);                                                     \
-  argv[0] = (char *)(uintptr_t)first;                                        \
+#define LIST_TO_VECTOR(first, argv, rest)            \
+  va_list rest;                                      \
+  va_start(rest, first);                             \
+  size_t count_ = 1;                                 \
+  while (va_arg(rest, char *) != NULL) count_++;     \
+  va_end(rest);                                      \
+  char **argv = alloca((count_ + 1) * sizeof *argv); \
+  va_start(rest, first);                             \
+  argv[0] = (char *)(uintptr_t)first;                \
   for (size_t i_ = 1; i_ <= count_; i_++) argv[i_] = va_arg(rest, char *)
 
 HT_EXPORT int execl(const char *path, const char *first, ...) {
@@ -164,7 +165,8 @@ static loan lend_environment(void) {
   l.bytes = size.entries * sizeof(char *) + size.preload_bytes;
   l.memory = ht_os_map(l.bytes);
   if (l.memory == NULL) return l;
-  l.with = ht_environment_build(environ, size, l.memory, (char *)l.memory + size.entries * sizeof(char *));
+  l.with = ht_environment_build(environ, size, l.memory,
+                                (char *)l.memory + size.entries * sizeof(char *));
   environ = l.with;
   return l;
 }

@@ -2,19 +2,19 @@
 #include "hooks.h"
 #include "record.h"
 
-#define NEXT(type, name)                                                 \
-  static type *next;                                                     \
+#define NEXT(type, name) \
+  static type *next;     \
   if (HT_UNLIKELY(next == NULL)) *(void **)&next = ht_next_symbol(#name)
 
-#define RECORDED(call, bytes)                                                               \
-  ht_ctx *ctx = ht_tls;                                                                     \
-  bool charged = (ctx->left -= HT_CHARGE(bytes)) <= 0;                                      \
-  void *p = call;                                                                           \
-  if (p == NULL) {                                                                          \
-    ctx->left += HT_CHARGE(bytes);                                                          \
-  } else if (charged) {                                                                     \
+#define RECORDED(call, bytes)                                                                 \
+  ht_ctx *ctx = ht_tls;                                                                       \
+  bool charged = (ctx->left -= HT_CHARGE(bytes)) <= 0;                                        \
+  void *p = call;                                                                             \
+  if (p == NULL) {                                                                            \
+    ctx->left += HT_CHARGE(bytes);                                                            \
+  } else if (charged) {                                                                       \
     ht_record_alloc(ctx, p, bytes, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP); \
-  }                                                                                         \
+  }                                                                                           \
   return p
 
 typedef void *alloc_flags(size_t, int);
@@ -36,7 +36,7 @@ typedef void free_one(void *);
   if (recording != NULL) {                                                                      \
     ht_record_realloc_end(recording, old, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP,  \
                           HT_CALLER_BP);                                                        \
-  } else if (p != NULL && (ht_tls->left -= HT_CHARGE(size)) <= 0) {                               \
+  } else if (p != NULL && (ht_tls->left -= HT_CHARGE(size)) <= 0) {                             \
     ht_record_alloc(ht_tls, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP); \
   }                                                                                             \
   return p

@@ -151,15 +151,15 @@ HT_EXPORT int posix_memalign(void **to, size_t alignment, size_t size) {
   return error;
 }
 
-#define ALIGNED(call)              \
-  ht_ctx *ctx = ht_tls;            \
+#define ALIGNED(call)                \
+  ht_ctx *ctx = ht_tls;              \
   bool charged = CHARGED(ctx, size); \
-  void *p = call;                  \
-  if (p == NULL) {                 \
-    REFUND(ctx, size);             \
-  } else if (charged) {            \
-    RECORD(ctx, p, size);          \
-  }                                \
+  void *p = call;                    \
+  if (p == NULL) {                   \
+    REFUND(ctx, size);               \
+  } else if (charged) {              \
+    RECORD(ctx, p, size);            \
+  }                                  \
   return p
 
 HT_EXPORT void *aligned_alloc(size_t alignment, size_t size) {

@@ -129,14 +129,16 @@ __asm__(
     ".cfi_endproc\n"
     ".size syscall, . - syscall\n");
 
-__attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, long a, long b, long c,
-                                                                 long d, long e, long f) {
+__attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, long a, long b,
+                                                                 long c, long d, long e, long f) {
   switch (number) {
     case SYS_mmap:
       return (long)do_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f, HT_CALLER_PC,
                            HT_CALLER_SP, HT_CALLER_BP);
-    case SYS_munmap: return munmap((void *)a, (size_t)b);
-    case SYS_mremap: return (long)mremap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e);
+    case SYS_munmap:
+      return munmap((void *)a, (size_t)b);
+    case SYS_mremap:
+      return (long)mremap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e);
     default:
       ht_hooks_resolve(); // before any constructor
       return ht_real_syscall(number, a, b, c, d, e, f);

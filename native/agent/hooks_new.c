@@ -41,12 +41,12 @@ static void *own_new(size_t size, size_t align, bool throws) {
   return p;
 }
 
-#define NEXT(name)           \
-  static void *next;         \
-  static bool looked;        \
-  if (HT_UNLIKELY(!looked)) { \
+#define NEXT(name)               \
+  static void *next;             \
+  static bool looked;            \
+  if (HT_UNLIKELY(!looked)) {    \
     next = find_operator(#name); \
-    looked = next != NULL;   \
+    looked = next != NULL;       \
   }
 
 // Every form of new has the size first. A throwing form is called as its nothrow sibling, so that no
@@ -55,12 +55,13 @@ static void *own_new(size_t size, size_t align, bool throws) {
   HT_EXPORT void *name parameters;                                                               \
   HT_EXPORT void *name parameters {                                                              \
     NEXT(name)                                                                                   \
-    if (HT_UNLIKELY(next == NULL)) return own_new(size, align_, sizeof #name != sizeof #nothrow_name);         \
+    if (HT_UNLIKELY(next == NULL))                                                               \
+      return own_new(size, align_, sizeof #name != sizeof #nothrow_name);                        \
     if (!is_direct(next)) return ((void *(*)parameters)next)arguments;                           \
     static void *quiet;                                                                          \
     if (HT_UNLIKELY(quiet == NULL)) quiet = find_operator(#nothrow_name);                        \
     ht_ctx *ctx = ht_tls;                                                                        \
-    if ((ctx->left -= HT_CHARGE(size)) > 0 || quiet == NULL)                                       \
+    if ((ctx->left -= HT_CHARGE(size)) > 0 || quiet == NULL)                                     \
       return ((void *(*)parameters)next)arguments;                                               \
     void *p = ((void *(*)nothrow_types)quiet)nothrow_arguments;                                  \
     if (p == NULL) {                                                                             \
@@ -85,21 +86,23 @@ NEW(_ZnwmSt11align_val_t, _ZnwmSt11align_val_tRKSt9nothrow_t, align, (size_t siz
     (size, align), (size, align, &nothrow_tag), (size_t, size_t, const void *))
 NEW(_ZnamSt11align_val_t, _ZnamSt11align_val_tRKSt9nothrow_t, align, (size_t size, size_t align),
     (size, align), (size, align, &nothrow_tag), (size_t, size_t, const void *))
-NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, _ZnwmSt11align_val_tRKSt9nothrow_t, align, (size_t size, size_t align, const void *tag), (size, align, tag), (size, align, tag),
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, _ZnwmSt11align_val_tRKSt9nothrow_t, align,
+    (size_t size, size_t align, const void *tag), (size, align, tag), (size, align, tag),
     (size_t, size_t, const void *))
-NEW(_ZnamSt11align_val_tRKSt9nothrow_t, _ZnamSt11align_val_tRKSt9nothrow_t, align, (size_t size, size_t align, const void *tag), (size, align, tag), (size, align, tag),
+NEW(_ZnamSt11align_val_tRKSt9nothrow_t, _ZnamSt11align_val_tRKSt9nothrow_t, align,
+    (size_t size, size_t align, const void *tag), (size, align, tag), (size, align, tag),
     (size_t, size_t, const void *))
 
-#define DELETE(name, parameters, arguments)                                     \
-  HT_EXPORT void name parameters;                                               \
-  HT_EXPORT void name parameters {                                              \
-    NEXT(name)                                                                  \
-    if (HT_UNLIKELY(next == NULL)) {                                            \
-      free(p);                                                                  \
-      return;                                                                   \
-    }                                                                           \
-    if (is_direct(next) && p != NULL) ht_record_free(ht_tls, p, HT_KIND_NEW);   \
-    ((void (*)parameters)next)arguments;                                        \
+#define DELETE(name, parameters, arguments)                                   \
+  HT_EXPORT void name parameters;                                             \
+  HT_EXPORT void name parameters {                                            \
+    NEXT(name)                                                                \
+    if (HT_UNLIKELY(next == NULL)) {                                          \
+      free(p);                                                                \
+      return;                                                                 \
+    }                                                                         \
+    if (is_direct(next) && p != NULL) ht_record_free(ht_tls, p, HT_KIND_NEW); \
+    ((void(*) parameters)next) arguments;                                     \
   }
 
 DELETE(_ZdlPv, (void *p), (p))

@@ -67,8 +67,7 @@ static bool find_program_phdr(ht_image *image, uintptr_t pc) {
 // it at once; a table elsewhere is used if that address proves to be mapped.
 static void find_phdr(ht_image *image) {
   const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)image->start;
-  if (image->end - image->start < sizeof *header ||
-      memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+  if (image->end - image->start < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
       header->e_phentsize != sizeof(ElfW(Phdr)) || header->e_phoff % sizeof(void *) != 0)
     return;
   uintptr_t bytes = (uintptr_t)header->e_phnum * sizeof(ElfW(Phdr));
@@ -183,8 +182,7 @@ bool ht_image_is_loader(const ht_image *image) {
 bool ht_image_executes(const ht_image *image, uintptr_t pc) {
   for (unsigned i = 0; image->phdr && i < image->phnum; i++) {
     const ElfW(Phdr) *p = &image->phdr[i];
-    if (p->p_type == PT_LOAD && (p->p_flags & PF_X) &&
-        pc - (image->bias + p->p_vaddr) < p->p_memsz)
+    if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && pc - (image->bias + p->p_vaddr) < p->p_memsz)
       return true;
   }
   return false;

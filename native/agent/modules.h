@@ -11,9 +11,9 @@
 typedef struct ht_image {
   uintptr_t start, end; // its whole mapping; holes between segments are not readable
   uintptr_t bias;
-  uintptr_t eh_hdr; // address of .eh_frame_hdr, 0: none
-  const void *map;  // identity of the loader's record of it
-  const char *name; // "": the main program
+  uintptr_t eh_hdr;        // address of .eh_frame_hdr, 0: none
+  const void *map;         // identity of the loader's record of it
+  const char *name;        // "": the main program
   const ElfW(Phdr) * phdr; // NULL: not to be had, and then nothing of the image may be read
   unsigned phnum;
 } ht_image;

@@ -25,7 +25,9 @@ void *ht_os_map(size_t bytes) {
   return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
-void ht_os_unmap(void *p, size_t bytes) { ht_syscall(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0); }
+void ht_os_unmap(void *p, size_t bytes) {
+  ht_syscall(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0);
+}
 
 int ht_os_open(const char *path, int flags) {
   return (int)ht_syscall(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, 0, 0, 0);

@@ -117,11 +117,11 @@ FAST_FREE(object, OBJECT)
 HT_PY_FAMILIES(F)
 #undef F
 
+// In the order of enum ht_py_family.
 static const ht_py_allocator hooks[][2] = {
-#define F(f)                                                                        \
-  [HT_PY_##                                                                         \
-      f] = {{NULL, mem_malloc_##f, mem_calloc_##f, mem_realloc_##f, mem_free_fast}, \
-            {NULL, object_malloc_##f, object_calloc_##f, object_realloc_##f, object_free_fast}},
+#define F(f)                                                               \
+  {{NULL, mem_malloc_##f, mem_calloc_##f, mem_realloc_##f, mem_free_fast}, \
+   {NULL, object_malloc_##f, object_calloc_##f, object_realloc_##f, object_free_fast}},
     HT_PY_FAMILIES(F)
 #undef F
 };

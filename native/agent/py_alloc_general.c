@@ -56,11 +56,10 @@ static ht_ctx *due(ht_ctx *ctx, size_t size) {
   ctx = ht_ready(ctx);
   if (!ht_recording(ctx)) return NULL;
   // A context just set up has not been charged yet.
-  return ctx->left <= 0 || (ctx->left -= (int64_t)size) <= 0 ? ctx : NULL;
+  return ctx->left <= 0 || (ctx->left -= HT_CHARGE(size)) <= 0 ? ctx : NULL;
 }
 
 static void finish(ht_ctx *ctx, const ht_py_domain *d, void *p, size_t size, const caller *from) {
-  if (p == NULL) return;
   if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_alloc(ctx, p)) return;
   record(ctx, d, HT_OP_ALLOC, p, size, from);
 }
@@ -84,7 +83,11 @@ static inline void *allocate(const ht_py_domain *d, size_t count, size_t size, b
   int64_t left = enter(ctx);
   void *p = call(d, count, size, old_is_null);
   leave(ctx, left);
-  if (recording != NULL) finish(ctx, d, p, bytes, from);
+  if (p == NULL) {
+    ctx->left += HT_CHARGE(bytes);
+  } else if (recording != NULL) {
+    finish(ctx, d, p, bytes, from);
+  }
   return p;
 }
 
@@ -103,7 +106,7 @@ static HT_NOINLINE void *slow_realloc(const ht_py_domain *d, void *old, size_t s
   const caller from = {pc, sp, bp};
   ht_ctx *ctx = ht_tls;
   if (old == NULL) {
-    ctx->left -= (int64_t)size;
+    ctx->left -= HT_CHARGE(size);
     return allocate(d, 0, size, true, size, &from);
   }
   if (!ht_recording(ctx) && ctx->left <= 0) ctx = ht_ready(ctx);
@@ -115,7 +118,7 @@ static HT_NOINLINE void *slow_realloc(const ht_py_domain *d, void *old, size_t s
   void *p = d->real.realloc(d->real.ctx, old, size);
   leave(ctx, left);
   if (!followed) { // looked at as an allocation
-    if (p != NULL && (ctx->left -= (int64_t)size) <= 0) finish(ctx, d, p, size, &from);
+    if (p != NULL && (ctx->left -= HT_CHARGE(size)) <= 0) finish(ctx, d, p, size, &from);
   } else if (p == NULL) { // failed: the old block stands
     if (sampling) ht_sample_alloc(ctx, old);
     ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, d->kind, 0);
@@ -144,7 +147,7 @@ static HT_NOINLINE void slow_free(const ht_py_domain *d, void *p) {
 // Not to be recorded, and nothing below will charge it again: a jump to the real function after one
 // subtraction and two tests. Sampling passes here.
 #define PASSES(ctx, index, size) \
-  HT_LIKELY(((ctx)->left -= (int64_t)(size)) > 0 && (size) <= ht_py_domains[HT_PY_##index].small)
+  HT_LIKELY(((ctx)->left -= HT_CHARGE(size)) > 0 && (size) <= ht_py_domains[HT_PY_##index].small)
 
 #define GENERAL(name, index)                                                                   \
   static void *name##_malloc(void *unused, size_t size) {                                      \

@@ -14,11 +14,11 @@ static enum ht_allocator_provider provider;
 
 // What ht_real holds until then: resolve, then call the real thing. While dlsym itself is running,
 // from a small pool.
-#define BOOT(result, name, parameters, arguments, early)             \
-  static result boot_##name parameters {                             \
-    ht_hooks_resolve();                                              \
-    if (ht_real.name == boot_##name) return early;                   \
-    return ht_real.name arguments;                                   \
+#define BOOT(result, name, parameters, arguments, early) \
+  static result boot_##name parameters {                 \
+    ht_hooks_resolve();                                  \
+    if (ht_real.name == boot_##name) return early;       \
+    return ht_real.name arguments;                       \
   }
 BOOT(void *, malloc, (size_t n), (n), ht_early_alloc(n, 16))
 BOOT(void *, calloc, (size_t c, size_t n), (c, n), ht_early_alloc(c *n, 16))
@@ -29,7 +29,8 @@ BOOT(void *, memalign, (size_t a, size_t n), (a, n), ht_early_alloc(n, a))
 BOOT(void *, valloc, (size_t n), (n), ht_early_alloc(n, 4096))
 BOOT(void *, pvalloc, (size_t n), (n), ht_early_alloc(n, 4096))
 BOOT(size_t, malloc_usable_size, (void *p), (p), 0)
-BOOT(void *, mmap, (void *p, size_t n, int pr, int fl, int fd, off_t o), (p, n, pr, fl, fd, o), MAP_FAILED)
+BOOT(void *, mmap, (void *p, size_t n, int pr, int fl, int fd, off_t o), (p, n, pr, fl, fd, o),
+     MAP_FAILED)
 BOOT(int, munmap, (void *p, size_t n), (p, n), -1)
 BOOT(void *, sbrk, (intptr_t n), (n), (void *)-1)
 BOOT(int, brk, (void *p), (p), -1)
@@ -121,9 +122,9 @@ void ht_hooks_resolve(void) {
   ht_real_functions real = ht_real;
   find_dlsym();
   if (ht_real_dlsym != NULL) {
-#define FIND(name)                                  \
-  do {                                              \
-    void *found = ht_real_dlsym(RTLD_NEXT, #name);  \
+#define FIND(name)                                   \
+  do {                                               \
+    void *found = ht_real_dlsym(RTLD_NEXT, #name);   \
     if (found != NULL) *(void **)&real.name = found; \
   } while (0)
     FIND(malloc);

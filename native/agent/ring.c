@@ -84,7 +84,8 @@ static bool collector_gone(void) {
   char path[32] = "/proc/", *end = path + 6;
   char digits[12];
   int n = 0;
-  for (uint32_t pid = ht.session->collector_pid; pid != 0; pid /= 10) digits[n++] = (char)('0' + pid % 10);
+  for (uint32_t pid = ht.session->collector_pid; pid != 0; pid /= 10)
+    digits[n++] = (char)('0' + pid % 10);
   while (n > 0) *end++ = digits[--n];
   for (const char *rest = "/stat"; *rest != 0;) *end++ = *rest++;
   *end = 0;
@@ -107,7 +108,8 @@ static bool wait_for_room(ht_ctx *ctx, uint64_t block) {
     if (block - ctx->tail_seen < HT_RING_BLOCKS) return true;
     __builtin_ia32_pause();
   }
-  uint64_t start = ht_os_now_ns(), heartbeat = ht.session->heartbeat, beat_at = start, checked = start;
+  uint64_t start = ht_os_now_ns(), heartbeat = ht.session->heartbeat, beat_at = start,
+           checked = start;
   bool room = false;
   for (;;) {
     wake_collector();
@@ -303,7 +305,8 @@ static void next_block(ht_ctx *ctx) {
 // come only now, from a handler that interrupts this.
 static void take_side(context_page *page) {
   uint64_t *to = page->main.w;
-  for (uint64_t *from = page->side; from < page->nested.w && to < page->main.limit;) *to++ = *from++;
+  for (uint64_t *from = page->side; from < page->nested.w && to < page->main.limit;)
+    *to++ = *from++;
   page->main.w = to;
   empty_side(page);
 }

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "session.h"
 #include "hooks.h"
+#include "session.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0x4000
@@ -128,8 +128,8 @@ uint64_t *ht_session_ring(uint32_t index) {
   if (far_rings[index] == NULL) {
     int fd = ht_os_open(session_path(), O_RDWR);
     if (fd < 0) return NULL;
-    far_rings[index] = map_session(fd, HT_RINGS_OFFSET + (uint64_t)index * HT_RING_BYTES,
-                                   HT_RING_BYTES);
+    far_rings[index] =
+        map_session(fd, HT_RINGS_OFFSET + (uint64_t)index * HT_RING_BYTES, HT_RING_BYTES);
     ht_os_close(fd);
   }
   return far_rings[index];
@@ -216,8 +216,7 @@ bool ht_session_start(void) {
     atomic_store(&start_lock.word, 0);
     return register_child();
   }
-  if (state == START_NOT_YET &&
-      atomic_compare_exchange_strong(&started, &state, START_GOING_ON)) {
+  if (state == START_NOT_YET && atomic_compare_exchange_strong(&started, &state, START_GOING_ON)) {
     bool on = start();
     if (!on) atomic_store(&ht.off, 1);
     atomic_store_explicit(&started, on ? START_DONE : START_NEVER, memory_order_release);

@@ -23,7 +23,7 @@ const char *ht_session_variable(void);
 const char *ht_session_library(void);
 
 // --- sampling (sample.c)
-void ht_sample_arm(ht_ctx *ctx);                 // draws the bytes until the next sample
+void ht_sample_arm(ht_ctx *ctx);                  // draws the bytes until the next sample
 bool ht_sample_alloc(ht_ctx *ctx, const void *p); // p is sampled: re-arms, remembers it
 bool ht_sample_free(ht_ctx *ctx, const void *p);  // was p sampled? then forgets it
 

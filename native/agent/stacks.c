@@ -25,8 +25,8 @@ _Static_assert(sizeof(procmap_query) == 104, "struct procmap_query");
 
 static bool query_kernel(int fd, uintptr_t at, ht_mapping *mapping, char *path, size_t room,
                          bool *answered) {
-  procmap_query q = {.size = sizeof q, .address = at, .name = (uintptr_t)path,
-                     .name_size = (uint32_t)room};
+  procmap_query q = {
+      .size = sizeof q, .address = at, .name = (uintptr_t)path, .name_size = (uint32_t)room};
   long error = ht_syscall(SYS_ioctl, fd, (long)PROCMAP_QUERY_CALL, (long)&q, 0, 0, 0);
   *answered = error == 0 || error == -2 /* ENOENT: no mapping there */;
   if (error != 0) return false;

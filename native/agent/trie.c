@@ -26,8 +26,8 @@ typedef struct table {
 static table tables[40]; // one for each doubling; descriptors are never reused
 static _Atomic(table *) current;
 static uint32_t tables_used;
-static uint32_t nodes;            // nodes handed out, under the lock
-static _Atomic uint32_t next_id;  // id of the next node; 0 before the first
+static uint32_t nodes;           // nodes handed out, under the lock
+static _Atomic uint32_t next_id; // id of the next node; 0 before the first
 static ht_lock lock;
 
 // Nodes get their ids in the order in which stacks are walked, so slots near each other by the
@@ -92,8 +92,8 @@ static table *table_with_room(void) {
   }
   atomic_store_explicit(&current, t, memory_order_release);
   if (old != NULL) {
-    ht_syscall(SYS_madvise, (long)old->slots, (long)((old->mask + 1) * sizeof(slot)),
-               MADV_DONTNEED, 0, 0, 0);
+    ht_syscall(SYS_madvise, (long)old->slots, (long)((old->mask + 1) * sizeof(slot)), MADV_DONTNEED,
+               0, 0, 0);
   }
   return t;
 }

@@ -85,16 +85,16 @@ HT_ALWAYS_INLINE HT_RAW uint32_t outermost_change(const ht_native_cache *cache, 
 typedef struct walk {
   ht_ctx *ctx;
   ht_native_cache *cache;
-  uintptr_t pc, sp, bp;                // state of the frame at hand
-  const uintptr_t *pc_slot, *bp_slot;  // where it was loaded from; NULL: nowhere
-  uint32_t flags;                      // FLAG_EXACT
+  uintptr_t pc, sp, bp;               // state of the frame at hand
+  const uintptr_t *pc_slot, *bp_slot; // where it was loaded from; NULL: nowhere
+  uint32_t flags;                     // FLAG_EXACT
   uint32_t epoch;
-  uint32_t fresh;                      // frames at the head of the arrays
-  uint32_t near;                       // first cached frame that may be the one at hand
-  uint32_t floor;                      // outside of it, the cached frames are verified
+  uint32_t fresh; // frames at the head of the arrays
+  uint32_t near;  // first cached frame that may be the one at hand
+  uint32_t floor; // outside of it, the cached frames are verified
   uint32_t switches;
-  bool keep;                           // the result may be cached
-  bool has_regs;                       // regs holds more of the frame at hand than the state
+  bool keep;     // the result may be cached
+  bool has_regs; // regs holds more of the frame at hand than the state
   ht_regs regs;
 } walk;
 
@@ -170,9 +170,7 @@ static HT_NOINLINE bool recover_regs(walk *w) {
 }
 
 // Lowest address that the frame at hand may have saved anything at.
-static uintptr_t lowest(const walk *w) {
-  return w->flags & FLAG_EXACT ? w->sp - RED_ZONE : w->sp;
-}
+static uintptr_t lowest(const walk *w) { return w->flags & FLAG_EXACT ? w->sp - RED_ZONE : w->sp; }
 
 // To the caller by the full rules. HT_STEP_UNKNOWN and HT_STEP_FAILED leave the state as it was.
 static HT_NOINLINE enum ht_step step_slow(walk *w) {
@@ -194,8 +192,7 @@ static HT_NOINLINE enum ht_step step_slow(walk *w) {
   uintptr_t sp = w->regs.value[HT_REG_SP];
   if (sp % sizeof(uintptr_t)) return HT_STEP_FAILED;
   if (sp <= w->sp || sp > high) { // another stack: a signal was handled on an alternate one
-    if (++w->switches > MOST_SWITCHES || !ht_stack_find(w->cache, sp, true))
-      return HT_STEP_FAILED;
+    if (++w->switches > MOST_SWITCHES || !ht_stack_find(w->cache, sp, true)) return HT_STEP_FAILED;
     w->keep = false;
     w->near = w->cache->capacity;
   }
@@ -255,14 +252,16 @@ static HT_NOINLINE enum ht_step step_other(walk *w, uint64_t row) {
     }
   }
   switch (HT_ROW_KIND(row)) {
-    case HT_ROW_END: return HT_STEP_END;
+    case HT_ROW_END:
+      return HT_STEP_END;
     case HT_ROW_POINTER:
       if (!HT_ROW_MODULE(row) && !ht_executable(call_address(w))) break;
       if (HT_ROW_MODULE(row)) step = step_slow(w); // finds a signal trampoline by its code
       if (step != HT_STEP_INTERRUPTED) return step_pointer(w);
       w->cache->marks[at].flags |= FLAG_POINT;
       return step;
-    case HT_ROW_STRAY: break;
+    case HT_ROW_STRAY:
+      break;
     default:
       step = step_slow(w);
       if (step == HT_STEP_INTERRUPTED) w->cache->marks[at].flags |= FLAG_POINT;

@@ -67,18 +67,18 @@ typedef struct ht_session_header {
   // line 0: constant once state has left STARTING
   uint64_t magic;
   uint32_t version;
-  uint32_t collector_pid; // set by the collector
-  uint32_t config;        // ht_config_flags
-  uint32_t root_pid;      // set by the launcher once the program has been started
+  uint32_t collector_pid;   // set by the collector
+  uint32_t config;          // ht_config_flags
+  uint32_t root_pid;        // set by the launcher once the program has been started
   uint64_t sample_interval; // mean bytes between samples; 0 or 1: every allocation
   uint64_t start_tsc;       // collector: TSC and CLOCK_MONOTONIC at its start, for tsc -> time
   uint64_t start_monotonic_ns;
   uint64_t start_realtime_ns;
   uint8_t pad0[64 - 56];
   // line 1: state; read by producers once a block
-  uint32_t state;       // ht_session_state, atomic
-  uint32_t finish;      // launcher -> collector: the program has ended; drain, write, exit
-  uint32_t error;       // ht_session_error, set by the collector
+  uint32_t state;  // ht_session_state, atomic
+  uint32_t finish; // launcher -> collector: the program has ended; drain, write, exit
+  uint32_t error;  // ht_session_error, set by the collector
   int32_t error_errno;
   uint8_t pad1[48];
   // line 2: counts every poll of the collector; a stale value means it is dead or stuck
@@ -89,8 +89,8 @@ typedef struct ht_session_header {
   uint32_t sleeping;
   uint8_t pad3[60];
   // line 4: allocation of slots, fetch_add by agents
-  uint32_t processes_used; // high-water mark of process slots
-  uint32_t rings_used;     // high-water mark of ring slots
+  uint32_t processes_used;    // high-water mark of process slots
+  uint32_t rings_used;        // high-water mark of ring slots
   uint32_t processes_refused; // registrations that found no slot
   uint32_t rings_refused;
   uint8_t pad4[48];
@@ -121,19 +121,19 @@ enum ht_process_state {
   HT_PROCESS_FREE = 0,
   HT_PROCESS_CLAIMED = 1, // being filled in by the agent
   HT_PROCESS_LIVE = 2,
-  HT_PROCESS_EXEC = 3,    // about to exec: ends when another slot appears with the same pid, or the
-                          // pid dies; the agent puts LIVE back if the exec fails
-  HT_PROCESS_ENDED = 4,   // set by the collector; it may set FREE once nothing refers to the slot
+  HT_PROCESS_EXEC = 3,  // about to exec: ends when another slot appears with the same pid, or the
+                        // pid dies; the agent puts LIVE back if the exec fails
+  HT_PROCESS_ENDED = 4, // set by the collector; it may set FREE once nothing refers to the slot
 };
 
 typedef struct ht_process {
   uint32_t state; // ht_process_state, atomic
   uint32_t pid;
-  uint32_t parent_slot;     // slot + 1 of the process that forked this one; 0: none recorded
+  uint32_t parent_slot; // slot + 1 of the process that forked this one; 0: none recorded
   uint32_t parent_generation;
-  uint32_t generation;      // counts the uses of this slot
-  uint32_t inherited_nodes; // ids 1..inherited_nodes mean the parent's at the fork; likewise
-  uint32_t inherited_codes; // code ids and
+  uint32_t generation;        // counts the uses of this slot
+  uint32_t inherited_nodes;   // ids 1..inherited_nodes mean the parent's at the fork; likewise
+  uint32_t inherited_codes;   // code ids and
   uint32_t inherited_modules; // module ids. Evaluation ranges are inherited too
   uint64_t start_tsc;
   // counters by the agent, relaxed
@@ -151,8 +151,8 @@ typedef struct ht_process {
 enum ht_python_status {
   HT_PYTHON_NONE = 0,
   HT_PYTHON_OK = 1,
-  HT_PYTHON_UNSUPPORTED = 2,  // version without an offsets table
-  HT_PYTHON_SELFTEST = 3,     // offsets did not agree with the interpreter
+  HT_PYTHON_UNSUPPORTED = 2, // version without an offsets table
+  HT_PYTHON_SELFTEST = 3,    // offsets did not agree with the interpreter
 };
 
 enum ht_allocator_provider { // who really answers malloc
@@ -216,10 +216,10 @@ typedef struct ht_ring_header {
 // Events. Word 0: bits 0-47 value (mostly an address), bits 48-55 aux, bits 56-63 op (never 0).
 
 #define HT_WORD(op, aux, value) \
-  (((uint64_t)(op) << 56) | ((uint64_t)(aux) << 48) | ((uint64_t)(value)&0xffffffffffffull))
+  (((uint64_t)(op) << 56) | ((uint64_t)(aux) << 48) | ((uint64_t)(value) & 0xffffffffffffull))
 #define HT_OP(word) ((unsigned)((word) >> 56))
 #define HT_AUX(word) ((unsigned)((word) >> 48) & 0xffu)
-#define HT_VALUE(word) ((word)&0xffffffffffffull)
+#define HT_VALUE(word) ((word) & 0xffffffffffffull)
 
 enum ht_op {
   HT_OP_NONE = 0,
@@ -254,15 +254,15 @@ enum ht_op {
   HT_OP_META = 8,
 };
 
-enum ht_kind { // low 4 bits of aux: whom the memory comes from
-  HT_KIND_MALLOC = 0,  // malloc family
-  HT_KIND_NEW = 1,     // C++ operator new of an allocator library
-  HT_KIND_PY_RAW = 2,  // PyMem_RawMalloc
-  HT_KIND_PY_MEM = 3,  // PyMem_Malloc
+enum ht_kind {           // low 4 bits of aux: whom the memory comes from
+  HT_KIND_MALLOC = 0,    // malloc family
+  HT_KIND_NEW = 1,       // C++ operator new of an allocator library
+  HT_KIND_PY_RAW = 2,    // PyMem_RawMalloc
+  HT_KIND_PY_MEM = 3,    // PyMem_Malloc
   HT_KIND_PY_OBJECT = 4, // PyObject_Malloc
-  HT_KIND_MMAP = 5,    // anonymous mmap by the program
-  HT_KIND_SBRK = 6,    // brk or sbrk by the program
-  HT_KIND_ARENA = 7,   // mapped by an allocator for its own use: shown apart, never in totals
+  HT_KIND_MMAP = 5,      // anonymous mmap by the program
+  HT_KIND_SBRK = 6,      // brk or sbrk by the program
+  HT_KIND_ARENA = 7,     // mapped by an allocator for its own use: shown apart, never in totals
 };
 
 #define HT_ALLOC_NATIVE 0x10u

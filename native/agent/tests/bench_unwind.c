@@ -54,10 +54,22 @@ static double now_ns(void) {
 static unsigned turns = 5000;
 static volatile unsigned zero;
 
-PLAIN static void step4(void (*hook)(void)) { hook(); sink++; }
-PLAIN static void step3(void (*hook)(void)) { step4(hook); sink++; }
-PLAIN static void step2(void (*hook)(void)) { step3(hook); sink++; }
-PLAIN static void step1(void (*hook)(void)) { step2(hook); sink++; }
+PLAIN static void step4(void (*hook)(void)) {
+  hook();
+  sink++;
+}
+PLAIN static void step3(void (*hook)(void)) {
+  step4(hook);
+  sink++;
+}
+PLAIN static void step2(void (*hook)(void)) {
+  step3(hook);
+  sink++;
+}
+PLAIN static void step1(void (*hook)(void)) {
+  step2(hook);
+  sink++;
+}
 
 static int shape; // what the innermost function of a measurement does
 PLAIN static void innermost(void (*hook)(void)) {

@@ -6,26 +6,26 @@
 
 static int checks_passed, checks_failed;
 
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (condition) {                                                            \
-      checks_passed++;                                                          \
-    } else {                                                                    \
-      checks_failed++;                                                          \
-      fprintf(stderr, "%s:%d: %s: not so\n", __FILE__, __LINE__, #condition);   \
-    }                                                                           \
+#define CHECK(condition)                                                      \
+  do {                                                                        \
+    if (condition) {                                                          \
+      checks_passed++;                                                        \
+    } else {                                                                  \
+      checks_failed++;                                                        \
+      fprintf(stderr, "%s:%d: %s: not so\n", __FILE__, __LINE__, #condition); \
+    }                                                                         \
   } while (0)
 
-#define CHECK_EQUAL(expected, actual)                                                           \
-  do {                                                                                          \
-    long long expected_ = (long long)(expected), actual_ = (long long)(actual);                 \
-    if (expected_ == actual_) {                                                                 \
-      checks_passed++;                                                                          \
-    } else {                                                                                    \
-      checks_failed++;                                                                          \
-      fprintf(stderr, "%s:%d: %s: expected %lld, got %lld\n", __FILE__, __LINE__, #actual,      \
-              expected_, actual_);                                                              \
-    }                                                                                           \
+#define CHECK_EQUAL(expected, actual)                                                      \
+  do {                                                                                     \
+    long long expected_ = (long long)(expected), actual_ = (long long)(actual);            \
+    if (expected_ == actual_) {                                                            \
+      checks_passed++;                                                                     \
+    } else {                                                                               \
+      checks_failed++;                                                                     \
+      fprintf(stderr, "%s:%d: %s: expected %lld, got %lld\n", __FILE__, __LINE__, #actual, \
+              expected_, actual_);                                                         \
+    }                                                                                      \
   } while (0)
 
 static inline int check_report(void) {

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Records python_cases.py under each interpreter given and compares stacks with what it says itself.
+"""Records python_cases.py under real interpreters and compares stacks with what they say.
 
-    check_python.py RUNNER LIBRARY PYTHON...
+    check_python.py [--embedder EMBEDDER] RUNNER LIBRARY PYTHON...
 
-RUNNER is the built test_python.c. Checked for every announced allocation: that it was recorded once, in
-the right domain, with exactly the frames, files and lines that the interpreter reported; in a second
-run with native stacks, that as many Python frames are marked as entered from C as there are
-evaluation loops on the native stack.
+RUNNER and EMBEDDER are the built test_python.c and embed_python.c. Checked for every announced
+allocation: that it was recorded once, in the right domain, with exactly the frames, files and lines
+that the interpreter reported; in another run with native stacks, that as many Python frames are
+marked as entered from C as there are evaluation loops on the native stack.
 """
 
 from __future__ import annotations
 
+import argparse
 import bisect
 import json
 import os
@@ -18,11 +19,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 CASES = [
     "simple", "generators", "coroutines", "executed", "specialised", "callbacks", "watched",
-    "threads", "signals", "names", "reallocations", "forks", "at_random", "traced", "subinterpreters", "deep",
+    "threads", "signals", "names", "reallocations", "forks", "at_random", "traced",
+    "subinterpreters", "deep",
 ]  # fmt: skip
 OBJECTS, NATIVE_ALL, FOLLOW = 1, 4, 8
 PYTHON, ENTRY = 1, 2
@@ -54,7 +58,7 @@ class Process(NamedTuple):
     status: int
 
 
-def lines_of(code: Code) -> Iterator[Tuple[int, int, Optional[int]]]:
+def lines_of(code: Code) -> Iterator[tuple[int, int, int | None]]:
     """(start, end, line) in bytes of bytecode, from the raw table of any version."""
     table, line, at = code.table, code.first_line, 0
     if code.version < 0x30A0000:  # pairs: bytes since the last entry, lines since then
@@ -82,7 +86,7 @@ def lines_of(code: Code) -> Iterator[Tuple[int, int, Optional[int]]]:
             entry = i
             while i < len(table) and not table[i] & 128:
                 i += 1
-            here: Optional[int] = line
+            here: int | None = line
             if kind == 15:
                 here = None
             elif kind in (13, 14):
@@ -105,21 +109,21 @@ class Recording:
     """What the runner printed."""
 
     def __init__(self, text: str) -> None:
-        self.nodes: Dict[int, Dict[int, Tuple[int, int, int]]] = defaultdict(dict)
-        self.codes: Dict[int, Dict[int, Code]] = defaultdict(dict)
-        self.ranges: List[Tuple[int, int]] = []
-        self.allocs: List[Alloc] = []
-        self.processes: Dict[int, Process] = {}
-        self.counts: Dict[Tuple[int, int], Tuple[int, int, int]] = {}
+        self.nodes: dict[int, dict[int, tuple[int, int, int]]] = defaultdict(dict)
+        self.codes: dict[int, dict[int, Code]] = defaultdict(dict)
+        self.ranges: list[tuple[int, int]] = []
+        self.allocs: list[Alloc] = []
+        self.processes: dict[int, Process] = {}
+        self.counts: dict[tuple[int, int], tuple[int, int, int]] = {}
         self.reallocs = 0
-        self.notes: List[str] = []
-        self.broken: List[str] = []
-        self.exit: Optional[int] = None
-        self._lines: Dict[Code, List[Tuple[int, int, Optional[int]]]] = {}
+        self.notes: list[str] = []
+        self.broken: list[str] = []
+        self.exit: int | None = None
+        self._lines: dict[Code, list[tuple[int, int, int | None]]] = {}
         for row in text.splitlines():
             self._read(row.split(" "))
 
-    def _read(self, row: List[str]) -> None:
+    def _read(self, row: list[str]) -> None:
         word = row[0]
         if word == "node":
             process, node, aux, value, parent = map(int, row[1:])
@@ -155,7 +159,7 @@ class Recording:
             process = self.processes[process].parent - 1
         return process
 
-    def chain(self, process: int, node: int) -> List[Tuple[int, int, int]]:
+    def chain(self, process: int, node: int) -> list[tuple[int, int, int]]:
         """(aux, word, owning process) of a stack, outermost first."""
         result = []
         while node > ROOT_NATIVE:
@@ -165,15 +169,18 @@ class Recording:
         result.reverse()
         return result
 
-    def line_at(self, code: Code, offset: int) -> Optional[int]:
+    def line_at(self, code: Code, offset: int) -> int | None:
         ranges = self._lines.get(code)
         if ranges is None:
             ranges = self._lines[code] = list(lines_of(code))
-        at = bisect.bisect_right(ranges, offset, key=lambda r: r[0]) - 1 if sys.version_info >= (
-            3, 10) else max((i for i, r in enumerate(ranges) if r[0] <= offset), default=0)
+        at = (
+            bisect.bisect_right(ranges, offset, key=lambda r: r[0]) - 1
+            if sys.version_info >= (3, 10)
+            else max((i for i, r in enumerate(ranges) if r[0] <= offset), default=0)
+        )
         return ranges[at][2]
 
-    def frames(self, alloc: Alloc) -> List[Tuple[str, str, Optional[int]]]:
+    def frames(self, alloc: Alloc) -> list[tuple[str, str, int | None]]:
         result = []
         for aux, word, process in self.chain(alloc.process, alloc.python):
             assert aux & PYTHON
@@ -193,18 +200,24 @@ class Recording:
         )
 
 
+def image_of(python: str) -> str:
+    """The file with the evaluation loop: a libpython or the executable."""
+    find = (
+        "print(max((line.split()[-1] for line in open('/proc/self/maps') if 'python3' in line), "
+        "key=lambda path: 'libpython' in path))"
+    )
+    return subprocess.check_output([python, "-c", find], encoding="utf-8").strip()
+
+
 def is_stripped(python: str) -> bool:
-    """Whether the file with the evaluation loop has no symbol table but the dynamic one."""
-    find = "print(max((line.split()[-1] for line in open('/proc/self/maps') if 'python3' in line), " \
-           "key=lambda path: 'libpython' in path))"
-    file = subprocess.check_output([python, "-c", find], encoding="utf-8").strip()
-    with open(file, "rb") as image:
+    """Whether that file has no symbol table but the dynamic one."""
+    with open(image_of(python), "rb") as image:
         return b"\0.symtab\0" not in image.read()
 
 
 class Checker:
-    def __init__(self, runner: str, library: str) -> None:
-        self.runner, self.library = runner, library
+    def __init__(self, runner: str, embedder: str | None, library: str) -> None:
+        self.runner, self.embedder, self.library = runner, embedder, library
         self.passed = self.failed = 0
 
     def fail(self, what: str) -> None:
@@ -218,38 +231,55 @@ class Checker:
         else:
             self.fail(what)
 
-    def record(self, python: str, program: List[str], config: int, minimum: int, interval: int = 0,
-               env: Optional[Dict[str, str]] = None) -> Recording:
+    def record(
+        self,
+        python: str,
+        program: list[str],
+        config: int,
+        minimum: int,
+        interval: int = 0,
+        env: dict[str, str] | None = None,
+    ) -> Recording:
         command = [self.runner, self.library, str(config), str(interval), str(minimum), python]
-        done = subprocess.run(command + program, stdout=subprocess.PIPE, encoding="utf-8",
-                              env={**os.environ, **(env or {})}, timeout=600)
+        done = subprocess.run(
+            command + program,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, **(env or {})},
+            timeout=600,
+        )
         recording = Recording(done.stdout)
         self.check(recording.exit == 0, f"{python}: exit status {recording.exit}")
         self.check(not recording.broken, f"{python}: {recording.broken[:3]}")
         return recording
 
-    def cases(self, python: str, cases: List[str], config: int,
-              env: Optional[Dict[str, str]] = None) -> None:
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_cases.py")
+    def cases(
+        self, python: str, cases: list[str], config: int, env: dict[str, str] | None = None
+    ) -> None:
+        script = str(Path(__file__).resolve().parent / "python_cases.py")
         with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="surrogatepass") as said:
-            recording = self.record(python, ["-B", script, said.name, *cases], config, 900_000,
-                                    env=env)
+            recording = self.record(
+                python, ["-B", script, said.name, *cases], config, 900_000, env=env
+            )
             announced = [json.loads(line) for line in said]
         where = f"{python} {' '.join(cases)} config={config} {env or ''}"
         self.check(len(announced) > 0, f"{where}: nothing was announced")
         stripped = config & NATIVE_ALL and is_stripped(python)
-        by_size: Dict[int, List[Alloc]] = defaultdict(list)
+        by_size: dict[int, list[Alloc]] = defaultdict(list)
         for alloc in recording.allocs:
             if alloc.kind != ARENA:
                 by_size[alloc.size].append(alloc)
-        uses: Dict[int, int] = defaultdict(int)
-        for pid, size, label, stack in announced:
+        uses: dict[int, int] = defaultdict(int)
+        for _pid, size, _label, _stack in announced:
             uses[size] += 1
-        for pid, size, label, stack in announced:
+        for _pid, size, label, stack in announced:
             expected = [tuple(frame) for frame in stack]
             kinds = {"no GIL": (MALLOC,), "raw": (RAW,), "bytearray": (OBJECT, MEM)}
-            found = [a for a in by_size[size]
-                     if a.kind in kinds.get(label, (OBJECT,)) or not config & OBJECTS]
+            found = [
+                a
+                for a in by_size[size]
+                if a.kind in kinds.get(label, (OBJECT,)) or not config & OBJECTS
+            ]
             if not config & OBJECTS and label == "raw":
                 found = found[:1]
             if len(found) != uses[size] or len(by_size[size]) != uses[size]:
@@ -259,23 +289,54 @@ class Checker:
             if label == "in a hook: call" and any(
                 p.version < 0x30B0000 for p in recording.processes.values()
             ):
-                # The caller has not begun. Up to 3.10 its line is then the `def`, which no offset has.
+                # The caller has not begun: up to 3.10 its line is the `def`, which no offset has.
                 expected[-2] = (*expected[-2][:2], None)
                 stacks = [[*s[:-2], (*s[-2][:2], None), s[-1]] for s in stacks]
-            self.check(expected in stacks, f"{where}: {label} {size}:\n  expected {expected[-5:]}\n"
-                                           f"  recorded {[s[-5:] for s in stacks]}")
+            self.check(
+                expected in stacks,
+                f"{where}: {label} {size}:\n  expected {expected[-5:]}\n"
+                f"  recorded {[s[-5:] for s in stacks]}",
+            )
             if config & NATIVE_ALL:
                 for a in found:
                     entries, loops = recording.entries(a), recording.loops(a)
                     holds = entries == loops
-                    if label == "another interpreter":  # the native stack goes on to the first one's
+                    if (
+                        label == "another interpreter"
+                    ):  # the native stack goes on to the first one's
                         holds = entries <= loops
                     elif stripped:  # what the compiler split off the loop as cold cannot be told
                         holds = entries - 1 <= loops <= entries
-                    self.check(holds, f"{where}: {label} {size}: {entries} entry marks, "
-                                      f"{loops} evaluation loops; {stack[-3:]}")
+                    self.check(
+                        holds,
+                        f"{where}: {label} {size}: {entries} entry marks, "
+                        f"{loops} evaluation loops; {stack[-3:]}",
+                    )
         if "reallocations" in cases:
             self.check(recording.reallocs > 0, f"{where}: no realloc")
+
+    def embedded(self, python: str) -> None:
+        """Interpreters that start and end again, in a program that loads them late."""
+        image = image_of(python)
+        if self.embedder is None or "libpython" not in image:
+            return
+        home = subprocess.check_output(
+            [python, "-c", "import sys; print(sys.base_prefix)"], encoding="utf-8"
+        ).strip()
+        env = {"PYTHONHOME": home, "LD_LIBRARY_PATH": str(Path(image).parent)}
+        for rounds, config in ((1, OBJECTS), (4, OBJECTS), (4, 0), (4, OBJECTS | NATIVE_ALL)):
+            recording = self.record(
+                self.embedder, [image, str(rounds), "local"], config, 1_900_000, env=env
+            )
+            found = [a for a in recording.allocs if a.size // 100 == 20_000 and a.kind != ARENA]
+            where = f"{python} embedded {rounds} times, config={config}"
+            # Once by the program and once at the end of the interpreter, but for the last round.
+            self.check(len(found) == rounds * 2 - 1, f"{where}: {len(found)} allocations")
+            kinds = {MALLOC} if not config & OBJECTS else {OBJECT}
+            self.check({a.kind for a in found} <= kinds, f"{where}: {found}")
+            names = {tuple(name for _, name, _ in recording.frames(a)) for a in found}
+            init = {("<module>", "leaf"), ("__del__", "leaf"), ("AtTheEnd.__del__", "leaf")}
+            self.check(names <= init, f"{where}: {names}")
 
     def python(self, python: str) -> None:
         said = subprocess.check_output([python, "-c", "import sys; print(*sys.version_info[:2])"])
@@ -293,16 +354,28 @@ class Checker:
             self.cases(python, quick, OBJECTS | FOLLOW, env={"PYTHONMALLOC": setting})
         self.cases(python, quick, OBJECTS | FOLLOW, env={"PYTHONDEVMODE": "1"})
         self.cases(python, quick, OBJECTS | FOLLOW, env={"PYTHONTRACEMALLOC": "5"})
+        self.embedded(python)
 
 
 def main() -> int:
-    runner, library, *pythons = sys.argv[1:]
-    checker = Checker(os.path.abspath(runner), os.path.abspath(library))
-    for python in pythons:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--embedder")
+    arguments.add_argument("runner")
+    arguments.add_argument("library")
+    arguments.add_argument("python", nargs="+")
+    given = arguments.parse_args()
+    checker = Checker(
+        str(Path(given.runner).resolve()),
+        str(Path(given.embedder).resolve()) if given.embedder else None,
+        str(Path(given.library).resolve()),
+    )
+    for python in given.python:
         before = checker.failed, checker.passed
         checker.python(python)
-        print(f"{python}: {checker.passed - before[1]} passed, {checker.failed - before[0]} failed",
-              flush=True)
+        print(
+            f"{python}: {checker.passed - before[1]} passed, {checker.failed - before[0]} failed",
+            flush=True,
+        )
     return 1 if checker.failed else 0
 
 

@@ -349,7 +349,7 @@ for i in range(20):
 
 
 def subinterpreters() -> None:
-    """Several interpreters in one thread, and (3.12+) in threads at once, each with a GIL of its own."""
+    """Several interpreters in one thread; from 3.12 in threads at once, each with its own GIL."""
     if sys.version_info >= (3, 13):
         import _interpreters as interpreters
     else:

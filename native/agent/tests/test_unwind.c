@@ -172,12 +172,11 @@ static void test_signals(void) {
   CHECK(AGREES(frame_aligned(raise_it, &number)));
   uint64_t truncated = fake_process.truncated;
   stack_t alternate = {.ss_size = 256 * 1024};
-  alternate.ss_sp = mmap(NULL, alternate.ss_size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  alternate.ss_sp =
+      mmap(NULL, alternate.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   sigaltstack(&alternate, NULL);
   install(number, on_signal, SA_ONSTACK);
-  for (unsigned depth = 3; depth < 6; depth++)
-    CHECK(AGREES(recurse(depth, raise_it, &number)));
+  for (unsigned depth = 3; depth < 6; depth++) CHECK(AGREES(recurse(depth, raise_it, &number)));
   CHECK(has_function("main"));
   CHECK(AGREES(recurse(7, compare_here, ctx)));
   alternate.ss_flags = SS_DISABLE;
@@ -301,14 +300,30 @@ static void random_frame(void *closure) {
     if (depth == 0) continue;
     void *next = (void *)(uintptr_t)(depth - 1);
     switch (pick(10)) {
-      case 0: frame_aligned(random_frame, next); break;
-      case 1: frame_vla(random_frame, next, 1 + pick(300)); break;
-      case 2: frame_aligned_vla(random_frame, next, 1 + pick(300)); break;
-      case 3: frame_qsort(random_frame, next); break;
-      case 4: recurse(pick(30), random_frame, next); break;
-      case 5: frame_saved_sp(random_frame, next); break;
-      case 6: frame_rbx(random_frame, next); break;
-      default: recurse(pick(3), random_frame, next); break;
+      case 0:
+        frame_aligned(random_frame, next);
+        break;
+      case 1:
+        frame_vla(random_frame, next, 1 + pick(300));
+        break;
+      case 2:
+        frame_aligned_vla(random_frame, next, 1 + pick(300));
+        break;
+      case 3:
+        frame_qsort(random_frame, next);
+        break;
+      case 4:
+        recurse(pick(30), random_frame, next);
+        break;
+      case 5:
+        frame_saved_sp(random_frame, next);
+        break;
+      case 6:
+        frame_rbx(random_frame, next);
+        break;
+      default:
+        recurse(pick(3), random_frame, next);
+        break;
     }
   }
 }

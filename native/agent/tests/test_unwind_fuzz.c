@@ -48,10 +48,14 @@ static void test_damage(void) {
   copy_segment(whole, low, bytes);
   ElfW(Phdr) phdr = {.p_type = PT_LOAD, .p_flags = PF_R, .p_filesz = bytes, .p_memsz = bytes};
   uintptr_t moved = (uintptr_t)copy - low; // everything in it is relative
-  ht_image image = {.start = (uintptr_t)copy, .end = (uintptr_t)copy + bytes,
-                    .bias = (uintptr_t)copy, .eh_hdr = real.eh_hdr + moved,
-                    .phdr = &phdr, .phnum = 1, .name = ""};
-  static const void *const functions[] = {test_damage, guarded, fake_start, evaluate,
+  ht_image image = {.start = (uintptr_t)copy,
+                    .end = (uintptr_t)copy + bytes,
+                    .bias = (uintptr_t)copy,
+                    .eh_hdr = real.eh_hdr + moved,
+                    .phdr = &phdr,
+                    .phnum = 1,
+                    .name = ""};
+  static const void *const functions[] = {test_damage, guarded,      fake_start,   evaluate,
                                           ht_cfi_find, ht_step_slow, ht_module_id, ht_row_fill};
   enum { FUNCTIONS = sizeof functions / sizeof *functions };
   for (unsigned i = 0; i < FUNCTIONS; i++) {
@@ -98,8 +102,8 @@ static bool run(const uint8_t *code, size_t length, uintptr_t *result) {
   memory[0] = (uint8_t)length;
   memcpy(memory + 1, code, length);
   ht_cfi cfi = {.base = (uintptr_t)memory, .end = (uintptr_t)memory + length + 1};
-  stepper s = {.regs = &regs, .reads = &reads, .low = (uintptr_t)words,
-               .high = (uintptr_t)(words + 64)};
+  stepper s = {
+      .regs = &regs, .reads = &reads, .low = (uintptr_t)words, .high = (uintptr_t)(words + 64)};
   reads.count = 0;
   reads.unsure = false;
   *result = evaluate(&s, &cfi, 0, false, 0);
@@ -111,18 +115,18 @@ static bool run(const uint8_t *code, size_t length, uintptr_t *result) {
   return !s.failed && !s.unknown;
 }
 
-#define IS(expected, ...)                                                \
-  do {                                                                   \
-    const uint8_t code_[] = {__VA_ARGS__};                               \
-    uintptr_t result_;                                                   \
-    CHECK(run(code_, sizeof code_, &result_) && result_ == (expected));  \
+#define IS(expected, ...)                                               \
+  do {                                                                  \
+    const uint8_t code_[] = {__VA_ARGS__};                              \
+    uintptr_t result_;                                                  \
+    CHECK(run(code_, sizeof code_, &result_) && result_ == (expected)); \
   } while (0)
 
-#define FAILS(...)                                \
-  do {                                            \
-    const uint8_t code_[] = {__VA_ARGS__};        \
-    uintptr_t result_;                            \
-    CHECK(!run(code_, sizeof code_, &result_));   \
+#define FAILS(...)                              \
+  do {                                          \
+    const uint8_t code_[] = {__VA_ARGS__};      \
+    uintptr_t result_;                          \
+    CHECK(!run(code_, sizeof code_, &result_)); \
   } while (0)
 
 static void test_expressions(void) {
@@ -155,13 +159,13 @@ static void test_expressions(void) {
   FAILS(0x13);                                           // nothing to drop
   FAILS(0x31, 0x30, 0x1b);                               // division by zero
   FAILS(0x31, 0x30, 0x1d);
-  FAILS(0x0d, 0x00, 0x00);                               // cut short
-  FAILS(0x30, 0x06);                                     // outside of the stack
-  FAILS(0x77, 0x01, 0x06);                               // not aligned
-  FAILS(0x2f, 0xfd, 0xff);                               // for ever
-  FAILS(0x2f, 0x40, 0x00);                               // beyond the end
-  FAILS(0x73, 0x00);                                     // rbx is not known
-  FAILS(0x92, 0xff, 0x01, 0x00);                         // no such register
+  FAILS(0x0d, 0x00, 0x00);       // cut short
+  FAILS(0x30, 0x06);             // outside of the stack
+  FAILS(0x77, 0x01, 0x06);       // not aligned
+  FAILS(0x2f, 0xfd, 0xff);       // for ever
+  FAILS(0x2f, 0x40, 0x00);       // beyond the end
+  FAILS(0x73, 0x00);             // rbx is not known
+  FAILS(0x92, 0xff, 0x01, 0x00); // no such register
 }
 
 static void test_any_expression(void) {

@@ -20,7 +20,7 @@ struct AtEnd {
   AtEnd end{then, closure};
   thrower(3);
 }
-}  // namespace
+} // namespace
 
 void frame_catch(then_fn then, void *closure) {
   try {

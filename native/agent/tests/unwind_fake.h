@@ -17,7 +17,7 @@ typedef struct fake_module {
   uint32_t build_id_bytes;
 } fake_module;
 
-extern fake_node *fake_nodes; // by id
+extern fake_node *fake_nodes;         // by id
 extern fake_module fake_modules[512]; // in the order announced
 extern uint32_t fake_modules_count;
 extern ht_process fake_process;

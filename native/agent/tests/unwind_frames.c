@@ -137,4 +137,5 @@ __asm__(
     "  .cfi_startproc\n"
     "  sub $8, %rsp\n  .cfi_def_cfa_offset 0x7ffffff0\n  xchg %rdi, %rsi\n  call *%rsi\n"
     "  add $8, %rsp\n  ret\n"
-    "  .cfi_endproc\n"    ".size frame_liar, . - frame_liar\n");
+    "  .cfi_endproc\n"
+    ".size frame_liar, . - frame_liar\n");

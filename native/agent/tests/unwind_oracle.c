@@ -13,7 +13,7 @@ __thread stack *oracle, *ours;
 __thread unsigned compared, differing;
 bool on_fiber;
 
-enum { MOST = sizeof ((stack *)NULL)->pc / sizeof(uintptr_t) };
+enum { MOST = sizeof((stack *)NULL)->pc / sizeof(uintptr_t) };
 
 void oracle_start(void) {
   ctx = fake_ctx();

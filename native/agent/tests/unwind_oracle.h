@@ -28,7 +28,7 @@ void compare_here(void *closure);
 // Captures without an oracle: for stacks that the unwinder is known to see otherwise.
 void expand_here(void *closure);
 
-void reset(ht_native_cache *cache); // forgets the cached stack
+void reset(ht_native_cache *cache);  // forgets the cached stack
 bool has_function(const char *name); // whether the last stack captured has it
 
 // Compares inside of whatever the call sets up; true if it came to that and all agreed.
