@@ -38,6 +38,11 @@ enum ht_allocator_provider ht_hooks_provider(void); // whose malloc ht_real.mall
 // True when `pc` lies in the library that answers malloc, other than libc: its mappings are arenas.
 bool ht_hooks_in_provider(uintptr_t pc);
 
+// hooks_malloc.c: memory for what dlsym allocates while the real functions are being looked up.
+void *ht_early_alloc(size_t size, size_t alignment);
+bool ht_is_early(const void *p);
+bool ht_early_in_use(void);
+
 // The next definition of `name` after ours, or NULL. For hooks that resolve on first use.
 void *ht_next_symbol(const char *name);
 

@@ -19,9 +19,9 @@
 static char early[16384] __attribute__((aligned(16)));
 static _Atomic uint32_t early_used;
 
-static bool is_early(const void *p) { return (uintptr_t)p - (uintptr_t)early < sizeof early; }
+bool ht_is_early(const void *p) { return (uintptr_t)p - (uintptr_t)early < sizeof early; }
+bool ht_early_in_use(void) { return early_used != 0; }
 
-void *ht_early_alloc(size_t size, size_t alignment);
 void *ht_early_alloc(size_t size, size_t alignment) {
   if (alignment < 16) alignment = 16;
   uint32_t room = (uint32_t)(size + 2 * alignment + 15) & ~15u;
@@ -65,11 +65,25 @@ HT_EXPORT void *malloc(size_t size) {
   return record_malloc(ctx, size);
 }
 
-HT_EXPORT void free(void *p) {
+// Everything but a free that is simply recorded, or not at all.
+static HT_NOINLINE void free_unusual(ht_ctx *ctx, void *p) {
   if (p == NULL) return;
-  ht_record_free(ht_tls, p, HT_KIND_MALLOC);
-  if (HT_UNLIKELY(is_early(p))) return;
+  ht_record_free(ctx, p, HT_KIND_MALLOC);
   ht_real.free(p);
+}
+
+// 12 instructions before the real free.
+HT_EXPORT void free(void *p) {
+  ht_ctx *ctx = ht_tls;
+  if (HT_LIKELY(ctx->frees == HT_FREES_ALL && !ctx->inside && p != NULL)) {
+    uint64_t *w = ctx->w;
+    if (HT_UNLIKELY(w == ctx->limit)) return free_unusual(ctx, p);
+    ctx->w = w + 1;
+    ht_commit(w, HT_WORD(HT_OP_FREE, HT_KIND_MALLOC, (uint64_t)(uintptr_t)p));
+    return ht_real.free(p);
+  }
+  if (HT_LIKELY(ctx->frees == HT_FREES_NONE)) return ht_real.free(p);
+  free_unusual(ctx, p);
 }
 
 HT_EXPORT void free_sized(void *p, size_t size);
@@ -113,7 +127,7 @@ static inline void *do_realloc(void *old, size_t size, uintptr_t pc, uintptr_t s
     }
     return p;
   }
-  if (HT_UNLIKELY(is_early(old))) return leave_early(old, size);
+  if (HT_UNLIKELY(ht_is_early(old))) return leave_early(old, size);
   if (ctx->frees == HT_FREES_NONE) return ht_real.realloc(old, size);
   ht_ctx *recording = ht_record_realloc_begin(ctx, old, HT_KIND_MALLOC);
   void *p = ht_real.realloc(old, size);

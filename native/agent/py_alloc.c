@@ -78,8 +78,8 @@ void ht_py_alloc_start(void) {
   }
   for (unsigned i = 0; i < HT_PY_DOMAINS; i++) {
     ht_py_allocator hook = ours(i);
-    hook.ctx =
-        ht_py_domains[i].real.ctx; // in case a thread reads half of the old and half of the new
+    // A thread may read half of the old and half of the new.
+    hook.ctx = ht_py_domains[i].real.ctx;
     set(i, &hook);
   }
   wrap_arenas();
@@ -107,8 +107,10 @@ void ht_py_alloc_settle(void) {
     ht_py_allocator top, hook = ours(i);
     get(i, &top);
     if (top.malloc == hook.malloc || !replaced(&top, &hook)) continue;
-    if (top.malloc != ht_py_domains[i].real.malloc)
-      ht_py_domains[i].small = 0, ht_py_domains[i].measurable = false;
+    if (top.malloc != ht_py_domains[i].real.malloc) {
+      ht_py_domains[i].small = 0;
+      ht_py_domains[i].measurable = false;
+    }
     ht_py_domains[i].real = top;
     hook.ctx = top.ctx;
     set(i, &hook);

@@ -6,8 +6,6 @@
 
 #include "hooks.h"
 
-void *ht_early_alloc(size_t size, size_t alignment); // hooks_malloc.c
-
 static _Atomic uint32_t resolved; // 1 going on, 2 done
 static uintptr_t provider_low, provider_high;
 static enum ht_allocator_provider provider;
@@ -72,6 +70,12 @@ ht_real_functions ht_real = {
     .dlclose = boot_dlclose,
 };
 void *(*ht_real_dlsym)(void *, const char *);
+
+// Only where early memory was handed out has free to tell it apart.
+static void (*free_behind)(void *);
+static void free_not_early(void *p) {
+  if (!ht_is_early(p)) free_behind(p);
+}
 
 // dlsym is ours (hooks_dl.c), so the real one is found by version: 2.34 moved it into libc.
 static void find_dlsym(void) {
@@ -146,6 +150,8 @@ void ht_hooks_resolve(void) {
     FIND(dlopen);
     FIND(dlclose);
     *(void **)&ht_real_syscall = ht_real_dlsym(RTLD_NEXT, "syscall");
+    free_behind = real.free;
+    if (ht_early_in_use()) real.free = free_not_early;
     ht_real = real;
     identify_provider();
   }

@@ -83,6 +83,7 @@ bool Collector::start(std::string *error) {
     return false;
   }
   writer_ = std::make_unique<FileWriter>(file_);
+  launcher_ = getppid();
   h.start_tsc = clock_.start_tsc();
   h.start_monotonic_ns = clock_.start_monotonic_ns();
   h.start_realtime_ns = clock_.start_realtime_ns();
@@ -172,6 +173,12 @@ bool Collector::reached_end(uint64_t now, bool stop, Ending *ending) {
     return true;
   }
   if (shared_load(session_.header().finish) != 0) {
+    *ending = {"finished", HT_ERROR_NONE, 0, ""};
+    return true;
+  }
+  // Nobody is left to say that the program has ended.
+  if (getppid() != launcher_ && processes_.living().empty() &&
+      !procfs_.stat(shared_load(session_.header().root_pid)).exists) {
     *ending = {"finished", HT_ERROR_NONE, 0, ""};
     return true;
   }

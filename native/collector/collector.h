@@ -81,6 +81,7 @@ class Collector : private MetaListener {
   uint64_t seen_slice_end_ = 0;
   uint64_t state_bytes_ = 0;  // of the last checkpoint's states
   unsigned idle_rounds_ = 0;
+  int launcher_ = 0;  // its pid
   int own_resident_ = -1;
 };
 

@@ -20,7 +20,7 @@ struct Weight {
 inline Weight weigh(uint64_t size, uint64_t interval, uint64_t address, uint32_t born) {
   double s = size == 0 ? 1.0 : static_cast<double>(size);
   double weight = -1.0 / std::expm1(-s / static_cast<double>(interval));
-  double random = static_cast<double>(mix(address, born * 2ull + 1) >> 11) * 0x1p-53;
+  double random = static_cast<double>(mix(mix(address) ^ born) >> 11) * 0x1p-53;
   double blocks = weight + random;
   double bytes = static_cast<double>(size) * weight + random;
   constexpr double kMost = 0x1p60;
