@@ -134,7 +134,6 @@ static inline void *do_realloc(void *old, size_t size, uintptr_t pc, uintptr_t s
   if (recording != NULL) {
     ht_record_realloc_end(recording, old, p, size, HT_KIND_MALLOC, pc, sp, bp);
   } else if (p != NULL && CHARGED(ht_tls, size) && ht_tls->frees == HT_FREES_SAMPLED) {
-    ht_record_free(ht_tls, old, HT_KIND_MALLOC);
     ht_record_alloc(ht_tls, p, size, HT_KIND_MALLOC, pc, sp, bp);
   }
   return p;

@@ -116,7 +116,8 @@ HT_ALWAYS_INLINE uintptr_t ht_thread_pointer(void) {
 bool ht_py_learn(void);
 
 // Reads the chain at `head` with suspicion: every address is tried before it is followed, every code
-// object must be one. Costs a system call a word; once a process. Sets ht_py.trust.
+// object must be one. A system call a word, until a chain of four frames has passed. Sets ht_py.trust;
+// false when the frames are not what they were taken for.
 bool ht_py_test(ht_ctx *ctx, uintptr_t head);
 void ht_py_test_after_fork(void);
 

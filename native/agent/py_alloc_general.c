@@ -117,14 +117,14 @@ static HT_NOINLINE void *slow_realloc(const ht_py_domain *d, void *old, size_t s
   int64_t left = enter(ctx);
   void *p = d->real.realloc(d->real.ctx, old, size);
   leave(ctx, left);
-  if (!followed) { // looked at as an allocation
-    if (p != NULL && (ctx->left -= HT_CHARGE(size)) <= 0) finish(ctx, d, p, size, &from);
-  } else if (p == NULL) { // failed: the old block stands
+  if (p == NULL) { // failed: the old block stands
+    if (!followed) return NULL;
     if (sampling) ht_sample_alloc(ctx, old);
     ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, d->kind, 0);
-  } else {
-    if (sampling) ht_sample_alloc(ctx, p);
-    record(ctx, d, HT_OP_REALLOC_END, p, size, &from);
+  } else if (!sampling || ht_sample_chosen(ctx, p, size)) {
+    record(ctx, d, followed ? HT_OP_REALLOC_END : HT_OP_ALLOC, p, size, &from);
+  } else if (followed) {
+    ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, d->kind | HT_ALLOC_FREED, 0);
   }
   return p;
 }

@@ -219,6 +219,7 @@ bool ht_py_learn(void) {
 
 #define EFAULT_NEGATIVE (-14)
 #define TESTED_FRAMES 64u
+#define ENOUGH_FRAMES 4
 
 // Whether the 8 bytes at `at` can be read. The kernel copies them before it finds that there is no
 // such way to change a signal mask.
@@ -258,18 +259,21 @@ static bool code_fits(uintptr_t frame, uintptr_t code) {
   return ht_py_word(frame + l->shape.instr) + 2 - begin <= units * 2 + 2;
 }
 
-static bool chain_fits(uintptr_t frame) {
+// How many frames with code there are, all as they should be; -1: one was not.
+static int fitting_frames(uintptr_t frame) {
   const ht_py_shape *s = &ht_py.layout.shape;
+  int fitting = 0;
   for (unsigned i = 0; i < TESTED_FRAMES && frame != 0; i++) {
     if (frame % 8 != 0 || !readable(frame + s->previous) || !readable(frame + s->code) ||
         !readable((frame + s->instr) & ~(uintptr_t)7)) {
-      return false;
+      return -1;
     }
     bool shim = s->shims && ht_py_byte(frame + s->owner) >= HT_PY_OWNER_SHIM;
-    if (!shim && !code_fits(frame, ht_py_word(frame + s->code) & ~(uintptr_t)s->tag)) return false;
+    if (!shim && !code_fits(frame, ht_py_word(frame + s->code) & ~(uintptr_t)s->tag)) return -1;
+    fitting += !shim;
     frame = ht_py_word(frame + s->previous);
   }
-  return true;
+  return fitting;
 }
 
 // Where in the interpreter's thread-local block the attached thread state is, so that reading it takes
@@ -304,8 +308,11 @@ HT_COLD bool ht_py_test(ht_ctx *ctx, uintptr_t head) {
   ht_lock_take(&test_lock);
   uint32_t trust = atomic_load_explicit(&ht_py.trust, memory_order_acquire);
   if (trust == HT_PY_UNTESTED) {
-    trust = chain_fits(head) ? HT_PY_TRUSTED : HT_PY_DISTRUSTED;
-    if (trust == HT_PY_DISTRUSTED) {
+    // Few frames prove little of how they are linked: the next stack is tested again.
+    int fitting = fitting_frames(head);
+    if (fitting >= ENOUGH_FRAMES) trust = HT_PY_TRUSTED;
+    if (fitting < 0) {
+      trust = HT_PY_DISTRUSTED;
       ht_python_present = false;
       if (ht.process != NULL) ht.process->python_status = HT_PYTHON_SELFTEST;
       ht_note(ctx,
@@ -315,5 +322,5 @@ HT_COLD bool ht_py_test(ht_ctx *ctx, uintptr_t head) {
     atomic_store_explicit(&ht_py.trust, trust, memory_order_release);
   }
   ht_lock_drop(&test_lock);
-  return trust == HT_PY_TRUSTED;
+  return trust != HT_PY_DISTRUSTED;
 }

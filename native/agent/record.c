@@ -60,7 +60,6 @@ ht_ctx *ht_record_realloc_begin(ht_ctx *ctx, const void *old, unsigned kind) {
     if (!ht_recording(ctx)) return NULL;
   }
   if (ctx->inside) return NULL;
-  // A sampled block stays followed through realloc; one that is not is looked at as an allocation.
   if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_free(ctx, old)) return NULL;
   ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, kind);
   return ctx;
@@ -74,7 +73,10 @@ void ht_record_realloc_end(ht_ctx *ctx, const void *old, void *p, size_t size, u
     ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, kind | freed, 0);
     return;
   }
-  if (ctx->frees == HT_FREES_SAMPLED) ht_sample_alloc(ctx, p);
+  if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_chosen(ctx, p, size)) {
+    ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, kind | HT_ALLOC_FREED, 0);
+    return;
+  }
   ht_stacks stacks = ht_capture(ctx, pc, sp, bp);
   ht_record_alloc_at(ctx, HT_OP_REALLOC_END, p, recorded_size(ctx, p, size), kind, stacks);
 }

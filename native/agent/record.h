@@ -10,6 +10,12 @@ void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, uint64_t stac
 bool ht_sample_alloc(ht_ctx *ctx, const void *p);
 bool ht_sample_free(ht_ctx *ctx, const void *p);
 
+// Sampling: whether the block that a realloc has just made is chosen. By its own size, like any other:
+// following a chosen block through its reallocs would count small beginnings as often as they grow.
+HT_ALWAYS_INLINE bool ht_sample_chosen(ht_ctx *ctx, const void *p, size_t size) {
+  return (ctx->left -= HT_CHARGE(size)) <= 0 && ht_sample_alloc(ctx, p);
+}
+
 // The stacks of an event: Python node in the high half, native node in the low half, 0 for none.
 typedef uint64_t ht_stacks;
 #define HT_STACKS(python, native) ((uint64_t)(python) << 32 | (uint32_t)(native))
