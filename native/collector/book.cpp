@@ -6,56 +6,59 @@ namespace heaptide {
 
 // ---------------------------------------------------------------------------------- blocks
 
-void Book::drop(uint64_t address) {
-  Block block{};
-  if (!live_.take(spot(address), address, &block)) return;
+// A block whose free nobody has seen.
+void Book::lose(const Block &block) {
   leave(block.context, contexts_[block.context], weight_of(block));
   unmatched_frees_++;
 }
 
-bool Book::begin_realloc(uint64_t address, InFlight &flight, bool force) {
+bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Misfit misfit) {
   Block block{};
-  bool known = live_.take(spot(address), address, &block);
-  if (!known && !force) return false;
-  if (flight.active && flight.known) {
-    // The end of the last one is missing: its block is taken to have stayed as it was.
-    if (Block *back = live_.place(spot(flight.block.address()), flight.block.address())) {
-      *back = flight.block;
-    } else {
-      leave(flight.block.context, contexts_[flight.block.context], weight_of(flight.block));
-      unmatched_frees_++;
-    }
-  }
-  flight = {true, known, block};
+  bool known = disordered_ ? take_one_life(thread, address, &block)
+                           : live_.take(spot(address), address, &block);
+  if (!known && misfit == Misfit::kRefuse) return false;
+  if (flight.active && flight.known) put_back(flight);  // the end of the last one is missing
+  bool orphan = !known && misfit == Misfit::kKeep;
+  if (orphan) keep_orphan({address, &thread, 0, &flight, kNone});
+  flight = {true, known, orphan, address, block};
   return true;
 }
 
+// The block of a realloc that has failed stays as it was.
+void Book::put_back(const InFlight &flight) {
+  if (Block *back = live_.place(spot(flight.block.address()), flight.block.address())) {
+    *back = flight.block;
+  } else {
+    lose(flight.block);
+  }
+}
+
 bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
-                       uint32_t context, bool freed, bool force) {
+                       uint32_t context, bool freed, Misfit misfit) {
   bool known = flight.active && flight.known;
+  Orphan *orphan = flight.active && flight.orphan ? orphan_of(thread, flight) : nullptr;
   if (address == 0) {
     flight.active = false;
-    if (!known) {
-      if (freed) unmatched_frees_++;
-    } else if (freed) {
-      end_of_life(thread, flight.block);
-    } else if (Block *back = live_.place(spot(flight.block.address()), flight.block.address())) {
-      *back = flight.block;
-    } else {
-      leave(flight.block.context, contexts_[flight.block.context], weight_of(flight.block));
-      unmatched_frees_++;
-    }
+    if (known && freed) end_of_life(thread, flight.block);
+    if (known && !freed) put_back(flight);
+    if (orphan != nullptr && freed) orphan->flight = nullptr;  // a free like any other
+    if (orphan != nullptr && !freed) orphan->address = 0;   // nothing has happened
+    if (!known && orphan == nullptr && freed) unmatched_frees_++;
     return true;
   }
   if (!known) {
-    if (!allocate(thread, spot(address), address, size, context, force)) return false;
+    if (orphan != nullptr) orphan->context = context;
+    if (!allocate(thread, spot(address), address, size, context, misfit)) {
+      if (orphan != nullptr) orphan->context = kNone;
+      return false;
+    }
     flight.active = false;
     return true;
   }
   Block *block = live_.place(spot(address), address);
   if (block == nullptr) {
-    if (!force) return false;
-    drop(address);
+    if (misfit == Misfit::kRefuse) return false;
+    make_room(address, misfit);
     block = live_.place(spot(address), address);
   }
   flight.active = false;
@@ -75,6 +78,7 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
     slice.copied_bytes += copied;
     copied_bytes_ += copied;
   }
+  if (disordered_) match_orphan(thread, address);
   return true;
 }
 
@@ -131,6 +135,7 @@ void Book::begin_shares(bool at_peak) {
 
 void Book::close() {
   if (closed()) return;
+  while (disordered_) settle_old();
   if (ledger_.many) {
     for (uint32_t i = 0; i < contexts_.size(); i++) keep_share(i, contexts_[i]);
     ledger_.live_bytes -= live_bytes_;

@@ -1,8 +1,7 @@
 // The books of one process image: what lives, what it costs, and where it came from.
 //
 // The event functions are the hot path of the collector. They are exact in any order that alternates
-// the beginnings and ends of each address; an event that does not fit (`force` not set) is refused,
-// unchanged, so that the caller can look for what must come before it.
+// the beginnings and ends of each address; one that does not fit is dealt with as its caller says.
 #ifndef HEAPTIDE_COLLECTOR_BOOK_H
 #define HEAPTIDE_COLLECTOR_BOOK_H
 
@@ -46,7 +45,16 @@ struct Ledger {
 struct InFlight {
   bool active = false;
   bool known = false;  // the block was in the table
+  bool orphan = false;  // it was not, but may be yet
+  uint64_t address = 0;
   Block block{};
+};
+
+// What to do with an event that does not fit what lives at its address.
+enum class Misfit {
+  kRefuse,  // something that comes first may yet be found
+  kCount,   // nothing will be: a free without a block, a block whose free nobody saw
+  kKeep,    // count it, but other threads' events may still put it right (see settle)
 };
 
 // What a book says of one context, whether it is open or archived.
@@ -66,16 +74,15 @@ class Book {
 
   // ------------------------------------------------------------------------------- hot path
 
-  // An allocation by `thread` at `address`. Refused if a block lives there; forced, that one is
-  // taken to have been freed unseen.
+  // An allocation by `thread` at `address`; a misfit if a block lives there. False: refused.
   // `spot` is spot(address). kPlain: is_plain() holds.
   template <bool kPlain = false>
   HT_HOT bool allocate(Thread &thread, LiveTable::Spot spot, uint64_t address, uint64_t size,
-                uint32_t context, bool force) {
+                uint32_t context, Misfit misfit) {
     Block *block = live_.place(spot, address);
     if (block == nullptr) [[unlikely]] {
-      if (!force) return false;
-      drop(address);
+      if (misfit == Misfit::kRefuse) return false;
+      make_room(address, misfit);
       block = live_.place(live_.spot(address), address);
     }
     Weight weight = begin_life<kPlain>(block, thread, address, size, context);
@@ -83,17 +90,18 @@ class Book {
     enter<kPlain>(context, c, weight);
     contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
     raised<kPlain>();
+    if (disordered_) [[unlikely]] match_orphan(thread, address);
     return true;
   }
 
-  // A free by `thread`. Refused if nothing lives there; forced, it is counted as unmatched.
+  // A free by `thread`; a misfit if nothing lives there.
   template <bool kPlain = false>
-  HT_HOT bool free(Thread &thread, LiveTable::Spot spot, uint64_t address, bool force) {
+  HT_HOT bool free(Thread &thread, LiveTable::Spot spot, uint64_t address, Misfit misfit) {
     Block block;
-    if (!live_.take(spot, address, &block)) [[unlikely]] {
-      if (!force) return false;
-      unmatched_frees_++;
-      return true;
+    if (disordered_) [[unlikely]] {
+      if (!take_one_life(thread, address, &block)) return free_nothing(thread, address, misfit);
+    } else if (!live_.take(spot, address, &block)) [[unlikely]] {
+      return free_nothing(thread, address, misfit);
     }
     end_of_life<kPlain>(thread, block);
     return true;
@@ -111,19 +119,26 @@ class Book {
 
   // ---------------------------------------------------------------------------- other events
 
-  // The two halves of a realloc. Begin is refused like a free, end like an allocation. `address` 0:
+  // The two halves of a realloc. Begin is a misfit like a free, end like an allocation. `address` 0:
   // the call failed, or (`freed`) it freed the block.
-  bool begin_realloc(uint64_t address, InFlight &flight, bool force);
+  bool begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Misfit misfit);
   bool end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
-                   uint32_t context, bool freed, bool force);
+                   uint32_t context, bool freed, Misfit misfit);
 
-  // Mappings (kinds mmap, sbrk, arena), never sampled. map is refused where something is mapped;
-  // unmap and remap where nothing is.
-  bool map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, bool force);
-  bool unmap(Thread &thread, uint64_t address, uint64_t length, bool force);
-  bool unmap_at(Thread &thread, uint64_t address, bool force);  // all of what starts there
+  // Mappings (kinds mmap, sbrk, arena), never sampled. map is a misfit where something is mapped,
+  // unmap and remap where nothing is; if counted, they replace, and take what is there.
+  bool map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, Misfit misfit);
+  bool unmap(Thread &thread, uint64_t address, uint64_t length, Misfit misfit);
+  bool unmap_at(Thread &thread, uint64_t address, Misfit misfit);  // all of what starts there
   bool remap(Thread &thread, uint64_t old_address, uint64_t old_length, uint64_t address,
-             uint64_t length, uint32_t context, bool force);
+             uint64_t length, uint32_t context, Misfit misfit);
+
+  // Misfits that were kept: more than one block lives at an address, or a free waits for its block.
+  // What has not been put right after some calls of this will not be any more: all but the latest
+  // block of an address are taken to have been freed unseen, and frees to be unmatched.
+  void settle() {
+    if (disordered_) [[unlikely]] settle_old();
+  }
 
   // -------------------------------------------------------------------------------- contexts
 
@@ -331,7 +346,27 @@ class Book {
     contexts_.count(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
   }
 
-  void drop(uint64_t address);
+  // --- what is out of order: a handful at a time, if any
+  struct Shadow {
+    Block block;  // lives, but another block has its place in the table
+    uint32_t age;
+  };
+  struct Orphan {
+    uint64_t address;
+    Thread *thread;  // that freed it
+    uint32_t age;
+    InFlight *flight;  // of the realloc that has moved it; nullptr: it was freed
+    uint32_t context;  // of the realloc's end, counted as an allocation; kNone: not yet
+  };
+  void make_room(uint64_t address, Misfit misfit);
+  bool take_one_life(const Thread &thread, uint64_t address, Block *block);
+  bool free_nothing(Thread &thread, uint64_t address, Misfit misfit);
+  void keep_orphan(const Orphan &orphan);
+  void match_orphan(const Thread &thread, uint64_t address);
+  Orphan *orphan_of(const Thread &thread, const InFlight &flight);
+  void settle_old();
+  void lose(const Block &block);
+  void put_back(const InFlight &flight);
   void begin_slice(uint32_t index, Context &c);
 
   // Mapped memory in and out of the books; arenas have totals of their own.
@@ -358,6 +393,9 @@ class Book {
   std::vector<uint32_t> changed_;
   std::vector<const Thread *> threads_;
   InternMap<ContextKey> context_index_;
+  std::vector<Shadow> shadows_;  // oldest first
+  std::vector<Orphan> orphans_;
+  bool disordered_ = false;  // either has some
   Mappings mappings_;
   std::vector<Taken> taken_;
   // Once closed: what each_context says, packed.

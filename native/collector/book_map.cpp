@@ -49,9 +49,9 @@ void Book::leave_taken(Thread *thread, bool lives_end) {
   taken_.clear();
 }
 
-bool Book::map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, bool force) {
+bool Book::map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, Misfit misfit) {
   if (mappings_.overlaps(address, length)) {
-    if (!force) return false;
+    if (misfit == Misfit::kRefuse) return false;
     mappings_.take(address, length, &taken_);
     leave_taken(nullptr, true);
   }
@@ -67,25 +67,24 @@ bool Book::map(Thread &thread, uint64_t address, uint64_t length, uint32_t conte
   return true;
 }
 
-bool Book::unmap(Thread &thread, uint64_t address, uint64_t length, bool force) {
+bool Book::unmap(Thread &thread, uint64_t address, uint64_t length, Misfit misfit) {
   mappings_.take(address, length, &taken_);
-  if (taken_.empty()) return force;  // files and stacks are unmapped too: nothing to count
+  if (taken_.empty()) return misfit != Misfit::kRefuse;  // files and stacks are unmapped, too
   leave_taken(&thread, true);
   return true;
 }
 
-bool Book::unmap_at(Thread &thread, uint64_t address, bool force) {
-  return unmap(thread, address, mappings_.length_at(address), force);
+bool Book::unmap_at(Thread &thread, uint64_t address, Misfit misfit) {
+  return unmap(thread, address, mappings_.length_at(address), misfit);
 }
 
 bool Book::remap(Thread &thread, uint64_t old_address, uint64_t old_length, uint64_t address,
-                 uint64_t length, uint32_t context, bool force) {
-  // What lies in the way at the new place is none of the old range's.
-  if (!force && !mappings_.overlaps(old_address, old_length)) return false;
+                 uint64_t length, uint32_t context, Misfit misfit) {
+  if (misfit == Misfit::kRefuse && !mappings_.overlaps(old_address, old_length)) return false;
   mappings_.take(old_address, old_length, &taken_);
   bool moves = !taken_.empty();
   bool whole = true;
-  for (const Taken &taken : taken_) whole = whole && taken.last;
+  for (const Taken &taken : taken_) whole = whole && taken.gone;
   leave_taken(&thread, false);
   if (mappings_.overlaps(address, length)) {
     mappings_.take(address, length, &taken_);

@@ -110,6 +110,20 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
   return chunks;
 }
 
+uint64_t Checkpoint::bytes_to_come() const {
+  const Definitions &d = definitions_;
+  uint64_t bytes = 16'384;  // headers of chunks and columns
+  bytes += d.new_strings.bytes.size() + d.new_strings.lengths.size() * 2;
+  bytes += d.new_modules.path.size() * 40;
+  bytes += d.new_codes.table_bytes.size() + d.new_codes.filename.size() * 20;
+  bytes += d.new_frames.kind.size() * 12 + d.new_stacks.frame.size() * 8;
+  for (const Chunk &slice : slices_) bytes += chunk_bytes(slice.payload.size());
+  // Rows of contexts, of the slice being counted, of peaks and histograms.
+  bytes += aggregator_.contexts() * uint64_t{48};
+  bytes += processes_.all().size() * 160 + threads_.all().size() * 48;
+  return bytes;
+}
+
 Chunk Checkpoint::end(uint64_t now) const {
   Chunk chunk{ChunkKind::kEnd, 1,
               Payload().column("reason", {reason_}).column("time", {now}).finish()};

@@ -38,6 +38,9 @@ class Checkpoint {
   // would take more than a fiftieth of the time; `last`: nothing is left out.
   std::vector<Chunk> make(uint64_t now, bool last);
 
+  // What a last checkpoint would take, about; rather more than less.
+  uint64_t bytes_to_come() const;
+
   // The last chunk of the file. The reason must be in the file already.
   void set_reason(std::string_view reason) { reason_ = definitions_.string(reason); }
   Chunk end(uint64_t now) const;

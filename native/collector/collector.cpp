@@ -155,11 +155,6 @@ void Collector::write_checkpoint(uint64_t now) {
   next_checkpoint_ = now + kCheckpointNs;
   std::vector<Chunk> chunks = checkpoint_.make(now, false);
   if (chunks.empty()) return;
-  uint64_t states = 0;
-  for (const Chunk &chunk : chunks) {
-    if (chunk.key != 0) states += chunk_bytes(chunk.payload.size());
-  }
-  state_bytes_ = std::max(state_bytes_, states);
   writer_->submit(std::move(chunks));
 }
 
@@ -191,9 +186,8 @@ bool Collector::reached_end(uint64_t now, bool stop, Ending *ending) {
     *ending = {"duration", HT_ERROR_NONE, 0, ""};
     return true;
   }
-  // The last checkpoint is about as large as the states of the one before, which it replaces.
   if (options_.max_bytes != 0 &&
-      file_.bytes() + state_bytes_ + state_bytes_ / 2 + 4096 >= options_.max_bytes) {
+      file_.bytes() + checkpoint_.bytes_to_come() >= options_.max_bytes) {
     *ending = {"max-size", HT_ERROR_MAX_SIZE, 0,
                "the recording has reached --max-size and ends at " + seconds(now)};
     return true;

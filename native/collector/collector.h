@@ -79,7 +79,6 @@ class Collector : private MetaListener {
   uint64_t recording_since_ = 0;  // nanoseconds; 0 while paused
   uint64_t next_checkpoint_ = 0, next_figures_ = 0, next_refine_ = 0;
   uint64_t seen_slice_end_ = 0;
-  uint64_t state_bytes_ = 0;  // of the last checkpoint's states
   unsigned idle_rounds_ = 0;
   int launcher_ = 0;  // its pid
   int own_resident_ = -1;

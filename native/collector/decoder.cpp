@@ -138,11 +138,12 @@ void Decoder::refresh_spots(const Book &book, unsigned from, unsigned until) {
 inline void Decoder::ask(const Book &book, unsigned until, unsigned limit) {
   unsigned slots = std::min(until + kSlotDistance, limit);
   unsigned contexts = std::min(until + kContextDistance, limit);
-  for (unsigned i = window_.slots_asked; i < slots; i++) {
+  // Not from further back: what has been counted may lie in memory that the table has left.
+  for (unsigned i = std::max(window_.slots_asked, until); i < slots; i++) {
     const Item &item = window_.items[i];
     __builtin_prefetch(LiveTable::likely_slot(item.spot(), item.fresh()), 1);
   }
-  for (unsigned i = window_.contexts_asked; i < contexts; i++) {
+  for (unsigned i = std::max(window_.contexts_asked, until); i < contexts; i++) {
     const Item &item = window_.items[i];
     const uint32_t *known = &cache_[item.cache_slot & cache_mask_].context;
     const uint32_t *context = &LiveTable::likely_slot(item.spot(), false)->context;
@@ -161,9 +162,8 @@ const uint64_t *Decoder::count(Stream &stream, unsigned last, Looker *looker, Fo
     if (w.moves != book.moves()) [[unlikely]] refresh_spots(book, i, w.last);
     if (!looker->done && looker->look(&w.items[w.last])) w.last++;
     if (large && i % kStep == 0) ask(book, i, w.last);
-    if (!one<kPlain>(stream, w.items[i], {force.alone || force.first, force.first})) {
-      return w.items[i].event;
-    }
+    Misfit misfit = force.first ? force.first_as : force.rest;
+    if (!one<kPlain>(stream, w.items[i], misfit, force.first)) return w.items[i].event;
     force.first = false;
   }
   if (w.moves != book.moves()) refresh_spots(book, last, w.last);
@@ -194,24 +194,24 @@ const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64
 }
 
 template <bool kPlain>
-HT_HOT bool Decoder::one(Stream &stream, const Item &item, Force force) {
+HT_HOT bool Decoder::one(Stream &stream, const Item &item, Misfit misfit, bool undefined) {
   Book &book = *stream.book;
   Thread &thread = *stream.thread;
   uint64_t word = *item.event;
   switch (HT_OP(word)) {
     case HT_OP_FREE:
       if (is_mapping(HT_AUX(word) & 0xf)) [[unlikely]] {
-        return book.unmap_at(thread, HT_VALUE(word), force.alone);
+        return book.unmap_at(thread, HT_VALUE(word), misfit);
       }
-      return book.free<kPlain>(thread, item.spot(), HT_VALUE(word), force.alone);
+      return book.free<kPlain>(thread, item.spot(), HT_VALUE(word), misfit);
     case HT_OP_ALLOC:
     case HT_OP_REALLOC_END:
-      return allocation<kPlain>(stream, item, force);
+      return allocation<kPlain>(stream, item, misfit, undefined);
     case HT_OP_REALLOC_BEGIN:
-      return book.begin_realloc(HT_VALUE(word), stream.realloc, force.alone);
+      return book.begin_realloc(thread, HT_VALUE(word), stream.realloc, misfit);
     case HT_OP_UNMAP:
     case HT_OP_REMAP:
-      return mapping(stream, item.event, force);
+      return mapping(stream, item.event, misfit, undefined);
     case HT_OP_NODE:
       stream.image->add_node(static_cast<uint32_t>(word), HT_AUX(word), item.event[1],
                              item.event[2]);
@@ -252,7 +252,8 @@ void Decoder::grow_cache() {
 // ------------------------------------------------------------------------------------- events
 
 template <bool kPlain>
-HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Force force) {
+HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit,
+                                bool undefined) {
   const uint64_t *at = item.event;
   uint64_t word = *at;
   unsigned aux = HT_AUX(word), kind = aux & 0xf;
@@ -277,24 +278,24 @@ HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Force force) {
     if (entry.first == first && entry.second == second && entry.thread_kind == thread_kind)
         [[likely]] {
       index = entry.context;
-    } else if (!context(stream, first, second, kind, force.first, &index)) {
+    } else if (!context(stream, first, second, kind, undefined, &index)) {
       return false;
     }
   }
   if (end_of_realloc) {
     return book.end_realloc(thread, stream.realloc, address, size, index,
-                            (aux & HT_ALLOC_FREED) != 0, force.alone);
+                            (aux & HT_ALLOC_FREED) != 0, misfit);
   }
   if (is_mapping(kind)) [[unlikely]] {
-    return book.map(thread, address, size, index, force.alone);
+    return book.map(thread, address, size, index, misfit);
   }
-  return book.allocate<kPlain>(thread, item.spot(), address, size, index, force.alone);
+  return book.allocate<kPlain>(thread, item.spot(), address, size, index, misfit);
 }
 
-bool Decoder::mapping(Stream &stream, const uint64_t *at, Force force) {
+bool Decoder::mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {
   uint64_t address = HT_VALUE(*at);
   if (HT_OP(*at) == HT_OP_UNMAP) {
-    return stream.book->unmap(*stream.thread, address, at[1] & kAddressMask, force.alone);
+    return stream.book->unmap(*stream.thread, address, at[1] & kAddressMask, misfit);
   }
   unsigned kind = HT_AUX(*at) & 0xf;
   uint64_t to = at[2] & kAddressMask, length = at[3] & kAddressMask;
@@ -304,11 +305,11 @@ bool Decoder::mapping(Stream &stream, const uint64_t *at, Force force) {
   }
   uint32_t index;
   if (!context(stream, static_cast<uint32_t>(at[4] >> 32), static_cast<uint32_t>(at[4]), kind,
-               force.first, &index)) {
+               undefined, &index)) {
     return false;
   }
   return stream.book->remap(*stream.thread, address, at[1] & kAddressMask, to, length, index,
-                            force.alone);
+                            misfit);
 }
 
 // --------------------------------------------------------------------------------------- meta

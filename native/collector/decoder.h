@@ -34,11 +34,12 @@ class MetaListener {
   virtual void on_note(Stream &stream, std::string_view text) = 0;
 };
 
-// What to do with events that come too early: a free of what is not there, an allocation where
-// something is, a stack not yet defined. They stop the decoder unless told otherwise.
+// What to do with events that come too early: misfits (see Book), and stacks not yet defined, which
+// stop the decoder.
 struct Force {
-  bool alone = false;  // no other producer can bring what is missing of memory: count it as it is
-  bool first = false;  // count the first event as it is, whatever is missing
+  Misfit rest = Misfit::kRefuse;
+  bool first = false;  // count the first event whatever is missing; if it is a misfit, as this:
+  Misfit first_as = Misfit::kCount;
 };
 
 class Decoder {
@@ -119,13 +120,12 @@ class Decoder {
   // nullptr: it did not.
   template <bool kPlain>
   const uint64_t *count(Stream &stream, unsigned last, Looker *looker, Force force);
-  // Each counts one event; false: it has come too early. In `force`, `alone` is about this event's
-  // memory and `first` about its stack.
+  // Each counts one event; false: it has come too early. `undefined`: its stack may be, too.
   template <bool kPlain>
-  bool one(Stream &stream, const Item &item, Force force);
+  bool one(Stream &stream, const Item &item, Misfit misfit, bool undefined);
   template <bool kPlain>
-  bool allocation(Stream &stream, const Item &item, Force force);
-  bool mapping(Stream &stream, const uint64_t *at, Force force);
+  bool allocation(Stream &stream, const Item &item, Misfit misfit, bool undefined);
+  bool mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
   void meta(Stream &stream, const uint64_t *at);
   void record(Stream &stream);
 

@@ -1,7 +1,8 @@
 // One round after the other: reads what all rings hold, in the order in which it happened.
 //
 // Blocks are merged by the time at which they were begun (or, for the rest of a block that has been
-// read in part, the time of that reading). Two blocks may overlap in time; then the addresses decide:
+// read in part, the time of that reading), and within overlapping blocks as if their events had come
+// at an even pace. Where that is not how it was, the addresses decide:
 // a free of what does not live yet, or an allocation of what still does, waits until another ring has
 // brought what must come first.
 //
@@ -55,9 +56,10 @@ class Drain {
   void push(Cursor &cursor);
   void advance_block(Cursor &cursor);
   uint64_t key_of(const Cursor &cursor) const;
+  uint64_t earliest_of(const Cursor &cursor) const;
   uint64_t bound_of(const Cursor &cursor) const;
+  unsigned piece_end(const Cursor &cursor) const;
   void load(const Cursor &cursor, Buffer *buffer);
-  const Cursor *next_in_line(const Cursor &cursor) const;
   void run(Cursor &cursor, bool force_first);
   void finished(Cursor &cursor);
   void retry_stuck();

@@ -45,9 +45,11 @@ void Mappings::take(uint64_t start, uint64_t length, std::vector<Taken> *taken) 
       mapping.pieces++;
     }
     uint64_t bytes = std::min(range.end, end) - std::max(range_start, start);
-    taken->push_back({mapping, bytes, mapping.pieces == 0});
-    if (mapping.pieces == 0) unused_.push_back(range.mapping);
+    bool last = mapping.pieces == 0;
+    taken->push_back({mapping, bytes, range.mapping, last, last});
+    if (last) unused_.push_back(range.mapping);
   }
+  for (Taken &each : *taken) each.gone = mappings_[each.index].pieces == 0;
 }
 
 uint64_t Mappings::length_at(uint64_t start) const {

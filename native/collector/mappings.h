@@ -20,7 +20,9 @@ struct Mapping {
 struct Taken {
   Mapping mapping;
   uint64_t bytes;
-  bool last;  // nothing of it is left
+  uint32_t index;  // the mapping's
+  bool last;       // with this, nothing of it is left
+  bool gone;       // nothing of it is left after all that was taken at once
 };
 
 class Mappings {

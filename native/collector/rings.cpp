@@ -61,7 +61,12 @@ void Rings::add(uint32_t index, const ht_ring_header &ring) {
 }
 
 void Rings::look(Cursor &cursor) {
-  cursor.looked = read_tsc();
+  cursor.looked_from = read_tsc();
+  look_at_words(cursor);
+  cursor.looked_until = read_tsc();
+}
+
+void Rings::look_at_words(Cursor &cursor) {
   uint64_t head = shared_load(session_.ring(cursor.ring).head);
   if (head < cursor.limit.block || head - cursor.at.block > HT_RING_BLOCKS) {
     // The head of a ring only ever goes on, and never over what has not been read. A fresh ring

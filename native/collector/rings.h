@@ -32,19 +32,22 @@ struct Cursor {
   RingPlace at;     // the next word to be read
   RingPlace sure;   // what the round's first look at all rings has found
   RingPlace limit;  // what its second look has found: as far as may be read
-  uint64_t looked = 0, looked_before = 0;  // TSC of the second look, and of the round before
+  uint64_t looked_from = 0, looked_until = 0;  // TSC around the latest look
+  uint64_t unread_since = 0;  // TSC: what is unread in the block at `at` has happened after this
   uint64_t published = 0;                  // the tail that the producer sees
   uint64_t quiet_since = 0;                // nanoseconds
 
   // While it waits for what must come first.
   bool stuck = false;
+  unsigned stuck_rank = 0;  // how much is lost if it goes on anyway
   uint64_t bound = 0;  // TSC: what it waits for has happened before
 
   bool has_events() const { return at < limit; }
-  // Words of the block at `at` that may be read at once: up to the end of what is sure, or of all.
+  // The end of what may be read of the block at `at`.
+  unsigned block_end() const { return at.block < limit.block ? HT_BLOCK_WORDS : limit.word; }
+  // The same up to the end of what is sure, before that of all.
   unsigned chunk_end() const {
-    if (at < sure) return at.block < sure.block ? HT_BLOCK_WORDS : sure.word;
-    return at.block < limit.block ? HT_BLOCK_WORDS : limit.word;
+    return at.block == sure.block && at.word < sure.word ? sure.word : block_end();
   }
   bool chunk_is_sure() const { return at < sure; }
 };
@@ -81,6 +84,7 @@ class Rings {
  private:
   void add(uint32_t index, const ht_ring_header &ring);
   void release(Cursor &cursor, uint64_t now);
+  void look_at_words(Cursor &cursor);
 
   Session &session_;
   Processes &processes_;

@@ -26,6 +26,6 @@ def test_python_frames(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    last = result.stdout.splitlines()[-1]
     assert result.returncode == 0, result.stdout[-10_000:]
+    last = result.stdout.splitlines()[-1]
     assert last.endswith(", 0 failed") and not last.endswith(": 0 passed, 0 failed")

@@ -10,7 +10,7 @@ def nothing() -> None:
 
 
 def call_often(times: int) -> None:
-    #@ call_often
+    #@ call_often partly
     for _ in repeat(None, times):
         #= allocations=0 total_bytes=0
         nothing()

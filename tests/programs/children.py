@@ -12,14 +12,14 @@ header = sys.getsizeof(b"")
 
 
 def in_fork(shelf: list[object], size: int) -> None:
-    #@ in_fork
+    #@ in_fork partly
     for i in range(len(shelf)):
         #= allocations=51 total_bytes=51*(1101+$header)
         shelf[i] = unit * size
 
 
 def in_forked_worker(size: int) -> int:
-    #@ in_forked_worker
+    #@ in_forked_worker partly
     shelf: list[object] = [None] * 52
     for i in range(52):
         #= allocations=52*2 total_bytes=52*2*(1102+$header)
@@ -28,7 +28,7 @@ def in_forked_worker(size: int) -> int:
 
 
 def in_spawned_worker(size: int) -> int:
-    #@ in_spawned_worker
+    #@ in_spawned_worker partly
     shelf: list[object] = [None] * 53
     for i in range(53):
         #= allocations=53*2 total_bytes=53*2*(1103+$header)
@@ -37,14 +37,14 @@ def in_spawned_worker(size: int) -> int:
 
 
 def in_subprocess(shelf: list[object], size: int) -> None:
-    #@ in_subprocess
+    #@ in_subprocess partly
     for i in range(len(shelf)):
         #= allocations=54 total_bytes=54*(1104+$header)
         shelf[i] = unit * size
 
 
 def in_parent(shelf: list[object], size: int) -> None:
-    #@ in_parent
+    #@ in_parent partly
     for i in range(len(shelf)):
         #= allocations=55 total_bytes=55*(1105+$header)
         shelf[i] = unit * size

@@ -158,7 +158,7 @@ ALONE static void by_asprintf(void) {
 }
 
 ALONE static void by_getline(void) {
-  //@ by_getline
+  //@ by_getline partly
   static char text[] = "one\ntwo\nthree\n";
   FILE *f = fmemopen(text, sizeof text - 1, "r");
   require(f != NULL, "fmemopen");

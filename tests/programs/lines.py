@@ -21,7 +21,7 @@ def figure(name: str, value: int) -> None:
 
 
 def hold(kept: list[object], size: int) -> None:
-    #@ hold
+    #@ hold partly
     for i in range(len(kept)):
         #= allocations=200 total_bytes=200*(1000+$header) alive_at_exit_bytes=200*(1000+$header)
         #= alive_at_exit_allocations=200 temporary_allocations=0
@@ -29,7 +29,7 @@ def hold(kept: list[object], size: int) -> None:
 
 
 def churn(times: int, size: int) -> None:
-    #@ churn
+    #@ churn partly
     for _ in repeat(None, times):
         #= allocations=300 total_bytes=300*(700+$header) alive_at_exit_bytes=0
         #= temporary_allocations=300 short_lived_allocations=300
@@ -37,14 +37,14 @@ def churn(times: int, size: int) -> None:
 
 
 def text(kept: list[object], size: int) -> None:
-    #@ text
+    #@ text partly
     for i in range(len(kept)):
         #= allocations=50 total_bytes=50*$text_size alive_at_exit_bytes=50*$text_size
         kept[i] = letter * size
 
 
 def objects(kept: list[object]) -> None:
-    #@ objects
+    #@ objects partly
     for i in range(len(kept)):
         #= allocations=80 total_bytes=80*16 alive_at_exit_bytes=80*16
         kept[i] = object()
@@ -52,7 +52,7 @@ def objects(kept: list[object]) -> None:
 
 # Two blocks each: the object, and its bytes with a zero behind them.
 def arrays(kept: list[object], size: int) -> None:
-    #@ arrays
+    #@ arrays partly
     for i in range(len(kept)):
         #= allocations=2*40 total_bytes=40*($array_header+601)
         #= alive_at_exit_bytes=40*($array_header+601)
@@ -60,7 +60,7 @@ def arrays(kept: list[object], size: int) -> None:
 
 
 def grown(times: int) -> list[None]:
-    #@ grown
+    #@ grown partly
     result: list[None] = []
     for _ in repeat(None, times):
         #= allocations=1 reallocations=$grown_steps-1 total_bytes=$grown_bytes
@@ -87,7 +87,7 @@ class Shelf:
         self.kept: list[object] = [None] * 25
 
     def fill(self, size: int) -> None:
-        #@ Shelf.fill
+        #@ fill partly
         for i in range(25):
             #= allocations=25 total_bytes=25*(310+$header) alive_at_exit_bytes=25*(310+$header)
             self.kept[i] = unit * size
@@ -98,14 +98,14 @@ class Shelf:
 
 
 def generate(times: int, size: int) -> Iterator[bytes]:
-    #@ generate
+    #@ generate partly
     for _ in repeat(None, times):
         #= allocations=60 total_bytes=60*(320+$header) alive_at_exit_bytes=60*(320+$header)
         yield unit * size
 
 
 async def produce(size: int) -> bytes:
-    #@ produce
+    #@ produce partly
     await asyncio.sleep(0)
     #= allocations=30 total_bytes=30*(330+$header) alive_at_exit_bytes=30*(330+$header)
     return unit * size
@@ -116,7 +116,7 @@ async def gather(times: int) -> list[bytes]:
 
 
 make_one = lambda size: unit * size  # noqa: E731
-#@ <lambda>
+#@ <lambda> partly
 make_two = lambda size: (  # noqa: E731
     #= allocations=35 total_bytes=35*(340+$header) alive_at_exit_bytes=35*(340+$header)
     unit * size
@@ -124,7 +124,7 @@ make_two = lambda size: (  # noqa: E731
 
 
 def several_lines(kept: list[object], size: int, larger: int) -> None:
-    #@ several_lines
+    #@ several_lines partly
     for i in range(len(kept)):
         kept[i] = (
             #= allocations=15 total_bytes=15*(350+$header)
@@ -136,7 +136,7 @@ def several_lines(kept: list[object], size: int, larger: int) -> None:
 
 
 def descend(depth: int, kept: list[object]) -> None:
-    #@ descend
+    #@ descend partly
     if depth == 0:
         #= allocations=1 total_bytes=370+$header alive_at_exit_bytes=370+$header
         kept[0] = unit * 370

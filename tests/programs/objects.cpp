@@ -116,8 +116,8 @@ ALONE void calls_of_operators() {
     void *p = ::operator new(123);
     keep(p);
     ::operator delete(p, 123);
-    //= allocations=10 total_bytes=1240 alive_at_exit_bytes=0
-    void *q = ::operator new[](124, std::align_val_t(64));
+    //= allocations=10 total_bytes=1280 alive_at_exit_bytes=0
+    void *q = ::operator new[](128, std::align_val_t(64));
     keep(q);
     ::operator delete[](q, std::align_val_t(64));
     char place[64];

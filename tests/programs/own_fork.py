@@ -12,7 +12,7 @@ libc = ctypes.PyDLL(None)
 
 
 def in_c_fork(shelf: list[object], size: int) -> None:
-    #@ in_c_fork
+    #@ in_c_fork partly
     for i in range(len(shelf)):
         #= allocations=56 total_bytes=56*(1200+$header)
         shelf[i] = unit * size

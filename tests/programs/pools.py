@@ -11,7 +11,7 @@ header = sys.getsizeof(b"")
 
 
 def warm(shelf: list[object], size: int) -> None:
-    #@ warm
+    #@ warm partly
     for i in range(len(shelf)):
         #= allocations=200000 total_bytes=200000*(100+$header)
         #= alive_at_exit_bytes=2000*(100+$header) alive_at_exit_allocations=2000
@@ -19,7 +19,7 @@ def warm(shelf: list[object], size: int) -> None:
 
 
 def leaky(shelf: list[object], size: int) -> None:
-    #@ leaky
+    #@ leaky partly
     for i in range(len(shelf)):
         #= allocations=120000 total_bytes=120000*(100+$header)
         #= alive_at_exit_bytes=120000*(100+$header) alive_at_exit_allocations=120000

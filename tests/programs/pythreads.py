@@ -17,7 +17,7 @@ size = ctypes.c_size_t(54321)
 
 
 def work(shelf: list[object], length: int) -> None:
-    #@ work
+    #@ work partly
     for i in range(len(shelf)):
         #= allocations=4000 total_bytes=4000*(500+$header) alive_at_exit_bytes=4000*(500+$header)
         #= alive_at_exit_allocations=4000
@@ -27,7 +27,7 @@ def work(shelf: list[object], length: int) -> None:
 # ctypes releases the GIL around the call. Exact where Python objects are not recorded: the call
 # makes some of its own.
 def call_c(times: int) -> None:
-    #@ call_c
+    #@ call_c partly
     for _ in range(times):
         #= allocations=4*50 total_bytes=4*50*54321 alive_at_exit_bytes=4*50*54321
         libc.malloc(size)

@@ -142,7 +142,7 @@ fn in_thread() {
 
 #[inline(never)]
 fn before_panic() {
-    //@ before_panic
+    //@ before_panic partly
     //= allocations=3 total_bytes=3*444 alive_at_exit_bytes=0
     let b = Box::new([1u8; 444]);
     black_box(&b);

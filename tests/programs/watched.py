@@ -16,28 +16,28 @@ kept: list[object] = []
 
 
 def plain(shelf: list[object], size: int) -> None:
-    #@ plain
+    #@ plain partly
     for i in range(len(shelf)):
         #= allocations=100 alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2000+$header)
         shelf[i] = unit * size
 
 
 def profiled(shelf: list[object], size: int) -> None:
-    #@ profiled
+    #@ profiled partly
     for i in range(len(shelf)):
         #= allocations=100 alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2001+$header)
         shelf[i] = unit * size
 
 
 def after_profiled(shelf: list[object], size: int) -> None:
-    #@ after_profiled
+    #@ after_profiled partly
     for i in range(len(shelf)):
         #= allocations=100 alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2002+$header)
         shelf[i] = unit * size
 
 
 def with_setprofile(shelf: list[object], size: int) -> None:
-    #@ with_setprofile
+    #@ with_setprofile partly
     for i in range(len(shelf)):
         #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2003+$header)
         shelf[i] = unit * size
@@ -46,21 +46,21 @@ def with_setprofile(shelf: list[object], size: int) -> None:
 # A trace function is called for each line, and what the interpreter allocates to call it is
 # rightly the line's own: the blocks that stay are exact.
 def with_settrace(shelf: list[object], size: int) -> None:
-    #@ with_settrace
+    #@ with_settrace partly
     for i in range(len(shelf)):
         #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2004+$header)
         shelf[i] = unit * size
 
 
 def with_monitoring(shelf: list[object], size: int) -> None:
-    #@ with_monitoring
+    #@ with_monitoring partly
     for i in range(len(shelf)):
         #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2005+$header)
         shelf[i] = unit * size
 
 
 def in_watched_thread(shelf: list[object], size: int) -> None:
-    #@ in_watched_thread
+    #@ in_watched_thread partly
     for i in range(len(shelf)):
         #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2006+$header)
         shelf[i] = unit * size

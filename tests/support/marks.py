@@ -1,6 +1,7 @@
 """Expected figures, read from the marks in the sources of the truth programs.
 
     //@ name             the lines from here on belong to the function `name` (Python: #@ name)
+    //@ name partly      likewise; it has other lines that allocate, which are not marked
     //= key=value ...    what a recording must say of the next line of code (Python: #= ...)
 
 Values are integer expressions; ``$name`` in one is a figure that the program printed as
@@ -19,7 +20,7 @@ from pathlib import Path
 Figures = Mapping[str, int]
 Site = Mapping[str, object]
 
-_FUNCTION = re.compile(r"^\s*(?://|#)@ (\S+)")
+_FUNCTION = re.compile(r"^\s*(?://|#)@ (\S+)( partly)?")
 _EXPECTED = re.compile(r"^\s*(?://|#)= (.*)")
 _PRINTED = re.compile(r"^figure (\w+) (-?\d+)$", re.MULTILINE)
 _OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
@@ -39,24 +40,25 @@ class Mark:
     file: str  # without directories
     line: int
     expected: Mapping[str, str]
+    whole: bool  # all lines of the function that allocate are marked
 
 
 def read_marks(source: Path) -> list[Mark]:
     """The marks of a source file, in the order of its lines."""
     marks = []
-    function = ""
+    function, whole = "", True
     pairs: list[str] = []
     for number, text in enumerate(source.read_text().splitlines(), 1):
         named = _FUNCTION.match(text)
         expected = _EXPECTED.match(text)
         if named:
-            function = named.group(1)
+            function, whole = named.group(1), named.group(2) is None
         elif expected:
             pairs += expected.group(1).split()
         elif pairs:
             parted = (pair.partition("=") for pair in pairs)
             figures = {key: value for key, _, value in parted}
-            marks.append(Mark(function, source.name, number, figures))
+            marks.append(Mark(function, source.name, number, figures, whole))
             pairs = []
     return marks
 
@@ -101,6 +103,10 @@ def differences_by_line(
     for mark in marks:
         matching = [row for row in rows if row["line"] == mark.line and _file_of(row) == mark.file]
         where = f"{mark.file}:{mark.line} in {mark.function}"
+        strange = {str(row["function"]) for row in matching}
+        strange = {name for name in strange if not names_function(name, mark.function)}
+        if strange:
+            found.append(f"{where}: function is {strange}")
         found += _compare(where, mark.expected, matching, figures)
     return found
 
@@ -108,10 +114,11 @@ def differences_by_line(
 def differences_by_function(
     marks: Iterable[Mark], sites: Iterable[Site], figures: Figures
 ) -> list[str]:
-    """Likewise for functions: of each, the figures that all of its marked lines have."""
+    """Likewise for functions that are marked as a whole: the figures that all their lines have."""
     by_function: dict[str, list[Mark]] = {}
     for mark in marks:
-        by_function.setdefault(mark.function, []).append(mark)
+        if mark.whole:
+            by_function.setdefault(mark.function, []).append(mark)
     found = []
     rows = list(sites)
     for function, own in by_function.items():

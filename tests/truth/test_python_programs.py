@@ -80,7 +80,7 @@ def test_generated_code(record: Record) -> None:
     assert recorded.status == 0, recorded.stderr
     found = {}
     header = sys.getsizeof(b"")
-    for row in recorded.sites("line"):
+    for row in recorded.sites("function"):
         matched = re.fullmatch(r"made_(\d+)", row["function"])
         if matched:
             index = int(matched.group(1))
@@ -104,5 +104,6 @@ def test_ways_to_start(how: str, record: Record, tmp_path: Path) -> None:
     recorded = record([*command, "100000", "--json", "-o"], cwd=tmp_path)
     assert recorded.status == 0, recorded.stderr
     assert "['100000', '--json', '-o']" in recorded.stdout
+    # Beside the three blocks the list that they are in, and what it takes to run the loop.
     want = 3 * (100000 + sys.getsizeof(b""))
-    assert want in [row["total_bytes"] for row in recorded.sites("line")]
+    assert [row for row in recorded.sites("line") if want <= row["total_bytes"] < want + 10_000]

@@ -123,7 +123,7 @@ def test_deep_stacks(build: Builder, record: Record) -> None:
     """Ten thousand frames, and main is still there."""
     recorded = record([build("deep.c", "-g", "-O2")])
     stacks = recorded.stacks("deep_leaf")
-    assert sorted(stack.count("descend") for stack in stacks) == [71, 10001]
+    assert {stack.count("descend") for stack in stacks} == {71, 10001}
     assert all(stack[stack.count("descend") + 1] == "main" for stack in stacks)
 
 
@@ -150,8 +150,7 @@ def test_python_and_c_in_one_stack(native: str, build: Builder, record: Record) 
 def test_python_stacks(record: Record) -> None:
     """Recursion, generators and coroutines: the whole chain of callers."""
     recorded = record([sys.executable, PROGRAMS / "lines.py"], "--native", "off")
-    (descent,) = {tuple(stack) for stack in recorded.stacks("descend") if len(stack) > 400}
-    assert descent == ("descend",) * 501 + ("main", "<module>")
+    assert ["descend"] * 501 + ["main", "<module>"] in recorded.stacks("descend")
     for function, callers in (
         ("Shelf.fill", ["main", "<module>"]),
         ("generate", ["main", "<module>"]),

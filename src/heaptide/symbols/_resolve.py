@@ -230,7 +230,9 @@ def _nameless(
 
 
 def is_runtime(module: Module) -> bool:
-    """Whether it is the C library or loader, in which nearly every stack begins: such a frame
-    matters only where it allocates."""
+    """Whether it is a language's runtime or the loader, in which nearly every stack begins: such a
+    frame matters only where it allocates."""
     name = module.name
-    return name.startswith(("libc.so", "libc-", "ld-linux", "ld-musl", "libpthread"))
+    return name.startswith(
+        ("libc.so", "libc-", "ld-linux", "ld-musl", "libpthread", "libstdc++.so", "libc++.so")
+    )

@@ -1,0 +1,130 @@
+// Addresses whose events were counted out of order.
+//
+// Threads that pass addresses between them within the time of one block leave some freedom in how their
+// events can be put in order. The order found alternates as far as it goes, but it may let a thread
+// allocate before another that has yet to allocate and free the same address. Then, for a moment, two
+// blocks live there. A free that follows is its own thread's block's, if it has one there, else the
+// oldest's: so the block that stays is the one that does.
+#include <algorithm>
+
+#include "collector/book.h"
+
+namespace heaptide {
+namespace {
+
+// Calls of settle, one a round: what is missing is in some ring already, and comes with the next few.
+constexpr uint32_t kOldest = 64;
+// Of each kind. Beyond that it is no disorder: the program frees in ways that nobody sees.
+constexpr size_t kMost = 256;
+
+}  // namespace
+
+void Book::make_room(uint64_t address, Misfit misfit) {
+  Block block{};
+  if (!live_.take(spot(address), address, &block)) return;
+  if (misfit == Misfit::kCount) {
+    lose(block);
+    return;
+  }
+  if (shadows_.size() >= kMost) {
+    lose(shadows_.front().block);
+    shadows_.erase(shadows_.begin());
+  }
+  shadows_.push_back({block, 0});
+  disordered_ = true;
+}
+
+bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
+  LiveTable::Spot where = spot(address);
+  auto at_address = [&](const Shadow &shadow) { return shadow.block.address() == address; };
+  auto oldest = std::find_if(shadows_.begin(), shadows_.end(), at_address);
+  if (oldest == shadows_.end()) return live_.take(where, address, block);
+
+  auto is_own = [&](const Block &b) { return contexts_[b.context].thread == &thread; };
+  const Block *latest = live_.find(where, address);
+  if (latest != nullptr && is_own(*latest)) return live_.take(where, address, block);
+  auto chosen = oldest;
+  for (auto at = oldest; at != shadows_.end(); ++at) {
+    if (at_address(*at) && is_own(at->block)) chosen = at;
+  }
+  *block = chosen->block;
+  shadows_.erase(chosen);
+  return true;
+}
+
+bool Book::free_nothing(Thread &thread, uint64_t address, Misfit misfit) {
+  if (misfit == Misfit::kRefuse) return false;
+  if (misfit == Misfit::kKeep) {
+    keep_orphan({address, &thread, 0, nullptr, kNone});
+  } else {
+    unmatched_frees_++;
+  }
+  return true;
+}
+
+void Book::keep_orphan(const Orphan &orphan) {
+  if (orphans_.size() >= kMost) {
+    unmatched_frees_ += orphans_.front().flight == nullptr ? 1 : 0;
+    orphans_.erase(orphans_.begin());
+  }
+  orphans_.push_back(orphan);
+  disordered_ = true;
+}
+
+Book::Orphan *Book::orphan_of(const Thread &thread, const InFlight &flight) {
+  for (Orphan &orphan : orphans_) {
+    if (orphan.address == flight.address && orphan.thread == &thread &&
+        orphan.flight == &flight && orphan.context == kNone) {
+      return &orphan;
+    }
+  }
+  return nullptr;
+}
+
+// A block has just been allocated: its free may have been counted already. Not one of the same thread:
+// that really was before.
+void Book::match_orphan(const Thread &thread, uint64_t address) {
+  auto orphan = std::find_if(orphans_.begin(), orphans_.end(), [&](const Orphan &o) {
+    return o.address == address && o.thread != &thread;
+  });
+  Block block{};
+  if (orphan == orphans_.end() || !live_.take(spot(address), address, &block)) return;
+  if (orphan->flight != nullptr && orphan->context == kNone) {
+    // Just in time for the realloc's end.
+    orphan->flight->known = true;
+    orphan->flight->orphan = false;
+    orphan->flight->block = block;
+  } else if (orphan->flight != nullptr) {
+    // What was counted as an allocation has been this block's move.
+    leave(block.context, contexts_[block.context], weight_of(block));
+    Weight weight = weight_of(block);
+    orphan->thread->reallocations += weight.blocks;
+    touch(orphan->context, contexts_[orphan->context]);
+    contexts_.slice_start(orphan->context).reallocations += weight.blocks;
+  } else {
+    end_of_life(*orphan->thread, block);
+  }
+  orphans_.erase(orphan);
+}
+
+void Book::settle_old() {
+  std::erase_if(shadows_, [this](Shadow &shadow) {
+    uint64_t address = shadow.block.address();
+    if (live_.find(spot(address), address) == nullptr) {
+      // The later one has been freed: this one is the address's again.
+      *live_.place(spot(address), address) = shadow.block;
+      return true;
+    }
+    if (++shadow.age <= kOldest) return false;
+    lose(shadow.block);
+    return true;
+  });
+  std::erase_if(orphans_, [this](Orphan &orphan) {
+    if (orphan.address != 0 && ++orphan.age <= kOldest) return false;
+    unmatched_frees_ += orphan.address == 0 || orphan.flight != nullptr ? 0 : 1;
+    return true;
+  });
+  disordered_ = !shadows_.empty() || !orphans_.empty();
+}
+
+}  // namespace heaptide
