@@ -83,6 +83,7 @@ HT_EXPORT void free(void *p) {
     return ht_real.free(p);
   }
   if (HT_LIKELY(ctx->frees == HT_FREES_NONE)) return ht_real.free(p);
+  if (HT_LIKELY(ctx->frees == HT_FREES_SAMPLED && !ht_sample_maybe(p))) return ht_real.free(p);
   free_unusual(ctx, p);
 }
 

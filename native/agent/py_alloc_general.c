@@ -175,7 +175,8 @@ static HT_NOINLINE void slow_free(const ht_py_domain *d, void *p) {
     (void)unused;                                                                              \
     ht_ctx *ctx = ht_tls;                                                                      \
     if (p == NULL || ctx->frees == HT_FREES_NONE ||                                            \
-        (ctx->frees == HT_FREES_SAMPLED && (ctx->inside || !ht_sample_free(ctx, p)))) {        \
+        (ctx->frees == HT_FREES_SAMPLED &&                                                     \
+         (ctx->inside || !ht_sample_maybe(p) || !ht_sample_free(ctx, p)))) {                   \
       REAL(index).free(REAL(index).ctx, p);                                                    \
       return;                                                                                  \
     }                                                                                          \

@@ -10,6 +10,18 @@ void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, uint64_t stac
 bool ht_sample_alloc(ht_ctx *ctx, const void *p);
 bool ht_sample_free(ht_ctx *ctx, const void *p);
 
+// Whether `p` may be a sampled block: one load of 8 KiB that stay in the first-level cache. Only then is
+// ht_sample_free worth its call.
+#define HT_SAMPLE_BITS 65536u
+extern uint64_t ht_sample_bitmap[HT_SAMPLE_BITS / 64];
+HT_ALWAYS_INLINE uint32_t ht_sample_bit(uintptr_t p) {
+  return (uint32_t)((p * 0x9e3779b97f4a7c15ull) >> 48);
+}
+HT_ALWAYS_INLINE bool ht_sample_maybe(const void *p) {
+  uint32_t bit = ht_sample_bit((uintptr_t)p);
+  return __atomic_load_n(&ht_sample_bitmap[bit / 64], __ATOMIC_RELAXED) >> (bit % 64) & 1;
+}
+
 // Sampling: whether the block that a realloc has just made is chosen. By its own size, like any other:
 // following a chosen block through its reallocs would count small beginnings as often as they grow.
 HT_ALWAYS_INLINE bool ht_sample_chosen(ht_ctx *ctx, const void *p, size_t size) {
@@ -75,7 +87,7 @@ HT_ALWAYS_INLINE void ht_record_free(ht_ctx *ctx, const void *p, unsigned kind) 
     if (ctx->frees == HT_FREES_NONE) return;
     if (ctx->frees == HT_FREES_UNKNOWN) ctx = ht_ready(ctx);
     if (!ht_recording(ctx)) return;
-    if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_free(ctx, p)) return;
+    if (ctx->frees == HT_FREES_SAMPLED && !(ht_sample_maybe(p) && ht_sample_free(ctx, p))) return;
   }
   if (HT_UNLIKELY(ctx->inside)) return;
   ht_record_free_at(ctx, HT_OP_FREE, p, kind);

@@ -2,19 +2,18 @@
 //
 // A free costs one probe of an 8 KiB bitmap (in the first-level cache). Bits are cleared again: each
 // counts the sampled blocks behind it. The exact set of sampled addresses is only read on a hit.
+#include "record.h"
 #include "session.h"
 
-#define BITS 65536u
 #define SET_FIRST 1024u
 
-static uint64_t bitmap[BITS / 64];
-static uint16_t counts[BITS];
+uint64_t ht_sample_bitmap[HT_SAMPLE_BITS / 64];
+static uint16_t counts[HT_SAMPLE_BITS];
 static uintptr_t *set; // open addressing, 0 empty
 static uint32_t set_mask, set_used;
 static ht_lock lock;
 
 static inline uint64_t hash(uintptr_t p) { return (uint64_t)p * 0x9e3779b97f4a7c15ull; }
-static inline uint32_t bit_of(uintptr_t p) { return (uint32_t)(hash(p) >> 48); }
 
 // -ln(u) for u uniform in (0, 1], by the exponent and a polynomial for the mantissa; relative error
 // below 1e-4, far under the noise of sampling.
@@ -72,9 +71,9 @@ bool ht_sample_alloc(ht_ctx *ctx, const void *block) {
     if (set[at] == 0) {
       set[at] = p;
       set_used++;
-      uint32_t bit = bit_of(p);
+      uint32_t bit = ht_sample_bit(p);
       if (counts[bit] != UINT16_MAX) counts[bit]++;
-      __atomic_fetch_or(&bitmap[bit / 64], 1ull << (bit % 64), __ATOMIC_RELEASE);
+      __atomic_fetch_or(&ht_sample_bitmap[bit / 64], 1ull << (bit % 64), __ATOMIC_RELEASE);
     }
   }
   ht_lock_drop(&lock);
@@ -99,9 +98,9 @@ static bool forget(uintptr_t p) {
     }
     set[hole] = 0;
     set_used--;
-    uint32_t bit = bit_of(p);
+    uint32_t bit = ht_sample_bit(p);
     if (counts[bit] != UINT16_MAX && --counts[bit] == 0) {
-      __atomic_fetch_and(&bitmap[bit / 64], ~(1ull << (bit % 64)), __ATOMIC_RELEASE);
+      __atomic_fetch_and(&ht_sample_bitmap[bit / 64], ~(1ull << (bit % 64)), __ATOMIC_RELEASE);
     }
   }
   ht_lock_drop(&lock);
@@ -110,10 +109,7 @@ static bool forget(uintptr_t p) {
 
 bool ht_sample_free(ht_ctx *ctx, const void *block) {
   uintptr_t p = (uintptr_t)block;
-  uint32_t bit = bit_of(p);
-  if (HT_LIKELY((__atomic_load_n(&bitmap[bit / 64], __ATOMIC_RELAXED) >> (bit % 64) & 1) == 0)) {
-    return false;
-  }
+  if (HT_LIKELY(!ht_sample_maybe(block))) return false;
   if (ctx->busy) return false;
   ctx->busy = HT_BUSY_CAPTURE;
   bool found = forget(p);
