@@ -39,7 +39,7 @@ struct Store {
 int main(int argc, char **argv) {
   const uint64_t n = argc > 1 ? strtoull(argv[1], nullptr, 10) : 2000000;
   clock_start();
-  auto *store = new Store;  // never freed
+  auto *store = new Store; // never freed
   size_t sum = 0;
   for (uint64_t i = 0; i < n; ++i) {
     uint64_t key = next() & 0xfffff;

@@ -39,13 +39,15 @@ ALONE static void leaf(size_t size) {
     call;                            \
     __asm__ volatile("" : : "i"(n)); \
     break;
-#define CASES(call)                                                                            \
-  switch (which & 15) {                                                                        \
-    CASE(0, call)                                                                              \
-    CASE(1, call) CASE(2, call) CASE(3, call) CASE(4, call) CASE(5, call) CASE(6, call)        \
-        CASE(7, call) CASE(8, call) CASE(9, call) CASE(10, call) CASE(11, call) CASE(12, call) \
-            CASE(13, call) CASE(14, call) CASE(15, call)                                       \
+// clang-format off
+#define CASES(call)                                                       \
+  switch (which & 15) {                                                   \
+    CASE(0, call) CASE(1, call) CASE(2, call) CASE(3, call)               \
+    CASE(4, call) CASE(5, call) CASE(6, call) CASE(7, call)               \
+    CASE(8, call) CASE(9, call) CASE(10, call) CASE(11, call)             \
+    CASE(12, call) CASE(13, call) CASE(14, call) CASE(15, call)           \
   }
+// clang-format on
 
 ALONE static void third(unsigned which, size_t size){CASES(leaf(size))}
 

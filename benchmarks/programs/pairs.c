@@ -47,7 +47,7 @@ ALONE static int descend(int depth, int is_set, uint64_t pairs) {
 }
 
 __attribute__((visibility("default"))) void run_pairs(int is_set, uint64_t pairs) {
-  descend(0, is_set, pairs);  // warms caches up
+  descend(0, is_set, pairs); // warms caches up
   clock_start();
   descend(0, is_set, pairs);
   clock_report((double)pairs);

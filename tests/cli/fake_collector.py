@@ -2,8 +2,8 @@
 
 Ways: ``ready`` (the default: a good end), ``refuse`` (a line on stderr before it is ready),
 ``disk-full``, ``max-size``, ``io`` (as the header reports them), ``die`` (killed once the program
-runs), ``stuck`` (never gets ready), ``report`` (the recording is a JSON object of what it was
-started with).
+runs), ``stuck`` (never gets ready), ``deaf`` (never ends), ``report`` (the recording is a JSON
+object of what it was started with).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> int:
     put("processes_used", 1)
     put("state", int(_wire.State.RECORDING))
     started = time.monotonic()
-    while not get("finish"):
+    while not get("finish") or way == "deaf":
         time.sleep(0.002)
         put("elapsed_ns", int((time.monotonic() - started) * 1e9))
         put("live_bytes", 12_300_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,27 @@ def test_below_a_directory_with_a_space(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (6, b"", b"")
     with Recording.open(tmp_path / "r.tide") as recording:
         assert len(recording.processes) >= 2
+
+
+ASKING = "kept = bytearray(1_234_567); print('up', flush=True); input(); raise SystemExit(3)"
+
+
+def test_stopped_collector_is_continued(tmp_path: Path) -> None:
+    """A collector that somebody stopped does not hold up the program's end, nor the recording's."""
+    with subprocess.Popen(
+        [*HEAPTIDE, "run", "-q", "-o", tmp_path / "r.tide", "-c", ASKING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (collector,) = (
+            int(pid) for pid in children if "heaptide-coll" in Path(f"/proc/{pid}/comm").read_text()
+        )
+        os.kill(collector, signal.SIGSTOP)
+        process.communicate(b"\n")
+    assert process.returncode == 3
+    with Recording.open(tmp_path / "r.tide") as recording:
+        assert recording.finished
+        assert recording.summary.peak_bytes > 1_234_567

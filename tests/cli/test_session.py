@@ -146,3 +146,15 @@ def test_file_size_limit(tmp_path: Path, made: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
     assert not (tmp_path / "r.tide").exists()
+
+
+def test_stuck_collector_is_killed(
+    tmp_path: Path, fake_collector: FakeCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that gets nowhere is not waited for for ever."""
+    monkeypatch.setenv("FAKE_COLLECTOR", "deaf")
+    monkeypatch.setattr(session, "collector_path", lambda: fake_collector.collector)
+    monkeypatch.setattr(session, "Preload", lambda: Preload(fake_collector.agent))
+    with Session(tmp_path / "r.tide", Config(), ["program"]) as one:
+        one.finish()
+        assert one.wait_finished(patience=0.5).signal == signal.SIGKILL

@@ -9,5 +9,5 @@ __attribute__((visibility("default"))) ALONE void c_inner(size_t size) {
 
 __attribute__((visibility("default"))) ALONE void c_outer(void (*callback)(size_t), size_t size) {
   callback(size);
-  __asm__ volatile("");  // the call above is no jump
+  __asm__ volatile(""); // the call above is no jump
 }

@@ -163,7 +163,7 @@ ALONE static void by_getline(void) {
   FILE *f = fmemopen(text, sizeof text - 1, "r");
   require(f != NULL, "fmemopen");
   static char buffer[512];
-  setvbuf(f, buffer, _IOFBF, sizeof buffer);  // or the first line makes one
+  setvbuf(f, buffer, _IOFBF, sizeof buffer); // or the first line makes one
   char *line = NULL;
   size_t capacity = 0;
   int lines = 0;

@@ -27,7 +27,7 @@ ALONE void outer_ten() {
   for (int i = 0; i < 10; i++) middle(100);
 }
 
-}  // namespace
+} // namespace
 
 int main() {
   outer_nine();

@@ -50,7 +50,7 @@ ALONE static void map_partial(void) {
   munmap(p + 4 * PAGE, 4 * PAGE);
   munmap(p + 14 * PAGE, 2 * PAGE);
   munmap(p, PAGE);
-  munmap(p + 4 * PAGE, 4 * PAGE);  // a hole already: nothing
+  munmap(p + 4 * PAGE, 4 * PAGE); // a hole already: nothing
 }
 
 ALONE static void map_fixed(void) {

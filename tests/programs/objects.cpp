@@ -202,7 +202,7 @@ ALONE void shared() {
   }
 }
 
-}  // namespace
+} // namespace
 
 int main() {
   new_single();

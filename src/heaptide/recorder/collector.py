@@ -86,6 +86,11 @@ class Collector:
         lines = self._said.decode(errors="replace").splitlines()
         return lines[-1].strip().removeprefix("heaptide-collector: ") if lines else ""
 
+    def resume(self) -> None:
+        """Continues it if somebody has stopped it: it could not end."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Ends it at once: nothing has been recorded that anybody wants."""
         if self.poll() is None:

@@ -101,7 +101,6 @@ def record(
         if finishing is not None:
             finishing()
         collector_ended = session.wait_finished()
-        assert collector_ended is not None
         error, text = session.error()
         return Outcome(
             ended=ended,

@@ -20,6 +20,8 @@ from heaptide.recorder.native import Preload, collector_path
 from heaptide.recorder.output import claim
 
 _POLL_SECONDS = 0.002
+# Longer than any disk keeps a write waiting that will still succeed.
+_PATIENCE_SECONDS = 60.0
 _RECORDER_FAILED = 125
 
 
@@ -169,16 +171,28 @@ class Session:
     def finish(self) -> None:
         """The program has ended: the collector is to write what is left, and to end."""
         self._set("finish", 1)
+        if self.collector is not None:
+            self.collector.resume()
 
-    def wait_finished(self, timeout: float | None = None) -> Ended | None:
-        """Waits for the collector's end; None if ``timeout`` seconds went by first."""
+    def wait_finished(self, patience: float = _PATIENCE_SECONDS) -> Ended:
+        """Waits for the collector's end, as long as it gets anywhere.
+
+        A collector that neither counts its heartbeat on nor writes for ``patience`` seconds is
+        killed: the file stands as it last wrote it.
+        """
         assert self.collector is not None
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.collector.poll() is None:
-            if deadline is not None and time.monotonic() >= deadline:
-                return None
+        last, since = self._progress(), time.monotonic()
+        while (ended := self.collector.poll()) is None:
             time.sleep(_POLL_SECONDS)
-        return self.collector.ended
+            now = self._progress()
+            if now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > patience:
+                self.collector.kill()
+        return ended
+
+    def _progress(self) -> tuple[int, int]:
+        return self._get("heartbeat"), self.output.stat().st_size if self.output.exists() else 0
 
     def abandon(self) -> None:
         """Throws the recording away."""
