@@ -54,7 +54,7 @@ size_t count_by_view(std::string_view text) {
   return counts.size();
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char **argv) {
   std::string text;

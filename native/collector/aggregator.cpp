@@ -6,9 +6,9 @@ namespace heaptide {
 namespace {
 
 constexpr uint64_t kFirstSliceNs = 10'000'000;
-constexpr uint64_t kMostSlices = 1000;  // of the current length, since the start
+constexpr uint64_t kMostSlices = 1000; // of the current length, since the start
 
-}  // namespace
+} // namespace
 
 Aggregator::Aggregator(uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice)
     : on_slice_(std::move(on_slice)), slice_ns_(kFirstSliceNs), slice_end_(kFirstSliceNs) {
@@ -34,7 +34,7 @@ Book &Aggregator::add_process() {
 
 void Aggregator::end_process(Book &book) {
   if (book.closed()) return;
-  collect_book(book, &carried_);  // its contexts are about to be packed away
+  collect_book(book, &carried_); // its contexts are about to be packed away
   left_by_thread_.resize(threads_.size());
   book.add_live_by_thread(&left_by_thread_);
   book.close();
@@ -179,4 +179,4 @@ uint64_t Aggregator::table_bytes() const {
   return bytes;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -18,7 +18,7 @@ namespace heaptide {
 // What changed in one slice of time: a row for each context.
 struct SliceRows {
   uint64_t number = 0, start = 0, end = 0;
-  bool whole = true;  // false: still being counted, another with the same number will follow
+  bool whole = true; // false: still being counted, another with the same number will follow
   std::vector<uint64_t> context, blocks_in, bytes_in, blocks_out, bytes_out, reallocations,
       copied_bytes, temporary, short_lived;
 };
@@ -56,7 +56,8 @@ class Aggregator {
     if (ns <= ledger_.now_ns) return;
     ledger_.now_ns = ns;
     ledger_.ticks = static_cast<uint32_t>(ns / kTickNs);
-    if (ns >= slice_end_) [[unlikely]] end_slice(ns);
+    if (ns >= slice_end_) [[unlikely]]
+      end_slice(ns);
   }
   uint64_t now() const { return ledger_.now_ns; }
 
@@ -76,12 +77,12 @@ class Aggregator {
   uint64_t live_blocks() const;
   uint64_t peak_bytes() const;
   uint64_t peak_time() const;
-  uint64_t take_window_peak();  // with one process, its own Book's serves for both
+  uint64_t take_window_peak(); // with one process, its own Book's serves for both
   // Changes whenever the composition of some peak may have.
   uint64_t peak_version() const;
 
   uint64_t table_bytes() const;
-  Book::Totals totals() const;  // over all processes
+  Book::Totals totals() const; // over all processes
   // Bytes allocated by each thread and alive, or alive when their process ended; by row.
   std::vector<uint64_t> live_by_thread() const;
 
@@ -95,16 +96,16 @@ class Aggregator {
   std::function<void(const SliceRows &)> on_slice_;
   std::vector<std::unique_ptr<Book>> books_;
   std::vector<Book *> open_;
-  Book::Totals ended_;     // of books that are closed
+  Book::Totals ended_; // of books that are closed
   std::vector<uint64_t> left_by_thread_;
-  SliceRows carried_;  // of books closed during the current slice
-  std::deque<Thread> threads_;  // stable addresses
+  SliceRows carried_;          // of books closed during the current slice
+  std::deque<Thread> threads_; // stable addresses
   uint32_t contexts_ = 0;
   ContextRows new_contexts_;
   uint64_t slice_number_ = 0;
   uint64_t slice_ns_, slice_start_ = 0, slice_end_;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

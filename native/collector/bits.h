@@ -44,6 +44,6 @@ inline Digest digest(std::string_view bytes, uint64_t seed = 0) {
   return {a, b};
 }
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -16,10 +16,10 @@ bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Mis
   Block block{};
   bool known = disordered_ ? take_one_life(thread, address, &block)
                            : live_.take(spot(address), address, &block);
-  if (!known && misfit == Misfit::kRefuse) return false;
-  if (flight.active && flight.known) put_back(flight);  // the end of the last one is missing
-  bool orphan = !known && misfit == Misfit::kKeep;
-  if (orphan) keep_orphan({address, &thread, 0, &flight, kNone});
+  if (!known && refuses_free(misfit)) return false;
+  if (flight.active && flight.known) put_back(flight); // the end of the last one is missing
+  bool orphan = !known && misfit != Misfit::kCount;
+  if (orphan) keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, &flight, kNone});
   flight = {true, known, orphan, address, block};
   return true;
 }
@@ -41,8 +41,8 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
     flight.active = false;
     if (known && freed) end_of_life(thread, flight.block);
     if (known && !freed) put_back(flight);
-    if (orphan != nullptr && freed) orphan->flight = nullptr;  // a free like any other
-    if (orphan != nullptr && !freed) orphan->address = 0;   // nothing has happened
+    if (orphan != nullptr && freed) orphan->flight = nullptr; // a free like any other
+    if (orphan != nullptr && !freed) orphan->address = 0;     // nothing has happened
     if (!known && orphan == nullptr && freed) unmatched_frees_++;
     return true;
   }
@@ -106,8 +106,8 @@ void Book::add_live_by_thread(std::vector<uint64_t> *live) const {
 
 void Book::begin_slice(uint32_t index, Context &c) {
   c.slice = ledger_.slice;
-  contexts_.slice_start(index) = {c.live_bytes,       c.live_blocks, c.bytes_in, c.blocks_in,
-                                  temporary_until(c), short_lived_until(c), 0, 0};
+  contexts_.slice_start(index) = {c.live_bytes,       c.live_blocks,        c.bytes_in, c.blocks_in,
+                                  temporary_until(c), short_lived_until(c), 0,          0};
   changed_.push_back(index);
 }
 
@@ -220,4 +220,4 @@ const uint8_t *Book::unpack(const uint8_t *at, ContextSums *sums) {
   return at;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

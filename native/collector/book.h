@@ -19,15 +19,15 @@ namespace heaptide {
 
 // What all books share.
 struct Ledger {
-  uint64_t sample_interval = 0;  // 0 or 1: every allocation
-  uint64_t now_ns = 0;           // of the events being counted; never goes back
-  uint32_t ticks = 0;            // the same, see kTickNs
+  uint64_t sample_interval = 0; // 0 or 1: every allocation
+  uint64_t now_ns = 0;          // of the events being counted; never goes back
+  uint32_t ticks = 0;           // the same, see kTickNs
   uint32_t slice = 0;
   // Sums over all processes, kept once there is a second one; a single process is its own sum.
   bool many = false;
-  uint32_t epoch = 0;  // of the sum's peak
+  uint32_t epoch = 0; // of the sum's peak
   uint64_t live_bytes = 0, live_blocks = 0;
-  uint64_t window_peak = 0;  // since the timeline's last row
+  uint64_t window_peak = 0; // since the timeline's last row
   uint64_t peak_bytes = 0, peak_time = 0;
 
   template <bool kPlain = false>
@@ -45,16 +45,20 @@ struct Ledger {
 struct InFlight {
   bool active = false;
   bool known = false;  // the block was in the table
-  bool orphan = false;  // it was not, but may be yet
+  bool orphan = false; // it was not, but may be yet
   uint64_t address = 0;
   Block block{};
 };
 
 // What to do with an event that does not fit what lives at its address.
 enum class Misfit {
-  kRefuse,  // something that comes first may yet be found
-  kCount,   // nothing will be: a free without a block, a block whose free nobody saw
-  kKeep,    // count it, but other threads' events may still put it right (see settle)
+  kRefuse,     // something that comes first may yet be found
+  kCount,      // nothing will be: a free without a block, a block whose free nobody saw
+  kKeepBlocks, // of two blocks, events to come may tell which one stays; a free is refused
+  // Counted, but events to come may put it right (see settle): a free may be that of a block that
+  // another thread, or any, is still to allocate.
+  kKeep,
+  kKeepForAny,
 };
 
 // What a book says of one context, whether it is open or archived.
@@ -62,8 +66,8 @@ struct ContextSums {
   uint32_t row;
   uint8_t kind;
   uint64_t counters[kCounters];
-  uint64_t peak_bytes, peak_blocks;  // at the process's peak
-  uint64_t sum_bytes, sum_blocks;    // at the peak of the sum over all processes
+  uint64_t peak_bytes, peak_blocks; // at the process's peak
+  uint64_t sum_bytes, sum_blocks;   // at the peak of the sum over all processes
 };
 
 class Book {
@@ -78,7 +82,7 @@ class Book {
   // `spot` is spot(address). kPlain: is_plain() holds.
   template <bool kPlain = false>
   HT_HOT bool allocate(Thread &thread, LiveTable::Spot spot, uint64_t address, uint64_t size,
-                uint32_t context, Misfit misfit) {
+                       uint32_t context, Misfit misfit) {
     Block *block = live_.place(spot, address);
     if (block == nullptr) [[unlikely]] {
       if (misfit == Misfit::kRefuse) return false;
@@ -90,7 +94,8 @@ class Book {
     enter<kPlain>(context, c, weight);
     contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
     raised<kPlain>();
-    if (disordered_) [[unlikely]] match_orphan(thread, address);
+    if (disordered_) [[unlikely]]
+      match_orphan(thread, address);
     return true;
   }
 
@@ -108,7 +113,7 @@ class Book {
   }
 
   LiveTable::Spot spot(uint64_t address) const { return live_.spot(address); }
-  uint64_t moves() const { return live_.moves(); }  // see LiveTable::Spot
+  uint64_t moves() const { return live_.moves(); } // see LiveTable::Spot
   // Every allocation is recorded, and of one process only: what need not be asked at each event.
   bool is_plain() const { return !ledger_.many && ledger_.sample_interval <= 1; }
   // Whether what events touch is too much for the nearer caches.
@@ -129,7 +134,7 @@ class Book {
   // unmap and remap where nothing is; if counted, they replace, and take what is there.
   bool map(Thread &thread, uint64_t address, uint64_t length, uint32_t context, Misfit misfit);
   bool unmap(Thread &thread, uint64_t address, uint64_t length, Misfit misfit);
-  bool unmap_at(Thread &thread, uint64_t address, Misfit misfit);  // all of what starts there
+  bool unmap_at(Thread &thread, uint64_t address, Misfit misfit); // all of what starts there
   bool remap(Thread &thread, uint64_t old_address, uint64_t old_length, uint64_t address,
              uint64_t length, uint32_t context, Misfit misfit);
 
@@ -137,7 +142,8 @@ class Book {
   // What has not been put right after some calls of this will not be any more: all but the latest
   // block of an address are taken to have been freed unseen, and frees to be unmatched.
   void settle() {
-    if (disordered_) [[unlikely]] settle_old();
+    if (disordered_) [[unlikely]]
+      settle_old();
   }
 
   // -------------------------------------------------------------------------------- contexts
@@ -181,8 +187,8 @@ class Book {
   Totals totals() const {
     Totals totals;
     for (const Thread *thread : threads_) {
-      totals += {thread->allocations(), thread->deallocations, thread->reallocations,
-                 thread->bytes};
+      totals +=
+          {thread->allocations(), thread->deallocations, thread->reallocations, thread->bytes};
     }
     return totals;
   }
@@ -222,8 +228,8 @@ class Book {
 
   // Contexts that changed in the slice being counted. Their slice_* hold how it began.
   const std::vector<uint32_t> &changed() const { return changed_; }
-  uint64_t temporary_until(const Context &c) const;    // since the start
-  uint64_t short_lived_until(const Context &c) const;  // since the start
+  uint64_t temporary_until(const Context &c) const;   // since the start
+  uint64_t short_lived_until(const Context &c) const; // since the start
   void forget_changed() { changed_.clear(); }
 
   // ---------------------------------------------------------------------------------- the end
@@ -242,7 +248,7 @@ class Book {
 
   struct Share {
     uint64_t bytes, blocks;
-    uint32_t epoch;  // of the sum's peak at which they were live
+    uint32_t epoch; // of the sum's peak at which they were live
   };
   struct ContextKey {
     uint32_t stack, thread_kind;
@@ -258,7 +264,8 @@ class Book {
       c.peak_blocks = c.live_blocks;
       c.peak_epoch = epoch_;
     }
-    if (c.slice != ledger_.slice) [[unlikely]] begin_slice(index, c);
+    if (c.slice != ledger_.slice) [[unlikely]]
+      begin_slice(index, c);
     if (!kPlain && ledger_.many) keep_share(index, c);
   }
 
@@ -318,7 +325,7 @@ class Book {
   // Fills in the block; advances the thread's clock and totals.
   template <bool kPlain = false>
   HT_HOT Weight begin_life(Block *block, Thread &thread, uint64_t address, uint64_t size,
-                    uint32_t context) {
+                           uint32_t context) {
     block->set(address, size);
     block->context = context;
     block->born = ledger_.ticks;
@@ -348,19 +355,23 @@ class Book {
 
   // --- what is out of order: a handful at a time, if any
   struct Shadow {
-    Block block;  // lives, but another block has its place in the table
+    Block block; // lives, but another block has its place in the table
     uint32_t age;
   };
   struct Orphan {
     uint64_t address;
-    Thread *thread;  // that freed it
+    Thread *thread; // that freed it
     uint32_t age;
-    InFlight *flight;  // of the realloc that has moved it; nullptr: it was freed
-    uint32_t context;  // of the realloc's end, counted as an allocation; kNone: not yet
+    bool for_any;     // any thread may yet allocate its block, its own too
+    InFlight *flight; // of the realloc that has moved it; nullptr: it was freed
+    uint32_t context; // of the realloc's end, counted as an allocation; kNone: not yet
   };
   void make_room(uint64_t address, Misfit misfit);
   bool take_one_life(const Thread &thread, uint64_t address, Block *block);
   bool free_nothing(Thread &thread, uint64_t address, Misfit misfit);
+  static bool refuses_free(Misfit misfit) {
+    return misfit == Misfit::kRefuse || misfit == Misfit::kKeepBlocks;
+  }
   void keep_orphan(const Orphan &orphan);
   void match_orphan(const Thread &thread, uint64_t address);
   Orphan *orphan_of(const Thread &thread, const InFlight &flight);
@@ -383,19 +394,19 @@ class Book {
   bool closed_ = false;
   Contexts contexts_;
   uint32_t row_;
-  uint32_t epoch_ = 0;  // counts the peaks
+  uint32_t epoch_ = 0; // counts the peaks
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
   uint64_t lifetimes_[kLifetimeBuckets] = {};
   uint64_t unmatched_frees_ = 0, copied_bytes_ = 0;
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
-  std::vector<Share> shares_;  // by context, empty while there is one process
+  std::vector<Share> shares_; // by context, empty while there is one process
   std::vector<uint32_t> changed_;
   std::vector<const Thread *> threads_;
   InternMap<ContextKey> context_index_;
-  std::vector<Shadow> shadows_;  // oldest first
+  std::vector<Shadow> shadows_; // oldest first
   std::vector<Orphan> orphans_;
-  bool disordered_ = false;  // either has some
+  bool disordered_ = false; // either has some
   Mappings mappings_;
   std::vector<Taken> taken_;
   // Once closed: what each_context says, packed.
@@ -404,6 +415,6 @@ class Book {
   uint32_t archived_epoch_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -69,7 +69,7 @@ bool Book::map(Thread &thread, uint64_t address, uint64_t length, uint32_t conte
 
 bool Book::unmap(Thread &thread, uint64_t address, uint64_t length, Misfit misfit) {
   mappings_.take(address, length, &taken_);
-  if (taken_.empty()) return misfit != Misfit::kRefuse;  // files and stacks are unmapped, too
+  if (taken_.empty()) return !refuses_free(misfit); // files and stacks are unmapped, too
   leave_taken(&thread, true);
   return true;
 }
@@ -105,4 +105,4 @@ bool Book::remap(Thread &thread, uint64_t old_address, uint64_t old_length, uint
   return true;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -12,12 +12,14 @@
 namespace heaptide {
 namespace {
 
-// Calls of settle, one a round: what is missing is in some ring already, and comes with the next few.
-constexpr uint32_t kOldest = 64;
+// Calls of settle, one a round. What a free waits for has been found by that round's second look, and
+// comes with the next one; longer, and another block at the address might be taken for it. That two
+// blocks have an address harms nobody, so that is given more time.
+constexpr uint32_t kOldestOrphan = 2, kOldestShadow = 64;
 // Of each kind. Beyond that it is no disorder: the program frees in ways that nobody sees.
 constexpr size_t kMost = 256;
 
-}  // namespace
+} // namespace
 
 void Book::make_room(uint64_t address, Misfit misfit) {
   Block block{};
@@ -42,7 +44,14 @@ bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
 
   auto is_own = [&](const Block &b) { return contexts_[b.context].thread == &thread; };
   const Block *latest = live_.find(where, address);
-  if (latest != nullptr && is_own(*latest)) return live_.take(where, address, block);
+  if (latest != nullptr && is_own(*latest)) {
+    // The block before it has the address again: an allocation there is a misfit still.
+    auto before = std::find_if(shadows_.rbegin(), shadows_.rend(), at_address);
+    *block = *latest;
+    *live_.find(where, address) = before->block;
+    shadows_.erase(std::next(before).base());
+    return true;
+  }
   auto chosen = oldest;
   for (auto at = oldest; at != shadows_.end(); ++at) {
     if (at_address(*at) && is_own(at->block)) chosen = at;
@@ -53,11 +62,11 @@ bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
 }
 
 bool Book::free_nothing(Thread &thread, uint64_t address, Misfit misfit) {
-  if (misfit == Misfit::kRefuse) return false;
-  if (misfit == Misfit::kKeep) {
-    keep_orphan({address, &thread, 0, nullptr, kNone});
-  } else {
+  if (refuses_free(misfit)) return false;
+  if (misfit == Misfit::kCount) {
     unmatched_frees_++;
+  } else {
+    keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, nullptr, kNone});
   }
   return true;
 }
@@ -73,19 +82,19 @@ void Book::keep_orphan(const Orphan &orphan) {
 
 Book::Orphan *Book::orphan_of(const Thread &thread, const InFlight &flight) {
   for (Orphan &orphan : orphans_) {
-    if (orphan.address == flight.address && orphan.thread == &thread &&
-        orphan.flight == &flight && orphan.context == kNone) {
+    if (orphan.address == flight.address && orphan.thread == &thread && orphan.flight == &flight &&
+        orphan.context == kNone) {
       return &orphan;
     }
   }
   return nullptr;
 }
 
-// A block has just been allocated: its free may have been counted already. Not one of the same thread:
-// that really was before.
+// A block has just been allocated: its free may have been counted already. Not one of the same thread,
+// which really was before; unless another thread has freed what it freed, and waits for this.
 void Book::match_orphan(const Thread &thread, uint64_t address) {
   auto orphan = std::find_if(orphans_.begin(), orphans_.end(), [&](const Orphan &o) {
-    return o.address == address && o.thread != &thread;
+    return o.address == address && (o.for_any || o.thread != &thread);
   });
   Block block{};
   if (orphan == orphans_.end() || !live_.take(spot(address), address, &block)) return;
@@ -115,16 +124,16 @@ void Book::settle_old() {
       *live_.place(spot(address), address) = shadow.block;
       return true;
     }
-    if (++shadow.age <= kOldest) return false;
+    if (++shadow.age <= kOldestShadow) return false;
     lose(shadow.block);
     return true;
   });
   std::erase_if(orphans_, [this](Orphan &orphan) {
-    if (orphan.address != 0 && ++orphan.age <= kOldest) return false;
+    if (orphan.address != 0 && ++orphan.age <= kOldestOrphan) return false;
     unmatched_frees_ += orphan.address == 0 || orphan.flight != nullptr ? 0 : 1;
     return true;
   });
   disordered_ = !shadows_.empty() || !orphans_.empty();
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -45,6 +45,6 @@ inline unsigned bucket_by_size(uint64_t size) {
   return kByWidth[bit_width(size == 0 ? 0 : size - 1)];
 }
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

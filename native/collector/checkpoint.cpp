@@ -26,7 +26,7 @@ uint64_t key_of(ChunkKind kind, uint64_t number = 0) {
   return uint64_t{1} << 63 | static_cast<uint64_t>(kind) << 48 | number;
 }
 
-}  // namespace
+} // namespace
 
 Chunk Checkpoint::meta(const std::string &json) {
   Chunk chunk{ChunkKind::kMeta, 1, Payload().bytes("json_bytes", json).finish()};
@@ -59,8 +59,7 @@ void Checkpoint::supersede(std::vector<Chunk> *chunks, ChunkKind kind, size_t ro
   chunks->back().flags = kSupersedes;
 }
 
-void Checkpoint::add_mark(uint64_t time, uint32_t process, uint32_t thread,
-                          std::string_view name) {
+void Checkpoint::add_mark(uint64_t time, uint32_t process, uint32_t thread, std::string_view name) {
   marks_.time.push_back(time);
   marks_.process.push_back(process);
   marks_.thread.push_back(thread);
@@ -112,7 +111,7 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
 
 uint64_t Checkpoint::bytes_to_come() const {
   const Definitions &d = definitions_;
-  uint64_t bytes = 16'384;  // headers of chunks and columns
+  uint64_t bytes = 16'384; // headers of chunks and columns
   bytes += d.new_strings.bytes.size() + d.new_strings.lengths.size() * 2;
   bytes += d.new_modules.path.size() * 40;
   bytes += d.new_codes.table_bytes.size() + d.new_codes.filename.size() * 20;
@@ -207,15 +206,37 @@ void Checkpoint::add_words(std::vector<Chunk> *chunks) {
 
 void Checkpoint::add_processes(std::vector<Chunk> *chunks) {
   // One row after the other, then turned into columns: the list of names is the list of figures.
-  static constexpr std::string_view kNames[] = {
-      "pid",           "ppid",           "parent",        "image",
-      "start",         "end",            "exe",           "command",
-      "peak_bytes",    "peak_time",      "peak_rss",      "live_bytes",
-      "live_blocks",   "allocations",    "deallocations", "reallocations",
-      "bytes",         "copied_bytes",   "temporary",     "short_lived",
-      "unmatched_frees", "arena_bytes",  "arena_peak_bytes", "wait_ns",
-      "lost_events",   "fp_fallbacks",   "truncated",     "python_version",
-      "python_status", "allocator",      "off_reason"};
+  static constexpr std::string_view kNames[] = {"pid",
+                                                "ppid",
+                                                "parent",
+                                                "image",
+                                                "start",
+                                                "end",
+                                                "exe",
+                                                "command",
+                                                "peak_bytes",
+                                                "peak_time",
+                                                "peak_rss",
+                                                "live_bytes",
+                                                "live_blocks",
+                                                "allocations",
+                                                "deallocations",
+                                                "reallocations",
+                                                "bytes",
+                                                "copied_bytes",
+                                                "temporary",
+                                                "short_lived",
+                                                "unmatched_frees",
+                                                "arena_bytes",
+                                                "arena_peak_bytes",
+                                                "wait_ns",
+                                                "lost_events",
+                                                "fp_fallbacks",
+                                                "truncated",
+                                                "python_version",
+                                                "python_status",
+                                                "allocator",
+                                                "off_reason"};
   constexpr size_t kColumns = std::size(kNames);
   size_t rows = processes_.all().size();
   if (rows == 0) return;
@@ -339,7 +360,7 @@ void Checkpoint::add_peaks(std::vector<Chunk> *chunks) {
 }
 
 void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {
-  Column freed, sized;  // contexts
+  Column freed, sized; // contexts
   Column columns[kCounters];
   for (size_t row = 0; row < aggregator_.processes(); row++) {
     aggregator_.book(row).each_context([&](const ContextSums &sums) {
@@ -370,4 +391,4 @@ void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {
   supersede(chunks, ChunkKind::kSizes, sized.size(), &payload);
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -74,13 +74,13 @@ class Checkpoint {
   Marks marks_;
   Notes notes_;
   uint32_t reason_ = 0;
-  uint64_t events_ = UINT64_MAX;      // counted when processes and threads were written last
+  uint64_t events_ = UINT64_MAX; // counted when processes and threads were written last
   uint64_t histogram_events_ = 0;
-  uint64_t versions_ = UINT64_MAX;    // of processes and threads, likewise
+  uint64_t versions_ = UINT64_MAX; // of processes and threads, likewise
   uint64_t peak_version_ = 0;
   uint64_t next_heavy_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

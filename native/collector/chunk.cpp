@@ -22,7 +22,7 @@ void append_as(std::span<const uint64_t> values, std::vector<uint8_t> *data) {
   }
 }
 
-}  // namespace
+} // namespace
 
 ChunkHeader make_chunk_header(ChunkKind kind, uint8_t flags, uint64_t rows, uint64_t stored,
                               uint32_t payload_crc) {
@@ -90,4 +90,4 @@ std::vector<uint8_t> Payload::finish() {
   return payload;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

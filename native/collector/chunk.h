@@ -91,6 +91,6 @@ struct Chunk {
   bool is_state() const { return flags == kSupersedes && kind != ChunkKind::kDeltas; }
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

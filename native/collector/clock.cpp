@@ -14,7 +14,7 @@ uint64_t read_clock(clockid_t id) {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-}  // namespace
+} // namespace
 
 // The counter and the system's clock at one moment: of a few tries, the one that took least.
 Clock::Pair Clock::read() {
@@ -37,7 +37,8 @@ Clock::Clock() : start_(read()), start_realtime_ns_(read_clock(CLOCK_REALTIME)) 
   do {
     now = read();
   } while (now.ns - start_.ns < kFirstBaselineNs);
-  ns_per_tick_ = static_cast<double>(now.ns - start_.ns) / static_cast<double>(now.tsc - start_.tsc);
+  ns_per_tick_ =
+      static_cast<double>(now.ns - start_.ns) / static_cast<double>(now.tsc - start_.tsc);
 }
 
 void Clock::refine() {
@@ -67,4 +68,4 @@ uint64_t Clock::ticks(uint64_t ns) const {
   return static_cast<uint64_t>(static_cast<double>(ns) / ns_per_tick_);
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -49,10 +49,10 @@ class Clock {
   Pair start_;
   uint64_t start_realtime_ns_ = 0;
   // Time is a straight line from `base_`, so that a new rate does not move what has been said.
-  uint64_t base_tsc_ = 0, base_ns_ = 0;  // ns since the start
+  uint64_t base_tsc_ = 0, base_ns_ = 0; // ns since the start
   double ns_per_tick_ = 1;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -22,12 +22,12 @@ constexpr uint64_t kRefineNs = 100 * kMs;
 // A ring holds a millisecond of a thread that does nothing but allocate.
 constexpr uint64_t kActiveSleepNs = 250'000, kShortSleepNs = 50'000;
 constexpr double kFillingUp = 0.2, kAlmostHalf = 0.4;
-constexpr unsigned kIdleRounds = 8;  // before sleeps get longer
+constexpr unsigned kIdleRounds = 8; // before sleeps get longer
 constexpr uint64_t kLongestSleepNs = 10 * kMs;
 constexpr uint64_t kLastRoundsNs = 200 * kMs;
 constexpr uint64_t kSmallFile = 1 << 20;
 
-constexpr const char *kReasons[] = {"finished",  "stopped",   "duration",
+constexpr const char *kReasons[] = {"finished", "stopped",   "duration",
                                     "max-size", "disk-full", "error"};
 
 std::string seconds(uint64_t ns) {
@@ -41,7 +41,7 @@ void nap(uint64_t ns) {
   nanosleep(&time, nullptr);
 }
 
-}  // namespace
+} // namespace
 
 Collector::Collector(Session &session, const Options &options)
     : session_(session),
@@ -163,8 +163,9 @@ bool Collector::reached_end(uint64_t now, bool stop, Ending *ending) {
     bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
     *ending = {full ? "disk-full" : "error", full ? HT_ERROR_DISK_FULL : HT_ERROR_IO, error,
                options_.output + ": " + std::strerror(error) + "; the recording ends at " +
-                   seconds(now) + (full ? "; free some space or record to another place with -o"
-                                        : "; record to another place with -o")};
+                   seconds(now) +
+                   (full ? "; free some space or record to another place with -o"
+                         : "; record to another place with -o")};
     return true;
   }
   if (shared_load(session_.header().finish) != 0) {
@@ -223,8 +224,8 @@ void Collector::rest(const Drain::Round &round) {
     nap(kActiveSleepNs);
     return;
   }
-  uint64_t ns = std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u),
-                         kLongestSleepNs);
+  uint64_t ns =
+      std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u), kLongestSleepNs);
   session_.about_to_sleep();
   if (!rings_.filling_up() && shared_load(session_.header().finish) == 0) session_.sleep(ns);
   session_.awake();
@@ -248,7 +249,7 @@ void Collector::publish_figures(uint64_t now) {
   set(h.file_bytes, file_.bytes());
   set(h.rss_bytes, timeline_.rss());
   uint64_t shared = 0, resident = Procfs::read_resident(own_resident_, &shared);
-  set(h.collector_rss_bytes, resident - std::min(shared, resident));  // the rings are not its own
+  set(h.collector_rss_bytes, resident - std::min(shared, resident)); // the rings are not its own
   set(h.processes_live, processes_.living().size());
   set(h.threads_live, threads_.living());
   processes_.read_counters();
@@ -294,4 +295,4 @@ void Collector::finish(const Ending &ending) {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -41,8 +41,8 @@ class Collector : private MetaListener {
   struct Ending {
     const char *reason;
     ht_session_error error;
-    int number;        // errno
-    std::string text;  // for a person, empty: nothing to say
+    int number;       // errno
+    std::string text; // for a person, empty: nothing to say
   };
 
   void on_process(Stream &stream, uint32_t ppid, std::string_view executable,
@@ -76,14 +76,14 @@ class Collector : private MetaListener {
   RecordingFile file_;
   std::unique_ptr<FileWriter> writer_;
 
-  uint64_t recording_since_ = 0;  // nanoseconds; 0 while paused
+  uint64_t recording_since_ = 0; // nanoseconds; 0 while paused
   uint64_t next_checkpoint_ = 0, next_figures_ = 0, next_refine_ = 0;
   uint64_t seen_slice_end_ = 0;
   unsigned idle_rounds_ = 0;
-  int launcher_ = 0;  // its pid
+  int launcher_ = 0; // its pid
   int own_resident_ = -1;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -45,4 +45,4 @@ void Contexts::spill(Context &context, unsigned counter, uint64_t by) {
   spilled_[context.spill - 1].counters[counter] += by;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -12,9 +12,9 @@ namespace heaptide {
 // A thread's row in the file, as far as events change it. Its figures are in blocks and bytes; in a
 // sampled session in what the samples stand for.
 struct Thread {
-  uint64_t sequence = 0;  // allocations and reallocations: the clock of lifetimes
+  uint64_t sequence = 0; // allocations and reallocations: the clock of lifetimes
   uint64_t reallocations = 0;
-  uint64_t deallocations = 0;  // by this thread, whoever allocated
+  uint64_t deallocations = 0; // by this thread, whoever allocated
   uint64_t bytes = 0;
   uint32_t row = 0;
   uint32_t process = 0;
@@ -25,17 +25,17 @@ struct Thread {
 // Two cache lines, both touched by each allocation and each free.
 struct alignas(128) Context {
   uint64_t live_bytes, live_blocks;
-  uint64_t bytes_in, blocks_in;      // since the start
-  uint64_t peak_bytes, peak_blocks;  // live at the process's peak, if peak_epoch is its epoch
+  uint64_t bytes_in, blocks_in;     // since the start
+  uint64_t peak_bytes, peak_blocks; // live at the process's peak, if peak_epoch is its epoch
   uint32_t peak_epoch;
-  uint32_t slice;  // number of the slice in which it last changed
+  uint32_t slice; // number of the slice in which it last changed
   Thread *thread;
 
   // Histograms since the start, modulo 2^16; Contexts has the rest.
   uint16_t by_allocations[kLifetimeBuckets];
   uint16_t by_time[kLifetimeBuckets];
   uint16_t by_size[kSizeBuckets];
-  uint32_t spill;  // where the rest is + 1, 0: there is none
+  uint32_t spill; // where the rest is + 1, 0: there is none
   uint8_t kind;
   uint8_t unused[3];
 };
@@ -66,7 +66,7 @@ class Contexts {
   const Context &operator[](uint32_t index) const { return pages_[index / kPage][index % kPage]; }
   SliceStart &slice_start(uint32_t index) { return slice_starts_[index]; }
   const SliceStart &slice_start(uint32_t index) const { return slice_starts_[index]; }
-  uint32_t row(uint32_t index) const { return rows_[index]; }  // in the file
+  uint32_t row(uint32_t index) const { return rows_[index]; } // in the file
   uint32_t size() const { return static_cast<uint32_t>(rows_.size()); }
 
   void prefetch(uint32_t index) const {
@@ -79,10 +79,12 @@ class Contexts {
   void clear();
 
   // Adds to one counter: `first` and `bucket` name it, `counters` is where it stands.
-  HT_HOT void count(Context &context, uint16_t *counters, unsigned bucket, unsigned first, uint64_t by) {
+  HT_HOT void count(Context &context, uint16_t *counters, unsigned bucket, unsigned first,
+                    uint64_t by) {
     uint64_t value = counters[bucket] + by;
     counters[bucket] = static_cast<uint16_t>(value);
-    if (value >> 16 != 0) [[unlikely]] spill(context, first + bucket, value >> 16 << 16);
+    if (value >> 16 != 0) [[unlikely]]
+      spill(context, first + bucket, value >> 16 << 16);
   }
   uint64_t counted(const Context &context, unsigned counter) const;
 
@@ -101,6 +103,6 @@ class Contexts {
   std::vector<Spilled> spilled_;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

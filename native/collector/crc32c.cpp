@@ -6,7 +6,7 @@
 namespace heaptide {
 namespace {
 
-constexpr uint32_t kPolynomial = 0x82f63b78;  // reflected
+constexpr uint32_t kPolynomial = 0x82f63b78; // reflected
 
 // kTables[k][b]: the CRC of byte b followed by k zero bytes.
 constexpr std::array<std::array<uint32_t, 256>, 8> make_tables() {
@@ -41,7 +41,7 @@ __attribute__((target("sse4.2"))) uint32_t by_instruction(const uint8_t *at, siz
 }
 #endif
 
-}  // namespace
+} // namespace
 
 uint32_t crc32c_by_tables(const void *data, size_t bytes, uint32_t crc) {
   const auto *at = static_cast<const uint8_t *>(data);
@@ -65,4 +65,4 @@ uint32_t crc32c(const void *data, size_t bytes, uint32_t crc) {
   return crc32c_by_tables(data, bytes, crc);
 }
 
-}  // namespace heaptide
+} // namespace heaptide

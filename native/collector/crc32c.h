@@ -13,6 +13,6 @@ uint32_t crc32c(const void *data, size_t bytes, uint32_t crc = 0);
 
 uint32_t crc32c_by_tables(const void *data, size_t bytes, uint32_t crc = 0);
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -34,7 +34,7 @@ bool is_mapping(unsigned kind) {
   return kind == HT_KIND_MMAP || kind == HT_KIND_SBRK || kind == HT_KIND_ARENA;
 }
 
-}  // namespace
+} // namespace
 
 unsigned Decoder::length(uint64_t word) {
   unsigned words = kLengths[word >> 52];
@@ -78,7 +78,8 @@ struct Decoder::Looker {
     }
     uint64_t word = *event;
     unsigned words = kLengths[word >> 52];
-    if (words == kByValue) [[unlikely]] words = Decoder::length(word);
+    if (words == kByValue) [[unlikely]]
+      words = Decoder::length(word);
     if (words - 1 >= static_cast<size_t>(end - event)) [[unlikely]] {
       garbage = word != 0;
       done = true;
@@ -87,10 +88,11 @@ struct Decoder::Looker {
     LiveTable::Spot spot = book.spot(HT_VALUE(word));
     // Without a branch on what the event is: that would be guessed wrong every other time.
     uint32_t second = static_cast<uint32_t>(event[2]) &
-                      (0u - (static_cast<uint32_t>(word >> 52) & 1));  // HT_ALLOC_NATIVE
-    uint32_t slot = static_cast<uint32_t>(
-        decoder.cache_slot(static_cast<uint32_t>(event[1] >> 32), second,
-                           thread_kinds | (HT_AUX(word) & 0xf)) & cache_mask);
+                      (0u - (static_cast<uint32_t>(word >> 52) & 1)); // HT_ALLOC_NATIVE
+    uint32_t slot =
+        static_cast<uint32_t>(decoder.cache_slot(static_cast<uint32_t>(event[1] >> 32), second,
+                                                 thread_kinds | (HT_AUX(word) & 0xf)) &
+                              cache_mask);
     LiveTable::prefetch(spot);
     __builtin_prefetch(cache + slot);
     item->event = event;
@@ -159,7 +161,8 @@ const uint64_t *Decoder::count(Stream &stream, unsigned last, Looker *looker, Fo
   Window &w = window_;
   bool large = book.is_large();
   for (unsigned i = w.first; i < last; i++) {
-    if (w.moves != book.moves()) [[unlikely]] refresh_spots(book, i, w.last);
+    if (w.moves != book.moves()) [[unlikely]]
+      refresh_spots(book, i, w.last);
     if (!looker->done && looker->look(&w.items[w.last])) w.last++;
     if (large && i % kStep == 0) ask(book, i, w.last);
     Misfit misfit = force.first ? force.first_as : force.rest;
@@ -239,7 +242,8 @@ bool Decoder::context(Stream &stream, uint32_t first, uint32_t second, unsigned 
   *context = aggregator_.context(*stream.book, *stream.thread, stack, kind);
   if (aggregator_.contexts() != before && size_t{before} * 2 > cache_mask_) grow_cache();
   uint32_t thread_kind = stream.thread->row << 4 | kind;
-  if (whole) cache_[cache_slot(first, second, thread_kind)] = {first, second, thread_kind, *context};
+  if (whole)
+    cache_[cache_slot(first, second, thread_kind)] = {first, second, thread_kind, *context};
   return true;
 }
 
@@ -252,8 +256,7 @@ void Decoder::grow_cache() {
 // ------------------------------------------------------------------------------------- events
 
 template <bool kPlain>
-HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit,
-                                bool undefined) {
+HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit, bool undefined) {
   const uint64_t *at = item.event;
   uint64_t word = *at;
   unsigned aux = HT_AUX(word), kind = aux & 0xf;
@@ -262,7 +265,8 @@ HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit,
   uint32_t first = static_cast<uint32_t>(at[1] >> 32), second = 0;
   const uint64_t *more = at + 2;
   if ((aux & HT_ALLOC_NATIVE) != 0) second = static_cast<uint32_t>(*more++);
-  if ((aux & HT_ALLOC_BIG) != 0) [[unlikely]] size = *more;
+  if ((aux & HT_ALLOC_BIG) != 0) [[unlikely]]
+    size = *more;
   bool end_of_realloc = HT_OP(word) == HT_OP_REALLOC_END;
   if (kind > HT_KIND_ARENA || size > kLargestSize || (address == 0 && !end_of_realloc))
       [[unlikely]] {
@@ -324,7 +328,7 @@ void Decoder::record(Stream &stream) {
   MetaReader reader(stream.meta.bytes());
   switch (stream.meta.type()) {
     case HT_META_PROCESS: {
-      reader.u32();  // pid: the slot has it
+      reader.u32(); // pid: the slot has it
       uint32_t ppid = reader.u32();
       std::string_view executable = reader.string();
       uint32_t count = reader.u32();
@@ -366,7 +370,7 @@ void Decoder::record(Stream &stream) {
     case HT_META_NOTE:
       listener_.on_note(stream, reader.string());
       break;
-    case HT_META_FORK:  // the slot says it, too
+    case HT_META_FORK: // the slot says it, too
       break;
     default:
       garbage_++;
@@ -374,4 +378,4 @@ void Decoder::record(Stream &stream) {
   if (!reader.ok()) garbage_++;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

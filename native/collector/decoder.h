@@ -19,7 +19,7 @@ struct Stream {
   Thread *thread = nullptr;
   InFlight realloc;
   MetaBuffer meta;
-  uint64_t time = 0;  // nanoseconds, of the block being decoded
+  uint64_t time = 0; // nanoseconds, of the block being decoded
   void *owner = nullptr;
 };
 
@@ -38,8 +38,8 @@ class MetaListener {
 // stop the decoder.
 struct Force {
   Misfit rest = Misfit::kRefuse;
-  bool first = false;  // count the first event whatever is missing; if it is a misfit, as this:
-  Misfit first_as = Misfit::kCount;
+  bool first = false; // count the first event whatever is missing; if it is a misfit, as this:
+  Misfit first_as = Misfit::kCount; // not one that refuses
 };
 
 class Decoder {
@@ -51,7 +51,7 @@ class Decoder {
 
   // What the next call will probably be about: words of a producer with the same book.
   struct Ahead {
-    const Stream *stream = nullptr;  // nullptr: nothing
+    const Stream *stream = nullptr; // nullptr: nothing
     const uint64_t *at = nullptr, *end = nullptr;
   };
 
@@ -67,7 +67,7 @@ class Decoder {
   // Words of the event that begins with `word`; 0: no such event.
   static unsigned length(uint64_t word);
 
-  uint64_t garbage() const { return garbage_; }  // events skipped that made no sense
+  uint64_t garbage() const { return garbage_; } // events skipped that made no sense
 
  private:
   struct CacheEntry {
@@ -79,9 +79,9 @@ class Decoder {
   // An event that has been looked at but not counted yet.
   struct Item {
     const uint64_t *event;
-    LiveTable::Group *group;  // with the next two, its Spot
+    LiveTable::Group *group; // with the next two, its Spot
     uint16_t partition, tag;
-    uint32_t cache_slot;  // of a new block's context; kNoSlot for other events
+    uint32_t cache_slot; // of a new block's context; kNoSlot for other events
 
     LiveTable::Spot spot() const { return {group, partition, tag}; }
     bool fresh() const { return cache_slot != kNoSlot; }
@@ -93,11 +93,11 @@ class Decoder {
   struct Window {
     static constexpr unsigned kItems = 4 * HT_BLOCK_WORDS;
     const Stream *stream = nullptr;
-    const uint64_t *at = nullptr, *end = nullptr;  // what `first` to `last` are the items of
-    unsigned first = 0, last = 0;                  // in items; what is ahead follows `last`
-    unsigned slots_asked = 0, contexts_asked = 0;  // up to these items
-    bool garbage = false, ahead_garbage = false;   // behind `last`, or behind all, is no event
-    uint64_t moves = 0;                            // of the book's table, when spots were computed
+    const uint64_t *at = nullptr, *end = nullptr; // what `first` to `last` are the items of
+    unsigned first = 0, last = 0;                 // in items; what is ahead follows `last`
+    unsigned slots_asked = 0, contexts_asked = 0; // up to these items
+    bool garbage = false, ahead_garbage = false;  // behind `last`, or behind all, is no event
+    uint64_t moves = 0;                           // of the book's table, when spots were computed
     Item items[kItems];
   };
   static constexpr unsigned kSlotDistance = 16, kContextDistance = 8, kStep = 4;
@@ -137,6 +137,6 @@ class Decoder {
   uint64_t garbage_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -21,7 +21,7 @@ size_t sequence_length(std::string_view text) {
   return length;
 }
 
-}  // namespace
+} // namespace
 
 std::string valid_utf8(std::string_view text) {
   std::string result;
@@ -56,8 +56,7 @@ uint32_t Definitions::module(uint32_t process, uint64_t bias, uint64_t start, ui
   bool is_new;
   Digest path_digest = digest(path), key = digest(build_id, path_digest.low);
   key.high ^= path_digest.high;
-  uint32_t row =
-      module_index_.intern(key, static_cast<uint32_t>(module_index_.size()), &is_new);
+  uint32_t row = module_index_.intern(key, static_cast<uint32_t>(module_index_.size()), &is_new);
   if (!is_new) return row;
   std::string hex;
   for (char c : build_id) {
@@ -124,4 +123,4 @@ uint32_t Definitions::stack(uint32_t parent, uint32_t frame) {
   return id;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -21,7 +21,7 @@ class Definitions {
  public:
   Definitions() { string({}); }
 
-  uint32_t string(std::string_view text);  // 0 for the empty one; made valid UTF-8
+  uint32_t string(std::string_view text); // 0 for the empty one; made valid UTF-8
 
   // One row for all processes that load the same file (path and build id). The rest describes how
   // the first of them had it.
@@ -87,6 +87,6 @@ class Definitions {
 // `text` with every byte that is no valid UTF-8 replaced by U+FFFD.
 std::string valid_utf8(std::string_view text);
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -15,8 +15,12 @@ constexpr uint64_t kPublishBlocks = HT_RING_BLOCKS / 4;
 constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
+// A program may free much that nobody saw it allocate: it is not to cost more than this many searches
+// of some blocks a round.
+constexpr unsigned kSearches = 16;
+constexpr uint64_t kSearchedBlocks = 32;
 
-}  // namespace
+} // namespace
 
 Drain::Drain(Processes &processes, Rings &rings, Decoder &decoder, const Clock &clock,
              std::function<void()> pulse)
@@ -27,18 +31,17 @@ Drain::Drain(Processes &processes, Rings &rings, Decoder &decoder, const Clock &
       pulse_(std::move(pulse)) {}
 
 void Drain::look_twice(Round *round) {
-  for (Cursor *cursor : rings_.open()) {
-    // Events left over from the last round are older than its look.
-    if (!cursor->has_events()) cursor->unread_since = cursor->looked_from;
-    rings_.look(*cursor);
-    cursor->sure = cursor->limit;
-  }
+  round_begun_ = read_tsc();
+  searches_ = 0;
+  for (Cursor *cursor : rings_.open()) rings_.look(*cursor);
   // Rings claimed meanwhile: what they hold is behind the first look.
   rings_.discover();
   if (rings_.open().size() > 1) {
-    for (Cursor *cursor : rings_.open()) rings_.look(*cursor);
+    for (Cursor *cursor : rings_.open()) rings_.look_again(*cursor);
   }
+  for (Process *process : processes_.living()) process->unsure_rings = 0;
   for (Cursor *cursor : rings_.open()) {
+    if (cursor->has_unsure()) cursor->process->unsure_rings++;
     double fill = static_cast<double>(cursor->limit.block - cursor->at.block) / HT_RING_BLOCKS;
     round->fullest = std::max(round->fullest, fill);
   }
@@ -65,27 +68,14 @@ Drain::Round Drain::round() {
   }
   for (Process *process : silent) end(*process);
   for (Cursor *cursor : active_) push(*cursor);
+
   while (!heap_.empty() || !stuck_.empty()) {
-    Cursor *stuck = most_urgent_stuck();
-    if (stuck != nullptr) {
-      std::erase(stuck_, stuck);
-      stuck->stuck = false;
-      forced_++;
-      run(*stuck, true);
-      continue;
-    }
-    if (heap_.empty()) break;
+    if (!stuck_.empty() && go_on_with_stuck()) continue;
     std::pop_heap(heap_.begin(), heap_.end());
     Cursor *cursor = heap_.back().cursor;
     heap_.pop_back();
     run(*cursor, false);
   }
-  // Those that wait for what only the next round can see.
-  for (Cursor *cursor : stuck_) {
-    cursor->stuck = false;
-    cursor->process->active_rings = 0;
-  }
-  stuck_.clear();
   for (Buffer &buffer : buffers_) buffer.cursor = nullptr;
   decoder_.forget_ahead();
   for (Cursor *cursor : rings_.open()) rings_.publish(*cursor);
@@ -94,10 +84,118 @@ Drain::Round Drain::round() {
   return round;
 }
 
+// ------------------------------------------------------------------------------ waiting events
+
+// Lets one of those that wait go on, if there is nothing left for it to wait for: the one that is
+// furthest behind, so that threads stay side by side.
+bool Drain::go_on_with_stuck() {
+  if (heap_.empty()) {
+    for (Cursor *cursor : stuck_) {
+      if (reach_for(*cursor)) {
+        retry_stuck();
+        return true;
+      }
+    }
+  }
+  uint64_t earliest = UINT64_MAX; // that may yet bring what is waited for
+  for (const Entry &entry : heap_) earliest = std::min(earliest, earliest_of(*entry.cursor));
+  Cursor *least = nullptr;
+  for (Cursor *cursor : stuck_) {
+    if (earliest <= cursor->bound) continue;
+    // What has been found by the second look only may be of use to it; that is seen to last.
+    if (!heap_.empty() && cursor->bound >= round_begun_) continue;
+    if (least == nullptr || std::pair(key_of(*cursor), cursor->stuck_rank) <
+                                std::pair(key_of(*least), least->stuck_rank)) {
+      least = cursor;
+    }
+  }
+  if (least == nullptr) return false;
+  std::erase(stuck_, least);
+  forced_++;
+  run(*least, true);
+  return true;
+}
+
+// Whether the second look has found what a stuck cursor waits for; then its ring is read up to there.
+bool Drain::reach_for(const Cursor &stuck) {
+  uint64_t word = rings_.words(stuck, stuck.at.block)[stuck.at.word];
+  unsigned op = HT_OP(word);
+  bool is_free = op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN;
+  bool is_alloc = op == HT_OP_ALLOC || op == HT_OP_REALLOC_END;
+  auto is_awaited = [&](uint64_t other) {
+    unsigned its_op = HT_OP(other);
+    if (its_op == HT_OP_NODE || its_op == HT_OP_META) return !is_free;
+    if (its_op == HT_OP_UNMAP || its_op == HT_OP_REMAP) return !is_free;
+    if (HT_VALUE(other) != HT_VALUE(word)) return op == HT_OP_UNMAP || op == HT_OP_REMAP;
+    bool other_is_free = its_op == HT_OP_FREE || its_op == HT_OP_REALLOC_BEGIN;
+    return is_alloc ? other_is_free : !other_is_free;
+  };
+  bool found = false;
+  for (Cursor *cursor : rings_.open()) {
+    if (!cursor->has_unsure() || cursor->process->ended()) continue;
+    RingPlace reach = cursor->sure;
+    RingPlace place = cursor->sure;
+    while (place < cursor->limit) {
+      const uint64_t *words = rings_.words(*cursor, place.block);
+      unsigned length = place.word < HT_BLOCK_WORDS ? Decoder::length(words[place.word]) : 0;
+      if (length == 0) {
+        place = {place.block + 1, 1};
+        continue;
+      }
+      bool awaited = is_awaited(words[place.word]);
+      place.word += length;
+      if (awaited) reach = place;
+    }
+    if (reach == cursor->sure) continue;
+    bool was_active = cursor->has_events();
+    cursor->sure = std::min(reach, cursor->limit);
+    found = true;
+    if (was_active) continue; // it is stuck itself, and gets its turn with the others
+    cursor->process->active_rings++;
+    push(*cursor);
+  }
+  return found;
+}
+
+// What an event is counted as that goes on without what it waited for.
+Misfit Drain::misfit_of(const Cursor &cursor, bool others_unsure) {
+  uint64_t word = rings_.words(cursor, cursor.at.block)[cursor.at.word];
+  if (cursor.stuck_rank == 0 || HT_OP(word) == HT_OP_UNMAP) return Misfit::kKeep;
+  if (searches_ < kSearches) {
+    searches_++;
+    if (freed_by_another(cursor, HT_VALUE(word))) return Misfit::kKeepForAny;
+  }
+  return stuck_.empty() && !others_unsure ? Misfit::kCount : Misfit::kKeep;
+}
+
+// Whether another thread has just freed the address: then that may have been counted for the block that
+// this one frees, and wait for another itself.
+bool Drain::freed_by_another(const Cursor &cursor, uint64_t address) const {
+  for (const Cursor *other : rings_.open()) {
+    if (other == &cursor || other->process != cursor.process) continue;
+    uint64_t block = other->at.block;
+    uint64_t first = block > kSearchedBlocks ? block - kSearchedBlocks : 0;
+    for (block = std::max(first, other->published); block <= other->at.block; block++) {
+      const uint64_t *words = rings_.words(*other, block);
+      unsigned end = block < other->at.block ? HT_BLOCK_WORDS : other->at.word;
+      for (unsigned word = 1; word < end;) {
+        unsigned length = Decoder::length(words[word]);
+        if (length == 0) break;
+        unsigned op = HT_OP(words[word]);
+        if ((op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN) && HT_VALUE(words[word]) == address) {
+          return true;
+        }
+        word += length;
+      }
+    }
+  }
+  return false;
+}
+
 // -------------------------------------------------------------------------------------- order
 
 void Drain::advance_block(Cursor &cursor) {
-  while (cursor.at.word >= HT_BLOCK_WORDS && cursor.at.block < cursor.limit.block) {
+  while (cursor.at.word >= HT_BLOCK_WORDS && cursor.at.block < cursor.sure.block) {
     cursor.at = {cursor.at.block + 1, 1};
   }
 }
@@ -123,7 +221,7 @@ uint64_t Drain::key_of(const Cursor &cursor) const {
 
 // What is in the chunk at the cursor has happened before this.
 uint64_t Drain::bound_of(const Cursor &cursor) const {
-  if (cursor.at.block >= cursor.limit.block) return cursor.looked_until + kTscSlack;
+  if (cursor.at.block >= cursor.sure.block) return cursor.looked_until + kTscSlack;
   uint64_t next = __atomic_load_n(rings_.words(cursor, cursor.at.block + 1), __ATOMIC_RELAXED);
   return std::min(next, cursor.looked_until) + kTscSlack;
 }
@@ -150,29 +248,10 @@ void Drain::end(Process &process) {
   rings_.release(process, process.end);
 }
 
-// Who is to go on without what it waits for: an allocation sooner than a free, because what follows
-// can still put it right.
-Cursor *Drain::most_urgent_stuck() const {
-  if (stuck_.empty()) return nullptr;
-  uint64_t earliest = UINT64_MAX;  // that may yet bring what is waited for
-  for (const Entry &entry : heap_) earliest = std::min(earliest, earliest_of(*entry.cursor));
-  Cursor *least = nullptr;
-  for (Cursor *cursor : stuck_) {
-    if (!cursor->chunk_is_sure()) continue;
-    if (earliest <= cursor->bound) continue;
-    if (least == nullptr || std::pair(cursor->stuck_rank, cursor->bound) <
-                                std::pair(least->stuck_rank, least->bound)) {
-      least = cursor;
-    }
-  }
-  return least;
-}
-
 // Something has happened: who waits may find what they wait for. Definitions may come from the process
 // that theirs was forked from, so all are asked.
 void Drain::retry_stuck() {
   for (Cursor *cursor : stuck_) {
-    cursor->stuck = false;
     heap_.push_back({key_of(*cursor), cursor});
     std::push_heap(heap_.begin(), heap_.end());
   }
@@ -183,7 +262,7 @@ void Drain::retry_stuck() {
 
 // Where to stop reading the chunk at the cursor: a ring that is alone is read by whole blocks.
 unsigned Drain::piece_end(const Cursor &cursor) const {
-  unsigned end = cursor.chunk_end();
+  unsigned end = cursor.block_end();
   if (cursor.process->active_rings <= 1 || end - cursor.at.word <= kPiece) return end;
   const uint64_t *words = rings_.words(cursor, cursor.at.block);
   unsigned word = cursor.at.word;
@@ -203,7 +282,7 @@ void Drain::load(const Cursor &cursor, Buffer *buffer) {
   std::memcpy(buffer->data, words + cursor.at.word, buffer->words * sizeof *words);
   std::memset(buffer->data + buffer->words, 0, Decoder::kPadding * sizeof *words);
   // The producer's core has the next block: it takes a while to come.
-  if (cursor.at.block < cursor.limit.block) {
+  if (cursor.at.block < cursor.sure.block) {
     const uint64_t *next = rings_.words(cursor, cursor.at.block + 1);
     for (unsigned i = 0; i < HT_BLOCK_WORDS; i += 8) __builtin_prefetch(next + i);
   }
@@ -239,10 +318,15 @@ void Drain::run(Cursor &cursor, bool force_first) {
 
   cursor.stream.time = clock_.ns(key);
   process.last_event = std::max(process.last_event, cursor.stream.time);
+  // With nothing else to be read, whatever comes before has been counted; with other threads, perhaps
+  // some of what comes after.
+  bool others_unsure = process.unsure_rings > (cursor.has_unsure() ? 1u : 0u);
   Force force;
-  if (process.active_rings == 1 && cursor.chunk_is_sure()) force.rest = Misfit::kCount;
+  if (process.active_rings == 1 && !others_unsure) {
+    force.rest = process.open_rings == 1 ? Misfit::kCount : Misfit::kKeepBlocks;
+  }
   force.first = force_first;
-  force.first_as = stuck_.empty() && cursor.stuck_rank != 0 ? Misfit::kCount : Misfit::kKeep;
+  if (force_first) force.first_as = misfit_of(cursor, others_unsure);
   const uint64_t *end = now->data + now->words;
   const uint64_t *stopped = decoder_.decode(cursor.stream, now->data, end, force, ahead);
   now->cursor = nullptr;
@@ -258,7 +342,6 @@ void Drain::run(Cursor &cursor, bool force_first) {
     push(cursor);
   } else {
     next->cursor = nullptr;
-    cursor.stuck = true;
     cursor.bound = bound_of(cursor);
     unsigned op = HT_OP(*stopped);
     cursor.stuck_rank = op == HT_OP_REALLOC_BEGIN ? 2 : op == HT_OP_FREE || op == HT_OP_UNMAP;
@@ -268,8 +351,6 @@ void Drain::run(Cursor &cursor, bool force_first) {
 }
 
 // Events of a process that has been given up: nobody to count them for, but its threads must not wait.
-void Drain::discard(Cursor &cursor) {
-  cursor.at = cursor.sure = cursor.limit;
-}
+void Drain::discard(Cursor &cursor) { cursor.at = cursor.sure = cursor.limit; }
 
-}  // namespace heaptide
+} // namespace heaptide

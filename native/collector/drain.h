@@ -9,8 +9,8 @@
 // Nothing waits for long. Agents record a free before it is done and an allocation (or a definition)
 // after, so what must come before an event has been published before it. Each round looks at all
 // rings, and then looks again: whatever comes before an event found by the first look has been found
-// by the second. If it is in none of the rings up to there, it does not exist, and the event is
-// counted as it stands.
+// by the second. A round counts what the first look has found, and of the second only what that waits
+// for. What is waited for and is in none of the rings does not exist: the event is counted as it stands.
 #ifndef HEAPTIDE_COLLECTOR_DRAIN_H
 #define HEAPTIDE_COLLECTOR_DRAIN_H
 
@@ -31,18 +31,18 @@ class Drain {
         std::function<void()> pulse);
 
   struct Round {
-    uint64_t blocks = 0;  // blocks read, whole or in part
-    double fullest = 0;   // of a ring, 0 to 1
+    uint64_t blocks = 0; // blocks read, whole or in part
+    double fullest = 0;  // of a ring, 0 to 1
   };
   Round round();
 
-  uint64_t forced() const { return forced_; }  // events counted though they came too early
+  uint64_t forced() const { return forced_; } // events counted though they came too early
 
  private:
   struct Entry {
-    uint64_t key;  // TSC
+    uint64_t key; // TSC
     Cursor *cursor;
-    bool operator<(const Entry &other) const { return key > other.key; }  // a heap's top is least
+    bool operator<(const Entry &other) const { return key > other.key; } // a heap's top is least
   };
   struct Buffer {
     const Cursor *cursor = nullptr;
@@ -52,6 +52,10 @@ class Drain {
   };
 
   void look_twice(Round *round);
+  bool go_on_with_stuck();
+  bool reach_for(const Cursor &stuck);
+  Misfit misfit_of(const Cursor &cursor, bool others_unsure);
+  bool freed_by_another(const Cursor &cursor, uint64_t address) const;
   void end(Process &process);
   void push(Cursor &cursor);
   void advance_block(Cursor &cursor);
@@ -63,7 +67,6 @@ class Drain {
   void run(Cursor &cursor, bool force_first);
   void finished(Cursor &cursor);
   void retry_stuck();
-  Cursor *most_urgent_stuck() const;
   void discard(Cursor &cursor);
 
   Processes &processes_;
@@ -74,12 +77,14 @@ class Drain {
   std::vector<Entry> heap_;
   std::vector<Cursor *> stuck_;
   std::vector<Cursor *> active_;
+  uint64_t round_begun_ = 0; // TSC
+  unsigned searches_ = 0;    // in this round
   Buffer buffers_[2];
   int current_ = 0;
   uint64_t forced_ = 0;
   uint64_t blocks_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

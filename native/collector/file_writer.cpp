@@ -58,4 +58,4 @@ void FileWriter::run() {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -38,6 +38,6 @@ class FileWriter {
   std::thread thread_;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

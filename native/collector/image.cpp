@@ -7,7 +7,7 @@ namespace {
 
 bool is_root(uint32_t id) { return id < HT_NODE_FIRST; }
 
-}  // namespace
+} // namespace
 
 Image::Image(Definitions &definitions, uint32_t process_row, std::shared_ptr<const Image> parent,
              Inherited inherited)
@@ -46,13 +46,11 @@ void Image::add_module(uint32_t id, uint64_t bias, uint64_t start, uint64_t end,
                        std::string_view path, std::string_view build_id) {
   if (id >= kMostIds) return;
   if (id >= modules_.size()) modules_.resize(id + 1);
-  modules_[id] = {bias,
-                  definitions_.module(process_row_, bias, start, end, path, build_id) + 1};
+  modules_[id] = {bias, definitions_.module(process_row_, bias, start, end, path, build_id) + 1};
 }
 
 void Image::add_code(uint32_t id, uint32_t first_line, uint32_t python_version,
-                     std::string_view filename, std::string_view qualname,
-                     std::string_view table) {
+                     std::string_view filename, std::string_view qualname, std::string_view table) {
   if (id >= kMostIds) return;
   if (id >= codes_.size()) codes_.resize(id + 1);
   codes_[id] = definitions_.code(filename, qualname, first_line, python_version, table) + 1;
@@ -117,7 +115,7 @@ bool Image::has_eval(uint32_t native) {
     }
     chain_.push_back(id);
     const Node *node = find(id);
-    if (node == nullptr) return false;  // and says so in merge
+    if (node == nullptr) return false; // and says so in merge
     if (runs_python(node->value)) {
       result = true;
       break;
@@ -253,4 +251,4 @@ uint64_t Image::bytes() const {
   return bytes;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

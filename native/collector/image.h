@@ -43,9 +43,9 @@ class Image {
 
  private:
   struct Node {
-    uint64_t value;         // as word 1 of the event
+    uint64_t value; // as word 1 of the event
     uint32_t parent;
-    uint32_t module_flags;  // module id and kFlags
+    uint32_t module_flags; // module id and kFlags
   };
   struct Module {
     uint64_t bias;
@@ -58,7 +58,7 @@ class Image {
   };
   struct Step {
     Pair pair;
-    const Node *node;  // whose frame it adds, nullptr: none
+    const Node *node; // whose frame it adds, nullptr: none
   };
 
   static constexpr uint32_t kDefined = 1u << 31, kPython = 1u << 30, kEntry = 1u << 29;
@@ -70,7 +70,7 @@ class Image {
 
   const Node *find(uint32_t id) const;
   Module find_module(uint32_t id) const;
-  uint32_t find_code(uint32_t id) const;  // row + 1, 0: unknown
+  uint32_t find_code(uint32_t id) const; // row + 1, 0: unknown
   bool runs_python(uint64_t address) const;
   bool has_eval(uint32_t native);
   bool frame(const Node &node, bool force, uint32_t *frame);
@@ -82,22 +82,22 @@ class Image {
   Inherited inherited_;
   std::vector<std::unique_ptr<Node[]>> pages_;
   std::vector<Module> modules_;
-  std::vector<uint32_t> codes_;  // row + 1
+  std::vector<uint32_t> codes_; // row + 1
   struct Range {
     uint64_t start, end;
   };
   std::vector<Range> eval_ranges_;
-  InternMap<Pair> merged_;  // -> stack + 1
+  InternMap<Pair> merged_; // -> stack + 1
   struct NodeKey {
     uint32_t id;
     bool operator==(const NodeKey &) const = default;
     uint64_t hash() const { return mix(id); }
   };
-  InternMap<NodeKey> has_eval_;  // -> 0 or 1
+  InternMap<NodeKey> has_eval_; // -> 0 or 1
   std::vector<Step> steps_;
   std::vector<uint32_t> chain_;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -55,7 +55,7 @@ class InternMap {
  private:
   struct Entry {
     Key key;
-    uint32_t id_plus_one;  // 0: empty
+    uint32_t id_plus_one; // 0: empty
   };
 
   size_t home(const Key &key) const { return (key.hash() >> 20) & (entries_.size() - 1); }
@@ -75,6 +75,6 @@ class InternMap {
   size_t used_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -9,17 +9,17 @@
 namespace heaptide {
 namespace {
 
-constexpr size_t kMapped = size_t{64} << 10;  // from here on memory comes by whole pages
-constexpr size_t kHuge = size_t{4} << 20;     // from here on 2 MiB pages pay
-constexpr uint32_t kFullSlots = 12;           // of 15: a load of 0.8
-constexpr uint32_t kStaggered = 16;           // groups
+constexpr size_t kMapped = size_t{64} << 10; // from here on memory comes by whole pages
+constexpr size_t kHuge = size_t{4} << 20;    // from here on 2 MiB pages pay
+constexpr uint32_t kFullSlots = 12;          // of 15: a load of 0.8
+constexpr uint32_t kStaggered = 16;          // groups
 
 size_t memory_for(uint32_t groups) {
   size_t bytes = size_t{groups} * 384;
   return bytes < kMapped ? bytes : (bytes + 4095) & ~size_t{4095};
 }
 
-}  // namespace
+} // namespace
 
 // Full from the start, so that the first block makes its partition grow; never written.
 LiveTable::Group LiveTable::empty_;
@@ -93,7 +93,7 @@ void LiveTable::grow(Partition &partition) {
 }
 
 void LiveTable::shrink(Partition &partition) {
-  resize(partition, partition.used / 10 + 1);  // two thirds full
+  resize(partition, partition.used / 10 + 1); // two thirds full
 }
 
 void LiveTable::resize(Partition &partition, uint32_t count) {
@@ -104,7 +104,7 @@ void LiveTable::resize(Partition &partition, uint32_t count) {
   partition.count = count;
   partition.used = 0;
   partition.grow_at = count * kFullSlots;
-  partition.shrink_below = count <= 8 ? 0 : count * 3;  // a fifth full
+  partition.shrink_below = count <= 8 ? 0 : count * 3; // a fifth full
   if (old.bytes == 0) return;
   for (uint32_t g = 0; g < old.count; g++) {
     const Group &from = old.groups[g];
@@ -153,7 +153,8 @@ LiveTable::Group *LiveTable::allocate(size_t bytes, size_t *got) {
       spare_ = nullptr;
       spare_bytes_ = 0;
       Group *groups = static_cast<Group *>(memory);
-      for (size_t g = 0; g * sizeof(Group) < dirty; g++) std::memset(static_cast<void *>(groups + g), 0, 16);
+      for (size_t g = 0; g * sizeof(Group) < dirty; g++)
+        std::memset(static_cast<void *>(groups + g), 0, 16);
       return groups;
     }
   }
@@ -174,4 +175,4 @@ void LiveTable::release(Group *groups, size_t bytes) {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -23,11 +23,11 @@ inline constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
 inline constexpr uint64_t kLargestSize = kAddressMask;
 
 struct Block {
-  uint64_t key;  // bits 0-47 address, bits 48-63 bits 32-47 of the size
+  uint64_t key; // bits 0-47 address, bits 48-63 bits 32-47 of the size
   uint32_t size_low;
   uint32_t context;
-  uint32_t sequence;  // its thread's, right after the allocation
-  uint32_t born;      // ticks
+  uint32_t sequence; // its thread's, right after the allocation
+  uint32_t born;     // ticks
 
   uint64_t address() const { return key & kAddressMask; }
   uint64_t size() const { return key >> 48 << 32 | size_low; }
@@ -49,7 +49,7 @@ class LiveTable {
 
   struct alignas(64) Group {
     uint8_t tags[kSlots];
-    uint8_t passed;  // blocks that hash here or further up and live further down; 255: lost count
+    uint8_t passed; // blocks that hash here or further up and live further down; 255: lost count
     Block slots[kSlots];
 
     // Bits of the slots whose tag is `tag`.
@@ -113,7 +113,8 @@ class LiveTable {
     *block = group->slots[slot];
     group->tags[slot] = 0;
     Partition &partition = partitions_[spot.partition];
-    if (--partition.used < partition.shrink_below) [[unlikely]] shrink(partition);
+    if (--partition.used < partition.shrink_below) [[unlikely]]
+      shrink(partition);
     return true;
   }
 
@@ -136,8 +137,8 @@ class LiveTable {
   }
 
   uint64_t size() const;
-  uint64_t bytes() const { return bytes_; }  // of memory
-  void clear();                              // gives all memory back
+  uint64_t bytes() const { return bytes_; } // of memory
+  void clear();                             // gives all memory back
 
   // Calls visit(const Block &) for every block, in no order.
   template <class Visit>
@@ -157,11 +158,11 @@ class LiveTable {
 
   struct Partition {
     Group *groups;
-    uint32_t count;         // groups
-    uint32_t used;          // blocks
-    uint32_t grow_at;       // `used` at which it must grow first
-    uint32_t shrink_below;  // `used` below which it is made smaller
-    size_t bytes;           // of memory; 0: the shared empty group
+    uint32_t count;        // groups
+    uint32_t used;         // blocks
+    uint32_t grow_at;      // `used` at which it must grow first
+    uint32_t shrink_below; // `used` below which it is made smaller
+    size_t bytes;          // of memory; 0: the shared empty group
   };
 
   struct Place {
@@ -202,6 +203,6 @@ class LiveTable {
   size_t spare_bytes_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -26,7 +26,7 @@ void set_signals() {
                      SIGUSR2, SIGALRM}) {
     signal(number, SIG_IGN);
   }
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_terminate;
   sigaction(SIGTERM, &action, nullptr);
 }
@@ -46,7 +46,7 @@ int fail(const std::string &error) {
   return 2;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char **argv) {
   set_signals();

@@ -57,4 +57,4 @@ uint64_t Mappings::length_at(uint64_t start) const {
   return at == ranges_.end() ? 0 : at->second.end - start;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -11,18 +11,18 @@ namespace heaptide {
 // One mapping call's memory, of which parts may be gone.
 struct Mapping {
   uint32_t context;
-  uint32_t sequence;  // as in Block
+  uint32_t sequence; // as in Block
   uint32_t born;
-  uint32_t pieces;  // ranges left
+  uint32_t pieces; // ranges left
 };
 
 // What was taken out of one mapping.
 struct Taken {
   Mapping mapping;
   uint64_t bytes;
-  uint32_t index;  // the mapping's
-  bool last;       // with this, nothing of it is left
-  bool gone;       // nothing of it is left after all that was taken at once
+  uint32_t index; // the mapping's
+  bool last;      // with this, nothing of it is left
+  bool gone;      // nothing of it is left after all that was taken at once
 };
 
 class Mappings {
@@ -43,14 +43,14 @@ class Mappings {
  private:
   struct Range {
     uint64_t end;
-    uint32_t mapping;  // index into mappings_
+    uint32_t mapping; // index into mappings_
   };
 
-  std::map<uint64_t, Range> ranges_;  // by start; disjoint
+  std::map<uint64_t, Range> ranges_; // by start; disjoint
   std::vector<Mapping> mappings_;
-  std::vector<uint32_t> unused_;  // indices into mappings_
+  std::vector<uint32_t> unused_; // indices into mappings_
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

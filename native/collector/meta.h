@@ -71,6 +71,6 @@ class MetaBuffer {
   bool complete_ = true;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -55,7 +55,7 @@ bool skip_value(std::string_view *json) {
   return false;
 }
 
-}  // namespace
+} // namespace
 
 std::string json_string(std::string_view text) {
   std::string result = "\"";
@@ -136,4 +136,4 @@ std::string make_meta(const Options &options, uint32_t config, uint64_t sample_i
   return options.meta.substr(0, end) + (added.empty() ? "" : ", ") + added + "}";
 }
 
-}  // namespace heaptide
+} // namespace heaptide

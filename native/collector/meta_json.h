@@ -21,6 +21,6 @@ std::string json_string(std::string_view text);
 // The keys of a JSON object, not those of objects in it. False if `json` is no object.
 bool json_keys(std::string_view json, std::vector<std::string> *keys);
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

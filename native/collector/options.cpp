@@ -25,7 +25,7 @@ bool parse_bytes(const char *text, uint64_t *bytes) {
   return true;
 }
 
-}  // namespace
+} // namespace
 
 bool parse_options(int argc, char **argv, Options *options, std::string *error) {
   for (int i = 1; i < argc; i++) {
@@ -66,4 +66,4 @@ bool parse_options(int argc, char **argv, Options *options, std::string *error) 
   return true;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

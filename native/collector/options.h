@@ -10,10 +10,10 @@ namespace heaptide {
 
 struct Options {
   std::string output;
-  std::string meta;                  // a JSON object, or empty
-  std::vector<std::string> command;  // what is recorded, for the meta
-  uint64_t max_bytes = 0;            // 0: no limit
-  uint64_t duration_ns = 0;          // 0: until the program ends
+  std::string meta;                 // a JSON object, or empty
+  std::vector<std::string> command; // what is recorded, for the meta
+  uint64_t max_bytes = 0;           // 0: no limit
+  uint64_t duration_ns = 0;         // 0: until the program ends
   uint64_t start_after_ns = 0;
 };
 
@@ -22,6 +22,6 @@ struct Options {
 // False: `*error` says what is wrong, in one line.
 bool parse_options(int argc, char **argv, Options *options, std::string *error);
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

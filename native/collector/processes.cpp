@@ -14,16 +14,14 @@ namespace heaptide {
 namespace {
 
 constexpr uint64_t kSlowCheckNs = 50'000'000;
-constexpr uint64_t kLateNs = 5'000'000'000;  // between a process's start and its first event
-constexpr uint32_t kRecentPids = 10'000;     // made between two looks at the session
-constexpr uint64_t kDefinitionBytes = 8 << 20;  // kept for children yet to be heard of
-constexpr size_t kKeptSlots = 2048;             // ended ones, before the first is used again
+constexpr uint64_t kLateNs = 5'000'000'000;    // between a process's start and its first event
+constexpr uint32_t kRecentPids = 10'000;       // made between two looks at the session
+constexpr uint64_t kDefinitionBytes = 8 << 20; // kept for children yet to be heard of
+constexpr size_t kKeptSlots = 2048;            // ended ones, before the first is used again
 
-uint64_t slot_key(uint32_t slot, uint32_t generation) {
-  return uint64_t{generation} << 32 | slot;
-}
+uint64_t slot_key(uint32_t slot, uint32_t generation) { return uint64_t{generation} << 32 | slot; }
 
-}  // namespace
+} // namespace
 
 Processes::Processes(Session &session, const Clock &clock, const Procfs &procfs,
                      Aggregator &aggregator, Definitions &definitions)
@@ -264,4 +262,4 @@ void Processes::read_counters() {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

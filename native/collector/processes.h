@@ -22,13 +22,13 @@ namespace heaptide {
 struct Process {
   uint32_t row = 0, slot = 0, generation = 0;
   uint32_t pid = 0, ppid = 0;
-  uint32_t parent = 0;  // row + 1
+  uint32_t parent = 0; // row + 1
   uint32_t image_number = 0;
-  uint64_t start = 0, end = 0;         // nanoseconds; end 0: alive
-  uint32_t executable = 0, command = 0;  // strings
+  uint64_t start = 0, end = 0;          // nanoseconds; end 0: alive
+  uint32_t executable = 0, command = 0; // strings
   Book *book = nullptr;
   std::shared_ptr<Image> image;
-  uint64_t last_event = 0;  // nanoseconds
+  uint64_t last_event = 0; // nanoseconds
 
   // The slot's counters, kept when the slot is reused.
   uint64_t wait_ns = 0, lost_events = 0, fp_fallbacks = 0, truncated = 0;
@@ -37,17 +37,18 @@ struct Process {
 
   // How it is watched.
   int pidfd = -1;
-  uint64_t start_time = 0;   // of the kernel
+  uint64_t start_time = 0; // of the kernel
   // Counts its pids in a namespace of its own: nothing about it can be asked, so it is taken to live
   // as long as the recording.
   bool foreign = false;
   std::string executable_path;
-  bool announced = false;    // has told its command itself
-  bool dying = false;        // is gone; its rings still have to be read
-  uint64_t dying_since = 0;  // what its end will be
+  bool announced = false;   // has told its command itself
+  bool dying = false;       // is gone; its rings still have to be read
+  uint64_t dying_since = 0; // what its end will be
 
   uint32_t open_rings = 0;
-  uint32_t active_rings = 0;  // with events still to be counted in this round
+  uint32_t active_rings = 0; // with events still to be counted in this round
+  uint32_t unsure_rings = 0; // with events that are left to the next one
 
   bool ended() const { return end != 0; }
 };
@@ -77,7 +78,7 @@ class Processes {
 
   std::deque<Process> &all() { return processes_; }
   const std::vector<Process *> &living() const { return living_; }
-  uint64_t version() const { return version_; }  // changes when a row's identity does
+  uint64_t version() const { return version_; } // changes when a row's identity does
 
  private:
   void add(uint32_t slot, const ht_process &shared);
@@ -93,19 +94,19 @@ class Processes {
   const Procfs &procfs_;
   Aggregator &aggregator_;
   Definitions &definitions_;
-  std::deque<Process> processes_;  // by row
+  std::deque<Process> processes_; // by row
   std::vector<Process *> living_;
-  std::unordered_map<uint64_t, Process *> by_slot_;      // generation << 32 | slot
+  std::unordered_map<uint64_t, Process *> by_slot_; // generation << 32 | slot
   std::unordered_map<uint32_t, Process *> latest_of_pid_;
   std::vector<uint32_t> seen_;  // by slot: the last generation taken up
   uint32_t first_unseen_ = 0;   // all slots below have been taken up at least once
-  std::deque<Process *> ended_;     // whose definitions a late child may still refer to
+  std::deque<Process *> ended_; // whose definitions a late child may still refer to
   std::deque<uint32_t> ended_slots_;
   int epoll_ = -1;
   uint64_t next_slow_check_ = 0;
   uint64_t version_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

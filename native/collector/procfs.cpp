@@ -28,7 +28,7 @@ uint64_t kilobytes(const std::string &text, const char *key) {
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + 1, nullptr, 10) * 1024;
 }
 
-}  // namespace
+} // namespace
 
 std::string Procfs::path(uint32_t pid, const char *name) const {
   return root_ + "/" + std::to_string(pid) + "/" + name;
@@ -117,4 +117,4 @@ uint64_t Procfs::read_resident(int fd, uint64_t *shared) {
   return resident;
 }
 
-}  // namespace heaptide
+} // namespace heaptide

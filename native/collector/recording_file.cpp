@@ -15,14 +15,14 @@ namespace heaptide {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kFinished = 1;  // a flag of the file header
+constexpr uint64_t kFinished = 1; // a flag of the file header
 // Room for a last state of processes and threads, and for the end.
 constexpr uint64_t kReserves[] = {64 << 10, 12 << 10};
-constexpr size_t kRemembered = 64;  // chunks that may be given up again
+constexpr size_t kRemembered = 64; // chunks that may be given up again
 
 constexpr uint64_t round_up(uint64_t offset) { return (offset + kPage - 1) / kPage * kPage; }
 
-}  // namespace
+} // namespace
 
 RecordingFile::~RecordingFile() {
   if (fd_ >= 0) close(fd_);
@@ -211,4 +211,4 @@ void RecordingFile::account() {
   bytes_.store(end_ > given_back_ ? end_ - given_back_ : 0, std::memory_order_relaxed);
 }
 
-}  // namespace heaptide
+} // namespace heaptide

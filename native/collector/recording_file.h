@@ -37,7 +37,7 @@ class RecordingFile {
   // Marks the file as finished and closes it.
   bool finish();
 
-  int error() const { return error_; }  // errno of the first failure, 0: none
+  int error() const { return error_; } // errno of the first failure, 0: none
   // What the file holds, holes left out. Any thread.
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
@@ -57,15 +57,15 @@ class RecordingFile {
   int fd_ = -1;
   int error_ = 0;
   bool can_punch_ = true;
-  uint64_t end_ = 0;  // of the last whole chunk
+  uint64_t end_ = 0; // of the last whole chunk
   uint64_t given_back_ = 0;
-  std::map<uint64_t, uint64_t> voids_;             // offset -> bytes, joined when adjacent
-  std::unordered_map<uint64_t, Region> current_;  // key -> the chunk that holds for it
-  std::vector<Region> written_;                   // chunks in file order, the latest few
+  std::map<uint64_t, uint64_t> voids_;           // offset -> bytes, joined when adjacent
+  std::unordered_map<uint64_t, Region> current_; // key -> the chunk that holds for it
+  std::vector<Region> written_;                  // chunks in file order, the latest few
   std::vector<Region> reserves_;
   std::atomic<uint64_t> bytes_{0};
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

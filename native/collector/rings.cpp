@@ -9,7 +9,7 @@ constexpr uint64_t kCheckNs = 50'000'000;
 // A ring that has been used this much is worth its pages; a smaller one is left to the next thread.
 constexpr uint64_t kDiscardBlocks = 64;
 
-}  // namespace
+} // namespace
 
 Rings::Rings(Session &session, Processes &processes, Threads &threads, const Clock &clock)
     : session_(session),
@@ -23,7 +23,7 @@ void Rings::discover() {
   for (uint32_t index = 0; index < used; index++) {
     const ht_ring_header &ring = session_.ring(index);
     const Cursor *cursor = cursors_[index].get();
-    if (cursor != nullptr && cursor->process != nullptr) continue;  // being read
+    if (cursor != nullptr && cursor->process != nullptr) continue; // being read
     if (shared_load(ring.state) != HT_RING_LIVE) continue;
     if (cursor != nullptr && cursor->generation == ring.generation) continue;
     add(index, ring);
@@ -61,12 +61,14 @@ void Rings::add(uint32_t index, const ht_ring_header &ring) {
 }
 
 void Rings::look(Cursor &cursor) {
+  cursor.unread_since = cursor.looked_from;
   cursor.looked_from = read_tsc();
-  look_at_words(cursor);
+  look_again(cursor);
   cursor.looked_until = read_tsc();
+  cursor.sure = cursor.limit;
 }
 
-void Rings::look_at_words(Cursor &cursor) {
+void Rings::look_again(Cursor &cursor) {
   uint64_t head = shared_load(session_.ring(cursor.ring).head);
   if (head < cursor.limit.block || head - cursor.at.block > HT_RING_BLOCKS) {
     // The head of a ring only ever goes on, and never over what has not been read. A fresh ring
@@ -75,6 +77,7 @@ void Rings::look_at_words(Cursor &cursor) {
     broken_++;
     cursor.at.block = cursor.limit.block = head;
     cursor.at.word = cursor.limit.word = HT_BLOCK_WORDS;
+    cursor.sure = cursor.limit;
     return;
   }
   unsigned word = head == cursor.limit.block ? cursor.limit.word : 1;
@@ -84,7 +87,7 @@ void Rings::look_at_words(Cursor &cursor) {
     if (first == 0) break;
     unsigned length = Decoder::length(first);
     if (length == 0 || length > HT_BLOCK_WORDS - word) {
-      word = HT_BLOCK_WORDS;  // garbage: the decoder will say so
+      word = HT_BLOCK_WORDS; // garbage: the decoder will say so
       break;
     }
     word += length;
@@ -143,4 +146,4 @@ void Rings::release_unused(uint64_t now) {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -29,27 +29,22 @@ struct Cursor {
   RecordedThread *thread = nullptr;
   Stream stream;
 
-  RingPlace at;     // the next word to be read
-  RingPlace sure;   // what the round's first look at all rings has found
-  RingPlace limit;  // what its second look has found: as far as may be read
-  uint64_t looked_from = 0, looked_until = 0;  // TSC around the latest look
-  uint64_t unread_since = 0;  // TSC: what is unread in the block at `at` has happened after this
-  uint64_t published = 0;                  // the tail that the producer sees
-  uint64_t quiet_since = 0;                // nanoseconds
+  RingPlace at;    // the next word to be read
+  RingPlace sure;  // the end of what the round's first look at all rings has found
+  RingPlace limit; // of what its second look has found
+  uint64_t looked_from = 0, looked_until = 0; // TSC around the first look
+  uint64_t unread_since = 0; // TSC: what is unread in the block at `at` has happened after this
+  uint64_t published = 0;    // the tail that the producer sees
+  uint64_t quiet_since = 0;  // nanoseconds
 
   // While it waits for what must come first.
-  bool stuck = false;
-  unsigned stuck_rank = 0;  // how much is lost if it goes on anyway
-  uint64_t bound = 0;  // TSC: what it waits for has happened before
+  unsigned stuck_rank = 0; // how much is lost if it goes on anyway
+  uint64_t bound = 0;      // TSC: what it waits for has happened before
 
-  bool has_events() const { return at < limit; }
-  // The end of what may be read of the block at `at`.
-  unsigned block_end() const { return at.block < limit.block ? HT_BLOCK_WORDS : limit.word; }
-  // The same up to the end of what is sure, before that of all.
-  unsigned chunk_end() const {
-    return at.block == sure.block && at.word < sure.word ? sure.word : block_end();
-  }
-  bool chunk_is_sure() const { return at < sure; }
+  bool has_events() const { return at < sure; }
+  bool has_unsure() const { return sure < limit; }
+  // The end of what may be read now of the block at `at`.
+  unsigned block_end() const { return at.block < sure.block ? HT_BLOCK_WORDS : sure.word; }
 };
 
 class Rings {
@@ -59,8 +54,10 @@ class Rings {
   // Takes up rings that have been claimed since.
   void discover();
 
-  // Looks how far a cursor's ring has been filled. Costs a line that its producer writes.
+  // Look how far a cursor's ring has been filled: the first look of a round, and the second. Costs a
+  // line that its producer writes.
   void look(Cursor &cursor);
+  void look_again(Cursor &cursor);
 
   // Lets the producer have the blocks that have been read.
   void publish(Cursor &cursor);
@@ -79,23 +76,22 @@ class Rings {
 
   // The cursors of living rings, in no order.
   const std::vector<Cursor *> &open() const { return open_; }
-  uint64_t broken() const { return broken_; }  // rings given up: their heads made no sense
+  uint64_t broken() const { return broken_; } // rings given up: their heads made no sense
 
  private:
   void add(uint32_t index, const ht_ring_header &ring);
   void release(Cursor &cursor, uint64_t now);
-  void look_at_words(Cursor &cursor);
 
   Session &session_;
   Processes &processes_;
   Threads &threads_;
   const Clock &clock_;
-  std::vector<std::unique_ptr<Cursor>> cursors_;  // by ring
+  std::vector<std::unique_ptr<Cursor>> cursors_; // by ring
   std::vector<Cursor *> open_;
   uint64_t next_check_ = 0;
   uint64_t broken_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -28,6 +28,6 @@ inline Weight weigh(uint64_t size, uint64_t interval, uint64_t address, uint32_t
           static_cast<uint64_t>(bytes < kMost ? bytes : kMost)};
 }
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -24,8 +24,8 @@ bool Session::map(int fd, std::string *error) {
              " is no session of heaptide; start the recording with 'heaptide run'";
     return false;
   }
-  void *base = mmap(nullptr, HT_SESSION_BYTES, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_NORESERVE, fd, 0);
+  void *base =
+      mmap(nullptr, HT_SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (base == MAP_FAILED) {
     *error = std::string("the session's memory cannot be mapped: ") + std::strerror(errno) +
              "; is there a limit on address space (ulimit -v)?";
@@ -68,4 +68,4 @@ void Session::sleep(uint64_t ns) {
   syscall(SYS_futex, &header().sleeping, FUTEX_WAIT, 1, &timeout, nullptr, 0);
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -68,6 +68,6 @@ class Session {
   char *base_ = nullptr;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -14,7 +14,7 @@ constexpr uint64_t kFirstLookNs = 3'000'000;
 constexpr uint64_t kLongestIntervalNs = 4'000'000'000;
 constexpr size_t kLooksAtOnce = 64;
 
-}  // namespace
+} // namespace
 
 bool Threads::runs(uint32_t pid, uint32_t tid) {
   return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
@@ -82,4 +82,4 @@ void Threads::look_for_names(uint64_t now) {
   }
 }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -20,11 +20,11 @@ struct RecordedThread {
   Thread *figures = nullptr;
   Process *process = nullptr;
   uint32_t tid = 0;
-  uint32_t name = 0;                // string
-  uint64_t start = 0, end = 0;      // nanoseconds; end 0: alive
-  uint64_t next_look = 0;           // for its name
+  uint32_t name = 0;           // string
+  uint64_t start = 0, end = 0; // nanoseconds; end 0: alive
+  uint64_t next_look = 0;      // for its name
   uint64_t look_interval = 0;
-  bool named = false;               // by the program, through the agent
+  bool named = false; // by the program, through the agent
 };
 
 class Threads {
@@ -50,7 +50,7 @@ class Threads {
   uint64_t version() const { return version_; }
 
  private:
-  static constexpr uint32_t kMostRows = 1024;  // of one process, before rows are used again
+  static constexpr uint32_t kMostRows = 1024; // of one process, before rows are used again
 
   void look(RecordedThread &thread, uint64_t now);
 
@@ -64,11 +64,11 @@ class Threads {
   const Procfs &procfs_;
   std::deque<RecordedThread> rows_;
   std::vector<RecordedThread *> living_;
-  std::unordered_map<uint32_t, OfProcess> of_process_;  // by row of the process
-  size_t next_ = 0;  // of living_, to look at
+  std::unordered_map<uint32_t, OfProcess> of_process_; // by row of the process
+  size_t next_ = 0;                                    // of living_, to look at
   uint64_t version_ = 0;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

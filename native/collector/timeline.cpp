@@ -9,10 +9,10 @@
 namespace heaptide {
 namespace {
 
-constexpr uint64_t kAll = 0xffffffff;  // the sum's process
+constexpr uint64_t kAll = 0xffffffff; // the sum's process
 constexpr uint64_t kSharesNs = 1'000'000'000;
 constexpr uint64_t kPeakNs = 100'000'000;
-constexpr uint64_t kShareOfTime = 100;  // shares cost at most one part in this many
+constexpr uint64_t kShareOfTime = 100; // shares cost at most one part in this many
 
 uint64_t cpu_ns() {
   timespec now;
@@ -20,7 +20,7 @@ uint64_t cpu_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-}  // namespace
+} // namespace
 
 Timeline::~Timeline() {
   for (auto &[row, watch] : watches_) {
@@ -127,4 +127,4 @@ void Timeline::bury_ended() {
 
 Timeline::Rows Timeline::take() { return std::exchange(rows_, {}); }
 
-}  // namespace heaptide
+} // namespace heaptide

@@ -31,7 +31,7 @@ class Timeline {
 
   Rows take();
   bool empty() const { return rows_.time.empty(); }
-  uint64_t rss() const { return rss_; }  // sum over living processes
+  uint64_t rss() const { return rss_; } // sum over living processes
 
  private:
   struct Watch {
@@ -49,15 +49,15 @@ class Timeline {
   Aggregator &aggregator_;
   Processes &processes_;
   const Procfs &procfs_;
-  std::unordered_map<uint32_t, Watch> watches_;  // by row
-  Book::Totals said_;                            // of the sum
-  size_t known_ = 0;  // processes with a watch, or buried
-  size_t next_ = 0;   // whose turn it is
+  std::unordered_map<uint32_t, Watch> watches_; // by row
+  Book::Totals said_;                           // of the sum
+  size_t known_ = 0;                            // processes with a watch, or buried
+  size_t next_ = 0;                             // whose turn it is
   uint64_t rss_ = 0;
   uint64_t last_time_ = 0;
   Rows rows_;
 };
 
-}  // namespace heaptide
+} // namespace heaptide
 
 #endif

@@ -25,12 +25,13 @@ struct Case {
   size_t live, stacks;
 };
 
-using Words = std::vector<uint64_t>;  // whole blocks
+using Words = std::vector<uint64_t>; // whole blocks
 
 void put(Words *words, std::initializer_list<uint64_t> event) {
   size_t used = words->size() % HT_BLOCK_WORDS;
-  if (used + event.size() > HT_BLOCK_WORDS) words->resize((words->size() / HT_BLOCK_WORDS + 1) * HT_BLOCK_WORDS);
-  if (words->size() % HT_BLOCK_WORDS == 0) words->push_back(words->size());  // a block's header
+  if (used + event.size() > HT_BLOCK_WORDS)
+    words->resize((words->size() / HT_BLOCK_WORDS + 1) * HT_BLOCK_WORDS);
+  if (words->size() % HT_BLOCK_WORDS == 0) words->push_back(words->size()); // a block's header
   words->insert(words->end(), event);
 }
 
@@ -100,14 +101,15 @@ void measure(const Case &c, size_t events) {
     }
     steady = std::min(steady, run(&decoder, &stream, &words));
   }
-  std::printf("%9zu live  %6zu stacks  %6.1f M events/s (%4.1f ns)  filling %6.1f M/s  %4.1f B a block\n",
-              c.live, c.stacks, static_cast<double>(counted) / steady * 1e3,
-              steady / static_cast<double>(counted), static_cast<double>(c.live) / filling * 1e3,
-              static_cast<double>(table) / static_cast<double>(c.live));
+  std::printf(
+      "%9zu live  %6zu stacks  %6.1f M events/s (%4.1f ns)  filling %6.1f M/s  %4.1f B a block\n",
+      c.live, c.stacks, static_cast<double>(counted) / steady * 1e3,
+      steady / static_cast<double>(counted), static_cast<double>(c.live) / filling * 1e3,
+      static_cast<double>(table) / static_cast<double>(c.live));
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide
 
 int main(int argc, char **argv) {
   size_t events = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4'000'000;

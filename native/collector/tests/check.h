@@ -18,8 +18,7 @@ struct Test {
 void report(bool passed, const char *file, int line, const std::string &what);
 
 template <class A, class B>
-void check_equal(const A &expected, const B &actual, const char *file, int line,
-                 const char *what) {
+void check_equal(const A &expected, const B &actual, const char *file, int line, const char *what) {
   bool passed = expected == actual;
   std::string text = what;
   if (!passed) {
@@ -57,10 +56,10 @@ class Random {
   uint64_t state_;
 };
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing
 
-#define TEST(name)                                                      \
-  static void test_##name();                                            \
+#define TEST(name)                                                            \
+  static void test_##name();                                                  \
   static const ::heaptide::testing::Test register_##name(#name, test_##name); \
   static void test_##name()
 

@@ -14,7 +14,7 @@ namespace {
 Test *first = nullptr;
 std::atomic<int> passed{0}, failed{0};
 
-}  // namespace
+} // namespace
 
 Test::Test(const char *its_name, void (*its_run)()) : name(its_name), run(its_run), next(first) {
   first = this;
@@ -39,7 +39,7 @@ Scratch::~Scratch() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing
 
 // Runs all tests, or those whose names begin with an argument.
 int main(int argc, char **argv) {

@@ -123,8 +123,8 @@ void Producer::meta(unsigned type, const std::string &bytes) {
     bool more = from + kMost < bytes.size();
     std::vector<uint64_t> words((part.size() + 7) / 8 + 1);
     std::memcpy(words.data() + 1, part.data(), part.size());
-    words[0] = HT_WORD(HT_OP_META, 0,
-                       (words.size() - 1) | uint64_t{type} << 16 | uint64_t{more} << 24);
+    words[0] =
+        HT_WORD(HT_OP_META, 0, (words.size() - 1) | uint64_t{type} << 16 | uint64_t{more} << 24);
     if (at_ + words.size() > limit_) {
       if (!wait_for_room(block_ + 1)) return;
       open_block(block_ + 1);
@@ -161,4 +161,4 @@ void Recorder::wait() {
   if (thread_.joinable()) thread_.join();
 }
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing

@@ -33,8 +33,7 @@ class Producer {
   Producer(Session &session, uint32_t process_slot);
 
   void emit(std::initializer_list<uint64_t> words);
-  void allocate(uint64_t address, uint64_t size, uint32_t node = 0,
-                unsigned kind = HT_KIND_MALLOC);
+  void allocate(uint64_t address, uint64_t size, uint32_t node = 0, unsigned kind = HT_KIND_MALLOC);
   void free(uint64_t address) { emit({HT_WORD(HT_OP_FREE, HT_KIND_MALLOC, address)}); }
   void begin_realloc(uint64_t address) {
     emit({HT_WORD(HT_OP_REALLOC_BEGIN, HT_KIND_MALLOC, address)});
@@ -47,7 +46,7 @@ class Producer {
   }
   void meta(unsigned type, const std::string &bytes);
 
-  bool refused() const { return refused_; }  // the recording is over
+  bool refused() const { return refused_; } // the recording is over
 
  private:
   void open_block(uint64_t number);
@@ -77,6 +76,6 @@ class Recorder {
   std::thread thread_;
 };
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing
 
 #endif

@@ -39,7 +39,7 @@ bool decode(const std::string &payload, ReadChunk *chunk) {
   return true;
 }
 
-}  // namespace
+} // namespace
 
 std::vector<uint64_t> ReadChunk::column(const std::string &name) const {
   auto found = columns.find(name);
@@ -142,9 +142,9 @@ ReadRecording::ReadRecording(const std::string &path) {
 
 size_t ReadRecording::rows(int kind) const {
   static const std::map<int, const char *> kFirst = {
-      {2, "s_len"},    {3, "pid"},   {4, "tid"},      {5, "path"},     {6, "filename"},
-      {7, "kind"},     {8, "frame"}, {9, "stack"},    {11, "time"},    {12, "context"},
-      {13, "context"}, {14, "context"}, {15, "time"}, {16, "time"},    {18, "reason"}};
+      {2, "s_len"},    {3, "pid"},      {4, "tid"},   {5, "path"},  {6, "filename"},
+      {7, "kind"},     {8, "frame"},    {9, "stack"}, {11, "time"}, {12, "context"},
+      {13, "context"}, {14, "context"}, {15, "time"}, {16, "time"}, {18, "reason"}};
   auto table = tables.find(kind);
   auto first = kFirst.find(kind);
   if (table == tables.end() || first == kFirst.end()) return 0;
@@ -174,4 +174,4 @@ std::vector<uint64_t> ReadRecording::frames_of(uint64_t stack) {
   return frames;
 }
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing

@@ -39,7 +39,7 @@ struct ReadRecording {
   std::vector<std::string> strings;
   // table -> column -> values. Deltas: summed up over slices by context.
   std::map<int, std::map<std::string, std::vector<uint64_t>>> tables;
-  std::string end_reason;  // empty: no end
+  std::string end_reason; // empty: no end
 
   const std::vector<uint64_t> &column(int kind, const std::string &name, size_t rows);
   uint64_t total(int kind, const std::string &name);
@@ -48,6 +48,6 @@ struct ReadRecording {
   std::vector<uint64_t> frames_of(uint64_t stack);
 };
 
-}  // namespace heaptide::testing
+} // namespace heaptide::testing
 
 #endif

@@ -14,7 +14,7 @@ using testing::Random;
 
 struct ModelBlock {
   uint64_t size;
-  uint32_t context;  // row
+  uint32_t context; // row
   uint64_t sequence;
   uint64_t born;
 };
@@ -27,7 +27,7 @@ struct ModelContext {
   uint64_t counters[kCounters] = {};
 };
 
-using Composition = std::map<uint32_t, std::pair<uint64_t, uint64_t>>;  // row -> bytes, blocks
+using Composition = std::map<uint32_t, std::pair<uint64_t, uint64_t>>; // row -> bytes, blocks
 
 struct ModelProcess {
   std::map<uint64_t, ModelBlock> blocks;
@@ -56,8 +56,8 @@ class Model {
  public:
   std::vector<ModelProcess> processes;
   std::vector<ModelContext> contexts;
-  std::vector<uint64_t> sequences;  // by thread
-  std::vector<uint64_t> frees;      // by thread
+  std::vector<uint64_t> sequences; // by thread
+  std::vector<uint64_t> frees;     // by thread
   uint64_t sum = 0, sum_peak = 0;
   Composition at_sum_peak;
   uint64_t now = 0;
@@ -101,8 +101,7 @@ class Model {
     }
     if (sum > sum_peak) {
       sum_peak = sum;
-      at_sum_peak =
-          composition([&](const ModelContext &c) { return !processes[c.process].ended; });
+      at_sum_peak = composition([&](const ModelContext &c) { return !processes[c.process].ended; });
     }
   }
   Composition composition(const std::function<bool(const ModelContext &)> &wanted) const {
@@ -244,7 +243,8 @@ class Pair {
     Book &book = aggregator_.book(process);
     uint32_t row, index = context(process, thread, random_.below(5), &row);
     bool fits = !p.blocks.contains(address);
-    CHECK_EQUAL(fits, book.allocate(thread, book.spot(address), address, size, index, Misfit::kRefuse));
+    CHECK_EQUAL(fits,
+                book.allocate(thread, book.spot(address), address, size, index, Misfit::kRefuse));
     if (!fits) return;
     model.sequences[thread.row]++;
     p.blocks[address] = {size, row, model.sequences[thread.row], model.now};
@@ -288,12 +288,12 @@ class Pair {
     Book &book = aggregator_.book(process);
     auto [old_address, old] = in_flight_[&flight];
     uint64_t outcome = random_.below(10);
-    if (outcome == 0 && !p.blocks.contains(old_address)) {  // failed
+    if (outcome == 0 && !p.blocks.contains(old_address)) { // failed
       CHECK(book.end_realloc(thread, flight, 0, 0, 0, false, Misfit::kRefuse));
       p.blocks[old_address] = old;
       return;
     }
-    if (outcome == 1) {  // of size 0
+    if (outcome == 1) { // of size 0
       CHECK(book.end_realloc(thread, flight, 0, 0, 0, true, Misfit::kRefuse));
       model.end_of_life(old);
       model.leave(old.context, old.size, true);
@@ -303,7 +303,8 @@ class Pair {
     uint64_t address = outcome < 6 ? old_address : some_address(), size = some_size();
     uint32_t row, index = context(process, thread, random_.below(5), &row);
     bool fits = !p.blocks.contains(address);
-    CHECK_EQUAL(fits, book.end_realloc(thread, flight, address, size, index, false, Misfit::kRefuse));
+    CHECK_EQUAL(fits,
+                book.end_realloc(thread, flight, address, size, index, false, Misfit::kRefuse));
     if (!fits) return;
     model.leave(old.context, old.size, true);
     model.sequences[thread.row]++;
@@ -319,7 +320,7 @@ class Pair {
     size_t pages;
   };
   struct Maps {
-    std::map<uint64_t, int> page;  // page -> mapping
+    std::map<uint64_t, int> page; // page -> mapping
     std::map<int, Mapped> mappings;
     int next = 0;
   };
@@ -372,7 +373,7 @@ class Pair {
         free_range = free_range && !maps_[process].page.contains(page);
       }
       CHECK_EQUAL(free_range, book.map(thread, from * 4096, count * 4096, index, Misfit::kRefuse));
-      if (!free_range) {  // in its place, with nobody having said that the old one goes
+      if (!free_range) { // in its place, with nobody having said that the old one goes
         for (auto &[block, whole] : take_pages(process, from, count)) {
           p.unmatched += whole && !is_arena(block);
         }
@@ -456,7 +457,7 @@ TEST(figures_of_several_processes_agree_with_a_model) {
   for (uint64_t seed = 1; seed <= 12; seed++) {
     Pair pair(seed, 1);
     pair.run(3'000);
-    pair.add_process();  // the sum begins as the first one's figures
+    pair.add_process(); // the sum begins as the first one's figures
     pair.run(5'000);
     pair.add_process();
     pair.run(5'000);
@@ -522,7 +523,8 @@ TEST(sampled_figures_go_back_to_nothing) {
   Random random(5);
   for (uint64_t i = 1; i <= 5000; i++) {
     aggregator.advance(i * 100'000);
-    book.allocate(thread, book.spot(i * 16), i * 16, random.below(20'000), context, Misfit::kRefuse);
+    book.allocate(thread, book.spot(i * 16), i * 16, random.below(20'000), context,
+                  Misfit::kRefuse);
   }
   CHECK(book.live_blocks() > 5000);
   for (uint64_t i = 1; i <= 5000; i++) {
@@ -586,5 +588,5 @@ TEST(slices_grow_with_the_recording) {
   CHECK_EQUAL(3000u, slices);
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide

@@ -18,8 +18,8 @@
 namespace heaptide {
 namespace {
 
-using testing::ReadChunk;
 using testing::read_recording;
+using testing::ReadChunk;
 using testing::Scratch;
 
 Chunk strings_chunk(size_t bytes, uint64_t key = 0) {
@@ -64,7 +64,10 @@ TEST(columns_come_back_as_they_were) {
   std::vector<uint64_t> bytes{1, 255, 0}, words{65535, 1, 2}, longs{1, 65536, 3},
       quads{~0ull, 0, 1}, zeros{0, 0, 0};
   Payload payload;
-  payload.column("bytes", bytes).column("words", words).column("longs", longs).column("quads", quads);
+  payload.column("bytes", bytes)
+      .column("words", words)
+      .column("longs", longs)
+      .column("quads", quads);
   payload.sparse("zeros", zeros).column("kept_zeros", zeros).bytes("text", "hello");
   CHECK(file.append({{ChunkKind::kPeak, 3, payload.finish()}}));
   CHECK(file.finish());
@@ -204,5 +207,5 @@ TEST(the_writer_thread_writes_in_order) {
   }
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide

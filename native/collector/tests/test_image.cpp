@@ -7,7 +7,7 @@
 namespace heaptide {
 namespace {
 
-constexpr uint64_t kEval = 0x5000;  // 0x5000 to 0x6000 runs Python
+constexpr uint64_t kEval = 0x5000; // 0x5000 to 0x6000 runs Python
 
 // Builds nodes and shows merged stacks as text, innermost frame first: native frames by their address,
 // Python's by their code id behind a P.
@@ -105,12 +105,12 @@ TEST(what_is_not_defined_yet_is_waited_for) {
   uint32_t later = s.next_++;
   CHECK_EQUAL(std::string("?"), s.show(later, 0));
   s.image_->add_node(later, 0, 0x7000, uint64_t{1} << 32 | HT_NODE_ROOT_NATIVE);
-  CHECK_EQUAL(std::string("?"), s.show(later, 0));  // its module
+  CHECK_EQUAL(std::string("?"), s.show(later, 0)); // its module
   s.image_->add_module(1, 0x6000, 0x6000, 0x8000, "/lib/a.so", "id");
   CHECK_EQUAL(std::string("m1+1000"), s.show(later, 0));
   uint32_t python = s.next_++;
   s.image_->add_node(python, HT_NODE_PYTHON | HT_NODE_ENTRY, 77, HT_NODE_ROOT_PYTHON);
-  CHECK_EQUAL(std::string("?"), s.show(python, 0));  // its code
+  CHECK_EQUAL(std::string("?"), s.show(python, 0)); // its code
   CHECK_EQUAL(std::string("!1"), s.show(python, 0, true));
   uint32_t orphan = s.next_++;
   s.image_->add_node(orphan, 0, 0x100, orphan - 1);
@@ -122,8 +122,8 @@ TEST(what_is_not_defined_yet_is_waited_for) {
 
 TEST(numbers_that_make_no_sense_do_no_harm) {
   Stacks s;
-  s.image_->add_node(100, 0, 0x1, 100);         // its own parent
-  s.image_->add_node(101, 0, 0x10, 102);        // a parent that is younger
+  s.image_->add_node(100, 0, 0x1, 100);  // its own parent
+  s.image_->add_node(101, 0, 0x10, 102); // a parent that is younger
   s.image_->add_node(102, 0, 0x20, 101);
   s.image_->add_node(UINT32_MAX, 0, 0x30, 1);
   s.image_->add_node(0, 0, 0x30, 1);
@@ -179,5 +179,5 @@ TEST(strings_modules_and_codes_are_shared) {
   CHECK_EQUAL(std::string("\xef\xbf\xbd\xef\xbf\xbd"), valid_utf8("\xc0\x80"));
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide

@@ -109,5 +109,5 @@ TEST(sampling_is_unbiased) {
   }
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide

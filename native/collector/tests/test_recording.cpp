@@ -25,8 +25,8 @@ using testing::Recorder;
 using testing::Scratch;
 using testing::TestSession;
 
-constexpr int kProcesses = 3, kThreads = 4, kContexts = 9, kDeltas = 10, kTimeline = 11,
-              kPeak = 12, kLifetimes = 13, kSizes = 14, kMarks = 15, kNotes = 16;
+constexpr int kProcesses = 3, kThreads = 4, kContexts = 9, kDeltas = 10, kTimeline = 11, kPeak = 12,
+              kLifetimes = 13, kSizes = 14, kMarks = 15, kNotes = 16;
 
 Options options_for(const Scratch &scratch) {
   Options options;
@@ -42,9 +42,7 @@ std::string fields(std::initializer_list<uint64_t> numbers, unsigned width) {
   return bytes;
 }
 
-std::string text_field(const std::string &text) {
-  return fields({text.size()}, 4) + text;
-}
+std::string text_field(const std::string &text) { return fields({text.size()}, 4) + text; }
 
 // A thread has a ring until it ends.
 template <class Body>
@@ -73,7 +71,7 @@ TEST(one_thread_is_recorded_exactly) {
     for (uint64_t i = 1; i <= 100; i++) p.allocate(i * 16, uint64_t{5} << 32, HT_NODE_FIRST + 1);
     p.begin_realloc(16);
     p.end_realloc(0x100000, 30);
-    p.free(0x900000);  // nobody's
+    p.free(0x900000); // nobody's
   });
   recorder.finish();
   ReadRecording r(scratch.path("a.tide"));
@@ -88,9 +86,9 @@ TEST(one_thread_is_recorded_exactly) {
   CHECK_EQUAL(30u, r.total(kProcesses, "copied_bytes"));
   CHECK_EQUAL(kBlocks + 101, r.total(kDeltas, "blocks_in"));
   CHECK_EQUAL(kBlocks + 1, r.total(kDeltas, "blocks_out"));
-  CHECK_EQUAL(kBlocks + 101, r.total(kTimeline, "allocations") / 2);  // its own and the sum's
-  CHECK_EQUAL(kBlocks + 101, r.total(kSizes, "size_0") + r.total(kSizes, "size_1") +
-                                 r.total(kSizes, "size_11"));
+  CHECK_EQUAL(kBlocks + 101, r.total(kTimeline, "allocations") / 2); // its own and the sum's
+  CHECK_EQUAL(kBlocks + 101,
+              r.total(kSizes, "size_0") + r.total(kSizes, "size_1") + r.total(kSizes, "size_11"));
   CHECK_EQUAL(1u, r.rows(kThreads));
   CHECK_EQUAL(3u, r.rows(kContexts));
   CHECK_EQUAL(r.total(kProcesses, "live_bytes"), r.total(kThreads, "live_bytes"));
@@ -138,7 +136,7 @@ TEST(threads_that_share_addresses_are_recorded_exactly) {
         return address;
       };
       auto release = [&](uint64_t address) {
-        p.free(address);  // before it is done
+        p.free(address); // before it is done
         give(&unused, address);
         ended++;
       };
@@ -146,7 +144,7 @@ TEST(threads_that_share_addresses_are_recorded_exactly) {
         uint64_t address = allocate(8);
         if (address == 0) continue;
         switch (random.below(4)) {
-          case 0:  // another thread frees it
+          case 0: // another thread frees it
             give(&handed_on, address);
             break;
           case 1: {
@@ -160,7 +158,7 @@ TEST(threads_that_share_addresses_are_recorded_exactly) {
           }
           case 2:
             if (kept < kKept && turn % 8 == 0) {
-              kept++;  // for good
+              kept++; // for good
               break;
             }
             [[fallthrough]];
@@ -237,7 +235,7 @@ TEST(processes_are_told_apart) {
     if (child == 0) {
       uint32_t own = session.register_process(slot + 1, HT_NODE_FIRST);
       Producer q(session.session, own);
-      for (uint64_t i = 1; i <= 50; i++) q.free(16 * i);  // the parent's, in its own copy
+      for (uint64_t i = 1; i <= 50; i++) q.free(16 * i); // the parent's, in its own copy
       for (uint64_t i = 1; i <= 50; i++) q.allocate(16 * i, 10, HT_NODE_FIRST);
       // The next image of the same process.
       session.session.process(own).state = HT_PROCESS_EXEC;
@@ -444,13 +442,15 @@ TEST(options_are_checked) {
   CHECK_EQUAL(10'000'000u, options.start_after_ns);
   CHECK_EQUAL(99u, options.max_bytes);
   CHECK_EQUAL(3u, options.command.size());
-  for (auto words : std::vector<std::vector<std::string>>{
-           {}, {"--output"}, {"--output", "x", "--duration", "soon"},
-           {"--output", "x", "--max-size", "-1"}, {"--output", "x", "--what", "y"}}) {
+  for (auto words : std::vector<std::vector<std::string>>{{},
+                                                          {"--output"},
+                                                          {"--output", "x", "--duration", "soon"},
+                                                          {"--output", "x", "--max-size", "-1"},
+                                                          {"--output", "x", "--what", "y"}}) {
     Options other;
     CHECK(!parse(words, &other));
   }
 }
 
-}  // namespace
-}  // namespace heaptide
+} // namespace
+} // namespace heaptide

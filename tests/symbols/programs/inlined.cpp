@@ -6,15 +6,15 @@
 namespace shop {
 
 inline __attribute__((always_inline)) void *inner(int n) {
-  return malloc(n);  // at: inner
+  return malloc(n); // at: inner
 }
 
 inline __attribute__((always_inline)) void *middle(int n) {
-  return inner(n + 1);  // at: middle
+  return inner(n + 1); // at: middle
 }
 
 __attribute__((noinline)) void *outer(int n) {
-  void *p = middle(n);  // at: outer
+  void *p = middle(n); // at: outer
   printf("%p\n", p);
   return p;
 }
@@ -22,16 +22,16 @@ __attribute__((noinline)) void *outer(int n) {
 template <class Key, class Value>
 struct Shelf {
   __attribute__((noinline)) Value *make(Key n) {
-    void *p = malloc(sizeof(Value) * n);  // at: make
+    void *p = malloc(sizeof(Value) * n); // at: make
     printf("%p\n", p);
     return static_cast<Value *>(p);
   }
 };
 
-}  // namespace shop
+} // namespace shop
 
 extern "C" __attribute__((noinline)) void *plain_c(int n) {
-  void *p = malloc(n);  // at: plain_c
+  void *p = malloc(n); // at: plain_c
   printf("%p\n", p);
   return p;
 }
