@@ -18,8 +18,9 @@ bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Mis
                            : live_.take(spot(address), address, &block);
   if (!known && refuses_free(misfit)) return false;
   if (flight.active && flight.known) put_back(flight); // the end of the last one is missing
-  bool orphan = !known && misfit != Misfit::kCount;
-  if (orphan) keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, &flight, kNone});
+  bool for_any = misfit == Misfit::kKeepForAny || is_restless(address);
+  bool orphan = !known && (misfit != Misfit::kCount || for_any);
+  if (orphan) keep_orphan({address, &thread, 0, for_any, &flight, kNone});
   flight = {true, known, orphan, address, block};
   return true;
 }

@@ -366,7 +366,13 @@ class Book {
     InFlight *flight; // of the realloc that has moved it; nullptr: it was freed
     uint32_t context; // of the realloc's end, counted as an allocation; kNone: not yet
   };
+  struct Restless {
+    uint64_t address; // at which something has been out of order
+    uint32_t age;
+  };
   void make_room(uint64_t address, Misfit misfit);
+  void note_disorder(uint64_t address);
+  bool is_restless(uint64_t address) const;
   bool take_one_life(const Thread &thread, uint64_t address, Block *block);
   bool free_nothing(Thread &thread, uint64_t address, Misfit misfit);
   static bool refuses_free(Misfit misfit) {
@@ -406,7 +412,8 @@ class Book {
   InternMap<ContextKey> context_index_;
   std::vector<Shadow> shadows_; // oldest first
   std::vector<Orphan> orphans_;
-  bool disordered_ = false; // either has some
+  std::vector<Restless> restless_;
+  bool disordered_ = false; // any of them has some
   Mappings mappings_;
   std::vector<Taken> taken_;
   // Once closed: what each_context says, packed.

@@ -33,7 +33,24 @@ void Book::make_room(uint64_t address, Misfit misfit) {
     shadows_.erase(shadows_.begin());
   }
   shadows_.push_back({block, 0});
+  note_disorder(address);
+}
+
+void Book::note_disorder(uint64_t address) {
   disordered_ = true;
+  for (Restless &restless : restless_) {
+    if (restless.address == address) {
+      restless.age = 0;
+      return;
+    }
+  }
+  if (restless_.size() >= kMost) restless_.erase(restless_.begin());
+  restless_.push_back({address, 0});
+}
+
+bool Book::is_restless(uint64_t address) const {
+  return std::any_of(restless_.begin(), restless_.end(),
+                     [&](const Restless &restless) { return restless.address == address; });
 }
 
 bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
@@ -61,12 +78,15 @@ bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
   return true;
 }
 
+// Where things are out of order, a free may have been counted for another thread's block, and that
+// thread's free then finds nothing: it waits in the other's place, for whatever block comes.
 bool Book::free_nothing(Thread &thread, uint64_t address, Misfit misfit) {
   if (refuses_free(misfit)) return false;
-  if (misfit == Misfit::kCount) {
+  bool for_any = misfit == Misfit::kKeepForAny || is_restless(address);
+  if (misfit == Misfit::kCount && !for_any) {
     unmatched_frees_++;
   } else {
-    keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, nullptr, kNone});
+    keep_orphan({address, &thread, 0, for_any, nullptr, kNone});
   }
   return true;
 }
@@ -77,7 +97,7 @@ void Book::keep_orphan(const Orphan &orphan) {
     orphans_.erase(orphans_.begin());
   }
   orphans_.push_back(orphan);
-  disordered_ = true;
+  note_disorder(orphan.address);
 }
 
 Book::Orphan *Book::orphan_of(const Thread &thread, const InFlight &flight) {
@@ -133,7 +153,8 @@ void Book::settle_old() {
     unmatched_frees_ += orphan.address == 0 || orphan.flight != nullptr ? 0 : 1;
     return true;
   });
-  disordered_ = !shadows_.empty() || !orphans_.empty();
+  std::erase_if(restless_, [](Restless &restless) { return ++restless.age > kOldestShadow; });
+  disordered_ = !shadows_.empty() || !orphans_.empty() || !restless_.empty();
 }
 
 } // namespace heaptide

@@ -15,10 +15,14 @@ constexpr uint64_t kPublishBlocks = HT_RING_BLOCKS / 4;
 constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
-// A program may free much that nobody saw it allocate: it is not to cost more than this many searches
-// of some blocks a round.
+// A program may free much that nobody saw it allocate: that is not to cost more than this many searches
+// of some blocks in vain a round.
 constexpr unsigned kSearches = 16;
 constexpr uint64_t kSearchedBlocks = 32;
+
+// A word of a ring. It may be changing under us if its producer has scribbled over its ring; whatever
+// is read then is checked like anything else.
+inline uint64_t peek(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 
 } // namespace
 
@@ -118,7 +122,7 @@ bool Drain::go_on_with_stuck() {
 
 // Whether the second look has found what a stuck cursor waits for; then its ring is read up to there.
 bool Drain::reach_for(const Cursor &stuck) {
-  uint64_t word = rings_.words(stuck, stuck.at.block)[stuck.at.word];
+  uint64_t word = peek(rings_.words(stuck, stuck.at.block) + stuck.at.word);
   unsigned op = HT_OP(word);
   bool is_free = op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN;
   bool is_alloc = op == HT_OP_ALLOC || op == HT_OP_REALLOC_END;
@@ -137,13 +141,13 @@ bool Drain::reach_for(const Cursor &stuck) {
     RingPlace place = cursor->sure;
     while (place < cursor->limit) {
       const uint64_t *words = rings_.words(*cursor, place.block);
-      unsigned length = place.word < HT_BLOCK_WORDS ? Decoder::length(words[place.word]) : 0;
+      unsigned length = place.word < HT_BLOCK_WORDS ? Decoder::length(peek(words + place.word)) : 0;
       if (length == 0) {
         place = {place.block + 1, 1};
         continue;
       }
-      bool awaited = is_awaited(words[place.word]);
-      place.word += length;
+      bool awaited = is_awaited(peek(words + place.word));
+      place.word = std::min(place.word + length, HT_BLOCK_WORDS); // garbage may be any length
       if (awaited) reach = place;
     }
     if (reach == cursor->sure) continue;
@@ -159,13 +163,15 @@ bool Drain::reach_for(const Cursor &stuck) {
 
 // What an event is counted as that goes on without what it waited for.
 Misfit Drain::misfit_of(const Cursor &cursor, bool others_unsure) {
-  uint64_t word = rings_.words(cursor, cursor.at.block)[cursor.at.word];
+  uint64_t word = peek(rings_.words(cursor, cursor.at.block) + cursor.at.word);
   if (cursor.stuck_rank == 0 || HT_OP(word) == HT_OP_UNMAP) return Misfit::kKeep;
   if (searches_ < kSearches) {
-    searches_++;
     if (freed_by_another(cursor, HT_VALUE(word))) return Misfit::kKeepForAny;
+    searches_++;
   }
-  return stuck_.empty() && !others_unsure ? Misfit::kCount : Misfit::kKeep;
+  // Others wait, too: some order taken earlier was not the right one.
+  if (!stuck_.empty()) return Misfit::kKeepForAny;
+  return others_unsure ? Misfit::kKeep : Misfit::kCount;
 }
 
 // Whether another thread has just freed the address: then that may have been counted for the block that
@@ -179,10 +185,11 @@ bool Drain::freed_by_another(const Cursor &cursor, uint64_t address) const {
       const uint64_t *words = rings_.words(*other, block);
       unsigned end = block < other->at.block ? HT_BLOCK_WORDS : other->at.word;
       for (unsigned word = 1; word < end;) {
-        unsigned length = Decoder::length(words[word]);
+        unsigned length = Decoder::length(peek(words + word));
         if (length == 0) break;
-        unsigned op = HT_OP(words[word]);
-        if ((op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN) && HT_VALUE(words[word]) == address) {
+        unsigned op = HT_OP(peek(words + word));
+        if ((op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN) &&
+            HT_VALUE(peek(words + word)) == address) {
           return true;
         }
         word += length;
@@ -202,7 +209,7 @@ void Drain::advance_block(Cursor &cursor) {
 
 // No event at or behind the cursor has happened before this.
 uint64_t Drain::earliest_of(const Cursor &cursor) const {
-  uint64_t begun = __atomic_load_n(rings_.words(cursor, cursor.at.block), __ATOMIC_RELAXED);
+  uint64_t begun = peek(rings_.words(cursor, cursor.at.block));
   uint64_t earliest = cursor.at.word > 1 ? std::max(begun, cursor.unread_since) : begun;
   return std::min(earliest, cursor.looked_until);
 }
@@ -210,7 +217,7 @@ uint64_t Drain::earliest_of(const Cursor &cursor) const {
 // When the next event happened, about: the block's words have been written from its begin to the
 // next one's, or to our look.
 uint64_t Drain::key_of(const Cursor &cursor) const {
-  uint64_t begun = __atomic_load_n(rings_.words(cursor, cursor.at.block), __ATOMIC_RELAXED);
+  uint64_t begun = peek(rings_.words(cursor, cursor.at.block));
   begun = std::min(begun, cursor.looked_until);
   if (cursor.at.word == 1) return begun;
   uint64_t until = bound_of(cursor) - kTscSlack;
@@ -222,7 +229,7 @@ uint64_t Drain::key_of(const Cursor &cursor) const {
 // What is in the chunk at the cursor has happened before this.
 uint64_t Drain::bound_of(const Cursor &cursor) const {
   if (cursor.at.block >= cursor.sure.block) return cursor.looked_until + kTscSlack;
-  uint64_t next = __atomic_load_n(rings_.words(cursor, cursor.at.block + 1), __ATOMIC_RELAXED);
+  uint64_t next = peek(rings_.words(cursor, cursor.at.block + 1));
   return std::min(next, cursor.looked_until) + kTscSlack;
 }
 
@@ -267,7 +274,7 @@ unsigned Drain::piece_end(const Cursor &cursor) const {
   const uint64_t *words = rings_.words(cursor, cursor.at.block);
   unsigned word = cursor.at.word;
   for (unsigned until = word + kPiece; word < until;) {
-    unsigned length = Decoder::length(words[word]);
+    unsigned length = Decoder::length(peek(words + word));
     if (length == 0 || length > end - word) return end;
     word += length;
   }
@@ -279,7 +286,7 @@ void Drain::load(const Cursor &cursor, Buffer *buffer) {
   buffer->place = cursor.at;
   buffer->words = piece_end(cursor) - cursor.at.word;
   const uint64_t *words = rings_.words(cursor, cursor.at.block);
-  std::memcpy(buffer->data, words + cursor.at.word, buffer->words * sizeof *words);
+  for (unsigned i = 0; i < buffer->words; i++) buffer->data[i] = peek(words + cursor.at.word + i);
   std::memset(buffer->data + buffer->words, 0, Decoder::kPadding * sizeof *words);
   // The producer's core has the next block: it takes a while to come.
   if (cursor.at.block < cursor.sure.block) {
