@@ -12,7 +12,8 @@ die() {
   exit 1
 }
 
-# The interpreter to work with: $PYTHON, or python3.
+# The interpreter to work with: $PYTHON, or python3; what is behind it where that is a virtual environment,
+# which may be one that is about to be made anew.
 main_python() {
   local python=${PYTHON:-python3}
   command -v "$python" >/dev/null || die "no $python; install Python 3.9 or later, or set PYTHON"
@@ -20,7 +21,7 @@ main_python() {
     die "$python is older than 3.9; set PYTHON to a later one"
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     die "$python cannot make virtual environments; install python3-venv"
-  "$python" -c 'import sys; print(sys.executable)'
+  "$python" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'
 }
 
 # make_venv FOLDER PYTHON: a virtual environment, made anew when its interpreter is another.

@@ -5,8 +5,9 @@
 //    (os.h); libc only where a hook forwards to it;
 //  - every global is valid when zero: hooks run before any constructor;
 //  - thread-local storage is initial-exec and two words; the rest hangs off the context;
-//  - slow paths run with ctx->busy set: a signal handler that allocates meanwhile is recorded without
-//    a stack, or counted as lost, but never re-enters them.
+//  - a signal handler may interrupt any of it. Captures, slow paths and the writing of an event run with
+//    ctx->busy set: events of a handler that allocates meanwhile carry no stack, wait aside until the
+//    interrupted one is written, and are counted as lost when they are too many. Nothing is re-entered.
 #ifndef HEAPTIDE_AGENT_H
 #define HEAPTIDE_AGENT_H
 
@@ -102,6 +103,8 @@ enum ht_frees {
 
 #define HT_BUSY_CAPTURE 1u
 #define HT_BUSY_SLOW 2u
+#define HT_BUSY_WRITE 4u
+#define HT_BUSY_ASIDE 8u // events of a signal handler wait aside (ht_aside)
 
 // Private to one thread, on pages that a forked child finds zeroed (MADV_WIPEONFORK).
 struct ht_ctx {
@@ -110,10 +113,10 @@ struct ht_ctx {
   uint64_t *w;     // next free word of the open block
   uint64_t *limit; // its end
   int64_t left;
-  uint8_t frees;   // ht_frees
-  uint8_t busy;    // HT_BUSY_*: in a stack capture or a slow path of this thread
-  uint8_t inside;  // calls made by a hook that accounts for them itself: not recorded again
-  uint8_t arena;   // mappings made now are an allocator's own
+  uint8_t frees;  // ht_frees
+  uint8_t busy;   // HT_BUSY_*: in a capture, a slow path, or the writing of an event of this thread
+  uint8_t inside; // calls made by a hook that accounts for them itself: not recorded again
+  uint8_t arena;  // mappings made now are an allocator's own
   uint32_t config; // ht_config_flags
   uint64_t pad[3];
   // Warm.
@@ -130,6 +133,26 @@ struct ht_ctx {
 };
 
 extern __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec")));
+
+// The context's four state bytes in one. READY: a thread that records everything and is in no hook.
+// The hot paths read and write it as one word, never in parts: a load that spans two stores waits.
+typedef uint32_t __attribute__((may_alias)) ht_state_word;
+#define HT_STATE(ctx) (*(volatile ht_state_word *)&(ctx)->frees)
+#define HT_STATE_READY ((uint32_t)HT_FREES_ALL)
+#define HT_STATE_CAPTURE (HT_STATE_READY | HT_BUSY_CAPTURE << 8)
+#define HT_STATE_WRITE (HT_STATE_READY | (HT_BUSY_CAPTURE | HT_BUSY_WRITE) << 8)
+#define HT_STATE_INSIDE (HT_STATE_READY | 1u << 16)
+// Ends capture and writing. In one instruction: ASIDE may be set by a signal handler at any moment.
+#define HT_STATE_REST(ctx)                                          \
+  __asm__ volatile("andl %1, %0"                                    \
+                   : "+m"(HT_STATE(ctx))                            \
+                   : "i"(~((HT_BUSY_CAPTURE | HT_BUSY_WRITE) << 8)) \
+                   : "cc", "memory")
+_Static_assert(offsetof(ht_ctx, busy) == offsetof(ht_ctx, frees) + 1 &&
+                   offsetof(ht_ctx, inside) == offsetof(ht_ctx, frees) + 2 &&
+                   offsetof(ht_ctx, arena) == offsetof(ht_ctx, frees) + 3 &&
+                   offsetof(ht_ctx, frees) % 4 == 0,
+               "one word");
 
 // ------------------------------------------------------------------------------------- process
 
@@ -149,9 +172,15 @@ extern ht_global ht;
 // ------------------------------------------------------------------------------------- ring.c
 
 // Makes room for `words` in the open block, opening the next one if needed: waits for the collector
-// when the ring is full. Sets up the thread or the forked process on first use. Returns the context
-// to go on with (never NULL; its `w` may point into scratch memory when recording is off).
+// when the ring is full. Returns the context to go on with (never NULL; its `w` may point into scratch
+// memory when recording is off).
 ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words);
+
+// Where to write an event of `words` when the thread is writing another, or when others wait aside that
+// come first.
+ht_ctx *ht_aside(ht_ctx *ctx, unsigned words);
+// Puts what waits aside into the ring: its thread writes no event now.
+void ht_take_aside(ht_ctx *ctx);
 
 // Brings a context whose `frees` is UNKNOWN or NONE up to date: starts the process and the thread, sees
 // a pause end. Call it from a recording path when !ht_recording(ctx); then look again.
@@ -161,20 +190,31 @@ HT_ALWAYS_INLINE bool ht_recording(const ht_ctx *ctx) {
   return (uint8_t)(ctx->frees - 1) < 2; // ALL or SAMPLED
 }
 
-// Reserves `words` words for one event. About 4 instructions. The caller fills words 1.., then
+// Reserves `words` words for one event. About 8 instructions. The caller fills words 1.., then
 // calls ht_commit for word 0. *ctx may change.
 HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
-  uint64_t *at = (*ctx)->w;
-  if (HT_UNLIKELY(at + words > (*ctx)->limit)) {
-    *ctx = ht_make_room(*ctx, words);
-    at = (*ctx)->w;
-  }
-  (*ctx)->w = at + words; // before the words: a signal handler then writes behind them
+  ht_ctx *c = *ctx;
+  if (HT_UNLIKELY(c->busy & (HT_BUSY_WRITE | HT_BUSY_ASIDE))) c = *ctx = ht_aside(c, words);
+  c->busy |= HT_BUSY_WRITE;
+  atomic_signal_fence(memory_order_seq_cst); // from here on w and limit are ours alone
+  if (HT_UNLIKELY(c->w + words > c->limit)) c = *ctx = ht_make_room(c, words);
+  uint64_t *at = c->w;
+  c->w = at + words;
   return at;
 }
 
-HT_ALWAYS_INLINE void ht_commit(uint64_t *at, uint64_t word) {
+HT_ALWAYS_INLINE void ht_not_busy(ht_ctx *ctx, uint8_t flags) { // see HT_STATE_REST
+  __asm__ volatile("andb %1, %0" : "+m"(ctx->busy) : "iq"((uint8_t)~flags) : "cc", "memory");
+}
+
+HT_ALWAYS_INLINE void ht_publish(uint64_t *at, uint64_t word) {
   __atomic_store_n(at, word, __ATOMIC_RELEASE);
+}
+
+HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
+  ht_publish(at, word);
+  ht_not_busy(ctx, HT_BUSY_WRITE);
+  if (HT_UNLIKELY(ctx->busy & HT_BUSY_ASIDE)) ht_take_aside(ctx);
 }
 
 // Sends variable data in as many fragments as it takes. Slow path only (ctx->busy set).

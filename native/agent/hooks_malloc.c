@@ -72,14 +72,18 @@ static HT_NOINLINE void free_unusual(ht_ctx *ctx, void *p) {
   ht_real.free(p);
 }
 
-// 12 instructions before the real free.
+static HT_NOINLINE void free_aside(ht_ctx *ctx, void *p) {
+  ht_take_aside(ctx);
+  ht_real.free(p);
+}
+
+// 14 instructions before the real free.
 HT_EXPORT void free(void *p) {
   ht_ctx *ctx = ht_tls;
-  if (HT_LIKELY(ctx->frees == HT_FREES_ALL && !ctx->inside && p != NULL)) {
-    uint64_t *w = ctx->w;
-    if (HT_UNLIKELY(w == ctx->limit)) return free_unusual(ctx, p);
-    ctx->w = w + 1;
-    ht_commit(w, HT_WORD(HT_OP_FREE, HT_KIND_MALLOC, (uint64_t)(uintptr_t)p));
+  if (HT_LIKELY(HT_STATE(ctx) == HT_STATE_READY && p != NULL)) {
+    if (HT_UNLIKELY(!ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_MALLOC)))
+      return free_unusual(ctx, p);
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return free_aside(ctx, p);
     return ht_real.free(p);
   }
   if (HT_LIKELY(ctx->frees == HT_FREES_NONE)) return ht_real.free(p);

@@ -5,19 +5,6 @@
 #include "py_walk.h"
 #include "record.h"
 
-// The context's four state bytes in one: a thread that records everything and is in no hook.
-typedef uint32_t __attribute__((may_alias)) state_word;
-#define STATE_READY ((uint32_t)HT_FREES_ALL)
-#define STATE_BUSY (STATE_READY | HT_BUSY_CAPTURE << 8)
-#define STATE_INSIDE (STATE_READY | 1u << 16)
-_Static_assert(offsetof(ht_ctx, busy) == offsetof(ht_ctx, frees) + 1 &&
-                   offsetof(ht_ctx, inside) == offsetof(ht_ctx, frees) + 2 &&
-                   offsetof(ht_ctx, arena) == offsetof(ht_ctx, frees) + 3 &&
-                   offsetof(ht_ctx, frees) % 4 == 0,
-               "read and written as one word, never in parts: a load that spans two stores waits");
-
-#define STATE(ctx) (*(volatile state_word *)&(ctx)->frees)
-
 // The rare ends of a fast hook, in tail position so that the hook itself saves few registers. `what`:
 // the op, and the kind above it.
 #define WHAT(op, kind) ((op) | (kind) << 8)
@@ -28,8 +15,13 @@ static HT_NOINLINE void *record_slow(ht_ctx *ctx, void *p, size_t size, unsigned
   return p;
 }
 
+static HT_NOINLINE void *record_aside(ht_ctx *ctx, void *p) {
+  ht_take_aside(ctx);
+  return p;
+}
+
 static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
-  STATE(ctx) = STATE_READY;
+  HT_STATE(ctx) = HT_STATE_READY;
   if ((what & 0xff) == HT_OP_REALLOC_END) record_slow(ctx, NULL, 0, what, HT_NODE_NONE);
   return NULL;
 }
@@ -39,12 +31,12 @@ static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
   static HT_NOINLINE void *record_changed_##family(ht_ctx *ctx, void *p, size_t size,             \
                                                    unsigned what, uintptr_t head) {               \
     uint32_t node = ht_py_changed_##family(ctx, head);                                            \
-    STATE(ctx) = STATE_READY;                                                                     \
+    HT_STATE(ctx) = HT_STATE_READY;                                                               \
     return record_slow(ctx, p, size, what, node);                                                 \
   }                                                                                               \
   HT_ALWAYS_INLINE void *record_fast_##family(ht_ctx *ctx, void *p, size_t size, unsigned what) { \
     if (HT_UNLIKELY(p == NULL)) return record_nothing(ctx, what);                                 \
-    STATE(ctx) = STATE_BUSY;                                                                      \
+    HT_STATE(ctx) = HT_STATE_CAPTURE;                                                             \
     uintptr_t head = ht_py_head(true, &ht_py_shape_##family);                                     \
     uint32_t node = HT_NODE_NONE;                                                                 \
     if (HT_LIKELY(head != 0)) {                                                                   \
@@ -53,14 +45,10 @@ static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
       }                                                                                           \
       node = ctx->py.node;                                                                        \
     }                                                                                             \
-    STATE(ctx) = STATE_READY;                                                                     \
-    uint64_t *w = ctx->w;                                                                         \
-    if (HT_UNLIKELY(w + 2 > ctx->limit || size > UINT32_MAX)) {                                   \
+    if (HT_UNLIKELY(!ht_write_alloc(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(node, 0)))) { \
       return record_slow(ctx, p, size, what, node);                                               \
     }                                                                                             \
-    ctx->w = w + 2;                                                                               \
-    w[1] = (uint64_t)size | (uint64_t)node << 32;                                                 \
-    ht_commit(w, HT_WORD(what & 0xff, what >> 8, (uint64_t)(uintptr_t)p));                        \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return record_aside(ctx, p);                \
     return p;                                                                                     \
   }
 HT_PY_FAMILIES(F)
@@ -69,46 +57,48 @@ HT_PY_FAMILIES(F)
 #define REAL(index) ht_py_domains[HT_PY_##index].real
 #define GENERAL(index) ht_py_general_hooks[HT_PY_##index]
 
-#define FAST(family, name, index)                                                                  \
-  static void *name##_malloc_##family(void *unused, size_t size) {                                 \
-    ht_ctx *ctx = ht_tls;                                                                          \
-    if (HT_UNLIKELY(STATE(ctx) != STATE_READY)) return GENERAL(index).malloc(unused, size);        \
-    STATE(ctx) = STATE_INSIDE;                                                                     \
-    void *p = REAL(index).malloc(REAL(index).ctx, size);                                           \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));              \
-  }                                                                                                \
-  static void *name##_calloc_##family(void *unused, size_t count, size_t size) {                   \
-    ht_ctx *ctx = ht_tls;                                                                          \
-    if (HT_UNLIKELY(STATE(ctx) != STATE_READY)) return GENERAL(index).calloc(unused, count, size); \
-    STATE(ctx) = STATE_INSIDE;                                                                     \
-    void *p = REAL(index).calloc(REAL(index).ctx, count, size);                                    \
-    return record_fast_##family(ctx, p, count * size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));      \
-  }                                                                                                \
-  static void *name##_realloc_##family(void *unused, void *old, size_t size) {                     \
-    ht_ctx *ctx = ht_tls;                                                                          \
-    if (HT_UNLIKELY(STATE(ctx) != STATE_READY || old == NULL)) {                                   \
-      return GENERAL(index).realloc(unused, old, size);                                            \
-    }                                                                                              \
-    ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index);                          \
-    STATE(ctx) = STATE_INSIDE;                                                                     \
-    void *p = REAL(index).realloc(REAL(index).ctx, old, size);                                     \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));        \
+#define FAST(family, name, index)                                                                 \
+  static void *name##_malloc_##family(void *unused, size_t size) {                                \
+    ht_ctx *ctx = ht_tls;                                                                         \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return GENERAL(index).malloc(unused, size); \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
+    void *p = REAL(index).malloc(REAL(index).ctx, size);                                          \
+    return record_fast_##family(ctx, p, size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));             \
+  }                                                                                               \
+  static void *name##_calloc_##family(void *unused, size_t count, size_t size) {                  \
+    ht_ctx *ctx = ht_tls;                                                                         \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY))                                             \
+      return GENERAL(index).calloc(unused, count, size);                                          \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
+    void *p = REAL(index).calloc(REAL(index).ctx, count, size);                                   \
+    return record_fast_##family(ctx, p, count * size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));     \
+  }                                                                                               \
+  static void *name##_realloc_##family(void *unused, void *old, size_t size) {                    \
+    ht_ctx *ctx = ht_tls;                                                                         \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || old == NULL)) {                            \
+      return GENERAL(index).realloc(unused, old, size);                                           \
+    }                                                                                             \
+    if (HT_UNLIKELY(!ht_write_free(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index))) {         \
+      ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index);                       \
+    }                                                                                             \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
+    void *p = REAL(index).realloc(REAL(index).ctx, old, size);                                    \
+    return record_fast_##family(ctx, p, size, WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));       \
   }
 
 // One for all versions.
-#define FAST_FREE(name, index)                                                       \
-  static void name##_free_fast(void *unused, void *p) {                              \
-    ht_ctx *ctx = ht_tls;                                                            \
-    uint64_t *w = ctx->w;                                                            \
-    if (HT_UNLIKELY(STATE(ctx) != STATE_READY || p == NULL || w + 1 > ctx->limit)) { \
-      GENERAL(index).free(unused, p);                                                \
-      return;                                                                        \
-    }                                                                                \
-    ctx->w = w + 1;                                                                  \
-    ht_commit(w, HT_WORD(HT_OP_FREE, HT_KIND_PY_##index, (uint64_t)(uintptr_t)p));   \
-    STATE(ctx) = STATE_INSIDE;                                                       \
-    REAL(index).free(REAL(index).ctx, p);                                            \
-    STATE(ctx) = STATE_READY;                                                        \
+#define FAST_FREE(name, index)                                                 \
+  static void name##_free_fast(void *unused, void *p) {                        \
+    ht_ctx *ctx = ht_tls;                                                      \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || p == NULL ||            \
+                    !ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_PY_##index))) { \
+      GENERAL(index).free(unused, p);                                          \
+      return;                                                                  \
+    }                                                                          \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) ht_take_aside(ctx);      \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                           \
+    REAL(index).free(REAL(index).ctx, p);                                      \
+    HT_STATE(ctx) = HT_STATE_READY;                                            \
   }
 
 FAST_FREE(mem, MEM)

@@ -12,19 +12,25 @@ void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, ht_stacks sta
   w[1] = (big ? 0 : (uint64_t)size) | first << 32;
   if (both) w[2] = (uint32_t)stacks;
   if (big) w[words - 1] = size;
-  ht_commit(w, word | (uint64_t)((both ? HT_ALLOC_NATIVE : 0) | (big ? HT_ALLOC_BIG : 0)) << 48);
+  ht_commit(ctx, w,
+            word | (uint64_t)((both ? HT_ALLOC_NATIVE : 0) | (big ? HT_ALLOC_BIG : 0)) << 48);
 }
 
-ht_stacks ht_capture_stacks(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  if (HT_UNLIKELY(ctx->busy)) return 0; // in a signal handler on top of a capture
-  ctx->busy = HT_BUSY_CAPTURE;
+ht_stacks ht_capture_now(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   uint32_t python = ht_python_present ? ht_python_stack(ctx, false) : 0;
   uint32_t native = 0;
   if (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL)) {
     native = ht_native_stack(ctx, pc, sp, bp);
   }
-  ctx->busy = 0;
   return HT_STACKS(python, native);
+}
+
+ht_stacks ht_capture_stacks(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+  if (HT_UNLIKELY(ctx->busy)) return 0; // in a signal handler on top of a capture
+  ctx->busy = HT_BUSY_CAPTURE;
+  ht_stacks stacks = ht_capture_now(ctx, pc, sp, bp);
+  ctx->busy = 0;
+  return stacks;
 }
 
 size_t ht_usable_size(void *p) { return ht_real.malloc_usable_size(p); }
@@ -51,7 +57,13 @@ ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size) {
 
 void ht_record_alloc(ht_ctx *ctx, void *p, size_t size, enum ht_kind kind, uintptr_t pc,
                      uintptr_t sp, uintptr_t bp) {
-  ht_record_alloc_inline(ctx, p, size, kind, pc, sp, bp);
+  if (HT_UNLIKELY(ctx->frees != HT_FREES_ALL)) {
+    ctx = ht_record_unusual(ctx, p, size);
+    if (ctx == NULL) return;
+  }
+  if (HT_UNLIKELY(ctx->inside)) return;
+  ht_stacks stacks = ht_capture(ctx, pc, sp, bp);
+  ht_record_alloc_at(ctx, HT_OP_ALLOC, p, recorded_size(ctx, p, size), kind, stacks);
 }
 
 ht_ctx *ht_record_realloc_begin(ht_ctx *ctx, const void *old, unsigned kind) {
@@ -101,7 +113,7 @@ void ht_record_unmap(ht_ctx *ctx, void *p, size_t size, unsigned kind) {
   }
   uint64_t *w = ht_reserve(&ctx, 2);
   w[1] = size;
-  ht_commit(w, HT_WORD(HT_OP_UNMAP, kind, (uint64_t)(uintptr_t)p));
+  ht_commit(ctx, w, HT_WORD(HT_OP_UNMAP, kind, (uint64_t)(uintptr_t)p));
 }
 
 void ht_record_remap(ht_ctx *ctx, void *old, size_t old_size, void *p, size_t size, uintptr_t pc,
@@ -113,5 +125,5 @@ void ht_record_remap(ht_ctx *ctx, void *old, size_t old_size, void *p, size_t si
   w[2] = (uint64_t)(uintptr_t)p;
   w[3] = size;
   w[4] = stacks >> 32 != 0 ? stacks : stacks << 32;
-  ht_commit(w, HT_WORD(HT_OP_REMAP, HT_KIND_MMAP, (uint64_t)(uintptr_t)old));
+  ht_commit(ctx, w, HT_WORD(HT_OP_REMAP, HT_KIND_MMAP, (uint64_t)(uintptr_t)old));
 }

@@ -4,7 +4,7 @@
 
 #include "agent.h"
 
-// An event that needs more than two words: both stacks, or a size of 4 GiB or more.
+// An event of 2 to 4 words: with both stacks, or a size of 4 GiB or more, or any other.
 void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, uint64_t stacks);
 
 bool ht_sample_alloc(ht_ctx *ctx, const void *p);
@@ -33,7 +33,7 @@ typedef uint64_t ht_stacks;
 #define HT_STACKS(python, native) ((uint64_t)(python) << 32 | (uint32_t)(native))
 
 // An ALLOC or REALLOC_END event with stacks already captured. `kind` may carry HT_ALLOC_FREED. 2 to 4
-// words, about 10 instructions in the usual case of one stack and a size below 4 GiB.
+// words.
 HT_ALWAYS_INLINE void ht_record_alloc_at(ht_ctx *ctx, unsigned op, const void *p, size_t size,
                                          unsigned kind, ht_stacks stacks) {
   uint64_t python = stacks & 0xffffffff00000000ull, native = stacks << 32;
@@ -41,7 +41,7 @@ HT_ALWAYS_INLINE void ht_record_alloc_at(ht_ctx *ctx, unsigned op, const void *p
   if (HT_LIKELY((python == 0 || native == 0) && size <= UINT32_MAX)) {
     uint64_t *w = ht_reserve(&ctx, 2);
     w[1] = (uint64_t)size | python | native;
-    ht_commit(w, word);
+    ht_commit(ctx, w, word);
     return;
   }
   ht_record_alloc_long(ctx, word, size, stacks);
@@ -49,7 +49,40 @@ HT_ALWAYS_INLINE void ht_record_alloc_at(ht_ctx *ctx, unsigned op, const void *p
 
 HT_ALWAYS_INLINE void ht_record_free_at(ht_ctx *ctx, unsigned op, const void *p, unsigned kind) {
   uint64_t *w = ht_reserve(&ctx, 1);
-  ht_commit(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
+  ht_commit(ctx, w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
+}
+
+// The same for a context whose state is HT_STATE_READY or, in between, _CAPTURE: no flag to look at, none
+// to keep. Room: for the event of two words; if there is none, or it needs more, it is written otherwise.
+HT_ALWAYS_INLINE bool ht_write_alloc(ht_ctx *ctx, unsigned op, const void *p, size_t size,
+                                     unsigned kind, ht_stacks stacks) {
+  HT_STATE(ctx) = HT_STATE_WRITE;
+  atomic_signal_fence(memory_order_seq_cst);
+  uint64_t *w = ctx->w;
+  uint64_t python = stacks & 0xffffffff00000000ull, native = stacks << 32;
+  if (HT_UNLIKELY(w + 2 > ctx->limit || size > UINT32_MAX || (python != 0 && native != 0))) {
+    HT_STATE_REST(ctx);
+    return false;
+  }
+  ctx->w = w + 2;
+  w[1] = (uint64_t)size | python | native;
+  ht_publish(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
+  HT_STATE_REST(ctx);
+  return true;
+}
+
+HT_ALWAYS_INLINE bool ht_write_free(ht_ctx *ctx, unsigned op, const void *p, unsigned kind) {
+  HT_STATE(ctx) = HT_STATE_WRITE;
+  atomic_signal_fence(memory_order_seq_cst);
+  uint64_t *w = ctx->w;
+  if (HT_UNLIKELY(w >= ctx->limit)) {
+    HT_STATE_REST(ctx);
+    return false;
+  }
+  ctx->w = w + 1;
+  ht_publish(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
+  HT_STATE_REST(ctx);
+  return true;
 }
 
 // For a context that does not record everything: the context to record this allocation with, or NULL
@@ -57,28 +90,37 @@ HT_ALWAYS_INLINE void ht_record_free_at(ht_ctx *ctx, unsigned op, const void *p,
 ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size);
 size_t ht_usable_size(void *p);
 
-// Captures the stacks of an event outside CPython's object allocators. With nothing to capture, one
-// load and a test.
+// Captures the stacks of an event outside CPython's object allocators: none in a signal handler on top of
+// a capture. With nothing to capture, two loads and a test.
 ht_stacks ht_capture_stacks(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+// The same without a look at ctx->busy: it is the caller's to set.
+ht_stacks ht_capture_now(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+
+HT_ALWAYS_INLINE bool ht_has_stacks(const ht_ctx *ctx) {
+  return ht_python_present | (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL));
+}
 
 HT_ALWAYS_INLINE ht_stacks ht_capture(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  if (!(ht_python_present | (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL)))) {
-    return 0;
-  }
-  return ht_capture_stacks(ctx, pc, sp, bp);
+  return ht_has_stacks(ctx) ? ht_capture_stacks(ctx, pc, sp, bp) : 0;
 }
 
 // Records an allocation that has been made: ht_record_alloc for the one hook where the call counts.
 HT_ALWAYS_INLINE void ht_record_alloc_inline(ht_ctx *ctx, void *p, size_t size, unsigned kind,
                                              uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  if (HT_UNLIKELY(ctx->frees != HT_FREES_ALL)) {
-    ctx = ht_record_unusual(ctx, p, size);
-    if (ctx == NULL) return;
+  if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || (ctx->config & HT_CONFIG_USABLE_SIZE))) {
+    ht_record_alloc(ctx, p, size, (enum ht_kind)kind, pc, sp, bp);
+    return;
   }
-  if (HT_UNLIKELY(ctx->inside)) return;
-  ht_stacks stacks = ht_capture(ctx, pc, sp, bp);
-  if (HT_UNLIKELY(ctx->config & HT_CONFIG_USABLE_SIZE)) size = ht_usable_size(p);
-  ht_record_alloc_at(ctx, HT_OP_ALLOC, p, size, kind, stacks);
+  ht_stacks stacks = 0;
+  if (ht_has_stacks(ctx)) {
+    HT_STATE(ctx) = HT_STATE_CAPTURE;
+    stacks = ht_capture_now(ctx, pc, sp, bp);
+  }
+  if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, kind, stacks))) {
+    ht_record_alloc_long(ctx, HT_WORD(HT_OP_ALLOC, kind, (uint64_t)(uintptr_t)p), size, stacks);
+  } else if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) {
+    ht_take_aside(ctx);
+  }
 }
 
 // Records a free about to be made. True unless the context had nothing to say.

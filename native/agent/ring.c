@@ -24,7 +24,7 @@ __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec"))) = &boot;
 static uint64_t scratch[4 * HT_BLOCK_WORDS];
 
 // A context's page. `nested` takes the events of signal handlers that interrupt the thread while it
-// opens a block or waits for one; they go into the ring right after.
+// writes one, opens a block or waits for one; they go into the ring right after.
 #define SIDE_WORDS 120u // fits in one block
 typedef struct context_page {
   ht_ctx main;
@@ -35,9 +35,7 @@ _Static_assert(sizeof(context_page) <= 4096, "a context takes a page");
 
 static void empty_side(context_page *page) {
   page->nested.busy = HT_BUSY_SLOW | HT_BUSY_CAPTURE; // no stacks; full is full
-  page->nested.frees = page->main.frees;
   page->nested.config = page->main.config;
-  page->nested.left = page->main.left;
   page->nested.w = page->side;
   page->nested.limit = page->side + SIDE_WORDS;
 }
@@ -270,15 +268,32 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   return ctx;
 }
 
-// For an event of a signal handler whose thread is in a slow path.
-static HT_COLD ht_ctx *room_aside(ht_ctx *ctx, unsigned words) {
+static HT_COLD ht_ctx *lost_event(void) {
   static ht_ctx lost;
-  context_page *page = (context_page *)ctx;
-  if (ctx->ring != NULL && page->nested.w + words <= page->nested.limit) return &page->nested;
   if (ht.process != NULL) __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
   lost.w = scratch;
   lost.limit = scratch + HT_BLOCK_WORDS;
   return &lost;
+}
+
+HT_COLD ht_ctx *ht_aside(ht_ctx *ctx, unsigned words) {
+  context_page *page = (context_page *)ctx;
+  if (!(ctx->busy & HT_BUSY_WRITE)) {
+    ht_take_aside(ctx);
+    return ctx;
+  }
+  if (ctx->ring == NULL || (page->nested.busy & HT_BUSY_WRITE)) return lost_event();
+  if (page->nested.w + words <= page->nested.limit) {
+    ctx->busy |= HT_BUSY_ASIDE;
+    return &page->nested;
+  }
+  if (ctx->busy & HT_BUSY_SLOW) return lost_event();
+  // So much comes from no handler in so short a time: an earlier one has jumped out of the writing, and
+  // nobody will end it. What follows goes into another block, for this one is read up to that hole.
+  ctx->busy &= (uint8_t)~HT_BUSY_WRITE;
+  ctx->w = ctx->limit;
+  ht_take_aside(ctx);
+  return ctx;
 }
 
 static void next_block(ht_ctx *ctx) {
@@ -301,31 +316,43 @@ static void next_block(ht_ctx *ctx) {
   }
 }
 
-// Puts what signal handlers left aside into the open block, which has just been opened. Some of it may
-// come only now, from a handler that interrupts this.
-static void take_side(context_page *page) {
-  uint64_t *to = page->main.w;
-  for (uint64_t *from = page->side; from < page->nested.w && to < page->main.limit;)
-    *to++ = *from++;
-  page->main.w = to;
-  empty_side(page);
-}
-
 ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
-  if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) return room_aside(ctx, words);
+  if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) { // a handler's own context is full
+    ctx->busy &= (uint8_t)~HT_BUSY_WRITE;
+    return lost_event();
+  }
   if (!ht_recording(ctx)) {
     ctx->w = scratch;
     ctx->limit = scratch + words;
     return ctx;
   }
-  context_page *page = (context_page *)ctx;
   ctx->busy |= HT_BUSY_SLOW;
   do {
     next_block(ctx);
-    if (HT_UNLIKELY(page->nested.w != page->side) && ht_recording(ctx)) take_side(page);
   } while (HT_UNLIKELY(ctx->w + words > ctx->limit));
-  ctx->busy &= (uint8_t)~HT_BUSY_SLOW;
+  ht_not_busy(ctx, HT_BUSY_SLOW);
   return ctx;
+}
+
+// Handlers may interrupt this too; each has written all its events by the time it returns.
+HT_COLD void ht_take_aside(ht_ctx *ctx) {
+  context_page *page = (context_page *)ctx;
+  do {
+    ctx->busy |= HT_BUSY_WRITE | HT_BUSY_SLOW;
+    ht_not_busy(ctx, HT_BUSY_ASIDE);
+    uint64_t *from = page->side, *until;
+    do {
+      until = __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED);
+      size_t words = (size_t)(until - from);
+      while (ctx->w + words > ctx->limit) next_block(ctx);
+      // From the end: a reader finds nothing before all is there.
+      for (size_t i = words; i > 0; i--) ht_publish(ctx->w + i - 1, from[i - 1]);
+      ctx->w += words;
+      from = until;
+    } while (!__atomic_compare_exchange_n(&page->nested.w, &until, page->side, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    ht_not_busy(ctx, HT_BUSY_WRITE | HT_BUSY_SLOW);
+  } while (ctx->busy & HT_BUSY_ASIDE);
 }
 
 // --------------------------------------------------------------------------------------- meta
@@ -345,7 +372,8 @@ static void send_fragment(ht_meta *m, bool more) {
     __builtin_memcpy(&value, m->buf + (size_t)i * 8, 8);
     w[1 + i] = value;
   }
-  ht_commit(w, HT_WORD(HT_OP_META, 0, words | (uint64_t)m->type << 16 | (uint64_t)more << 24));
+  ht_commit(m->ctx, w,
+            HT_WORD(HT_OP_META, 0, words | (uint64_t)m->type << 16 | (uint64_t)more << 24));
   m->used = 0;
 }
 

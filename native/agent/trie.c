@@ -113,7 +113,7 @@ uint32_t ht_trie_add(ht_ctx *ctx, uint32_t parent, uint64_t key, unsigned aux, u
     uint64_t *w = ht_reserve(&ctx, 3);
     w[1] = word1;
     w[2] = (uint64_t)parent | (uint64_t)module << 32;
-    ht_commit(w, HT_WORD(HT_OP_NODE, aux, id));
+    ht_commit(ctx, w, HT_WORD(HT_OP_NODE, aux, id));
     put(t, parent, key, id);
   }
   ht_lock_drop(&lock);
