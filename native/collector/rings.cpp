@@ -8,6 +8,8 @@ namespace {
 constexpr uint64_t kCheckNs = 50'000'000;
 // A ring that has been used this much is worth its pages; a smaller one is left to the next thread.
 constexpr uint64_t kDiscardBlocks = 64;
+// Read, but left to be looked at again: what another thread has freed tells what a free may belong to.
+constexpr uint64_t kKeptBlocks = 16;
 
 } // namespace
 
@@ -55,17 +57,17 @@ void Rings::add(uint32_t index, const ht_ring_header &ring) {
   cursor.stream.thread = cursor.thread->figures;
   cursor.stream.owner = &cursor;
   cursor.at.block = cursor.published = shared_load(ring.tail);
-  cursor.sure = cursor.limit = cursor.at;
+  cursor.first = cursor.sure = cursor.limit = cursor.at;
   process->open_rings++;
   open_.push_back(&cursor);
 }
 
 void Rings::look(Cursor &cursor) {
-  cursor.unread_since = cursor.looked_from;
+  if (!cursor.is_due()) cursor.unread_since = cursor.looked_from;
   cursor.looked_from = read_tsc();
   look_again(cursor);
   cursor.looked_until = read_tsc();
-  cursor.sure = cursor.limit;
+  cursor.first = cursor.sure = cursor.limit;
 }
 
 void Rings::look_again(Cursor &cursor) {
@@ -77,7 +79,7 @@ void Rings::look_again(Cursor &cursor) {
     broken_++;
     cursor.at.block = cursor.limit.block = head;
     cursor.at.word = cursor.limit.word = HT_BLOCK_WORDS;
-    cursor.sure = cursor.limit;
+    cursor.first = cursor.sure = cursor.limit;
     return;
   }
   unsigned word = head == cursor.limit.block ? cursor.limit.word : 1;
@@ -96,8 +98,9 @@ void Rings::look_again(Cursor &cursor) {
 }
 
 void Rings::publish(Cursor &cursor) {
-  if (cursor.published == cursor.at.block) return;
-  cursor.published = cursor.at.block;
+  uint64_t kept = cursor.process != nullptr && cursor.process->open_rings > 1 ? kKeptBlocks : 0;
+  if (cursor.published + kept >= cursor.at.block) return;
+  cursor.published = cursor.at.block - kept;
   shared_store(session_.ring(cursor.ring).tail, cursor.published);
 }
 
