@@ -12,6 +12,9 @@ namespace {
 constexpr uint64_t kTscSlack = 10'000;
 // A producer that waits for room gets it while the round goes on.
 constexpr uint64_t kPublishBlocks = HT_RING_BLOCKS / 4;
+// Read, but left to be searched, if there is more than one thread: what another has freed tells what a free
+// may belong to.
+constexpr uint64_t kKeptBlocks = 16;
 constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
@@ -89,7 +92,7 @@ Drain::Round Drain::round() {
   }
   for (Buffer &buffer : buffers_) buffer.cursor = nullptr;
   decoder_.forget_ahead();
-  for (Cursor *cursor : rings_.open()) rings_.publish(*cursor);
+  for (Cursor *cursor : rings_.open()) rings_.publish(*cursor, kKeptBlocks);
   for (Process *process : processes_.living()) process->book->settle();
   round.blocks = blocks_ - before;
   return round;
@@ -194,8 +197,8 @@ Misfit Drain::misfit_of(const Cursor &cursor) {
   for (const Cursor *other : rings_.open()) {
     if (other == &cursor || other->process != cursor.process) continue;
     Traces traces = search(*other, HT_VALUE(word), earliest_of(cursor) - kTscSlack, cursor.bound);
-    if (traces == Traces::kFree) return Misfit::kKeepForAny;
-    if (traces != Traces::kNone) misfit = Misfit::kKeep;
+    if (traces == Traces::kFree || traces == Traces::kUnknown) return Misfit::kKeepForAny;
+    if (traces == Traces::kAllocation) misfit = Misfit::kKeep;
   }
   return misfit;
 }
@@ -402,7 +405,9 @@ void Drain::run(Cursor &cursor, bool force_first) {
       blocks_++;
       if (blocks_ % kPulseBlocks == 0) pulse_();
     }
-    if (cursor.at.block - cursor.published >= kPublishBlocks) rings_.publish(cursor);
+    if (cursor.at.block - cursor.published >= 2 * kPublishBlocks) {
+      rings_.publish(cursor, kPublishBlocks);
+    }
     push(cursor);
   } else {
     next->cursor = nullptr;

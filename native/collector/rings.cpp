@@ -8,8 +8,6 @@ namespace {
 constexpr uint64_t kCheckNs = 50'000'000;
 // A ring that has been used this much is worth its pages; a smaller one is left to the next thread.
 constexpr uint64_t kDiscardBlocks = 64;
-// Read, but left to be looked at again: what another thread has freed tells what a free may belong to.
-constexpr uint64_t kKeptBlocks = 16;
 
 } // namespace
 
@@ -97,8 +95,8 @@ void Rings::look_again(Cursor &cursor) {
   cursor.limit = {head, word};
 }
 
-void Rings::publish(Cursor &cursor) {
-  uint64_t kept = cursor.process != nullptr && cursor.process->open_rings > 1 ? kKeptBlocks : 0;
+void Rings::publish(Cursor &cursor, uint64_t kept) {
+  if (cursor.process->open_rings <= 1) kept = 0;
   if (cursor.published + kept >= cursor.at.block) return;
   cursor.published = cursor.at.block - kept;
   shared_store(session_.ring(cursor.ring).tail, cursor.published);

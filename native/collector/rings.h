@@ -63,8 +63,9 @@ class Rings {
   void look(Cursor &cursor);
   void look_again(Cursor &cursor);
 
-  // Lets the producer have the blocks that have been read.
-  void publish(Cursor &cursor);
+  // Lets the producer have the blocks that have been read, but for the last `kept` if its process has more
+  // than one ring.
+  void publish(Cursor &cursor, uint64_t kept);
 
   // Whether some ring has come near the point where its producer wakes us.
   bool filling_up() const;

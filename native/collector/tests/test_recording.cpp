@@ -342,7 +342,7 @@ TEST(a_pid_used_again_is_another_process) {
   TestSession session;
   Recorder recorder(session, options_for(scratch));
   uint32_t parent = session.register_process();
-  auto dead = [&](auto what) {
+  auto in_child = [&](auto what) {
     pid_t child = fork();
     if (child == 0) {
       what();
@@ -355,10 +355,14 @@ TEST(a_pid_used_again_is_another_process) {
     Producer p(session.session, slot);
     for (uint64_t i = 1; i <= count; i++) p.allocate(i * 16, 10);
   };
-  uint32_t pid = dead([&] { allocate(session.register_process(parent + 1), 5); });
-  // Forked, so no exec has led to it; spawned, but nothing with that pid was about to exec.
-  dead([&] { allocate(session.register_process(parent + 1, 0, pid), 6); });
-  dead([&] { allocate(session.register_process(0, 0, pid), 7); });
+  uint32_t pid = in_child([&] { allocate(session.register_process(parent + 1), 5); });
+  // Forked, so no exec has led to it; spawned, but nothing with that pid was about to exec. They are seen
+  // when all is done: their pid is nobody's.
+  for (uint32_t of : {parent + 1, 0u}) {
+    uint32_t slot = session.prepare_process(of, 0, pid);
+    in_child([&] { allocate(slot, of != 0 ? 6 : 7); });
+    session.show_process(slot);
+  }
   recorder.finish();
   ReadRecording r(scratch.path("a.tide"));
   CHECK_EQUAL(4u, r.rows(kProcesses));
@@ -379,7 +383,8 @@ TEST(slots_of_processes_that_ended_serve_the_next) {
   gone = static_cast<uint32_t>(child);
   constexpr uint32_t kMore = 200;
   uint32_t slot = 0;
-  for (uint32_t i = 0; i < HT_MAX_PROCESSES; i++) slot = session.register_process(0, 0, gone);
+  for (uint32_t i = 0; i < HT_MAX_PROCESSES; i++)
+    session.show_process(slot = session.prepare_process(0, 0, gone));
   CHECK_EQUAL(HT_MAX_PROCESSES - 1, slot);
   for (uint32_t i = 0; i < kMore; i++) {
     while (!session.reuse_process(gone)) usleep(500);
