@@ -17,10 +17,15 @@ bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Mis
   bool known = disordered_ ? take_one_life(thread, address, &block)
                            : live_.take(spot(address), address, &block);
   if (!known && refuses_free(misfit)) return false;
-  if (flight.active && flight.known) put_back(flight); // the end of the last one is missing
-  bool for_any = misfit == Misfit::kKeepForAny || is_restless(address);
-  bool orphan = !known && (misfit != Misfit::kCount || for_any);
-  if (orphan) keep_orphan({address, &thread, 0, for_any, &flight, kNone});
+  if (flight.active) { // the end of the last one is missing
+    Orphan gone{};
+    if (flight.known) put_back(flight);
+    if (flight.orphan) take_orphan(flight, &gone);
+  }
+  bool orphan = !known && misfit != Misfit::kCount;
+  if (orphan) {
+    keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, &flight, {}});
+  }
   flight = {true, known, orphan, address, block};
   return true;
 }
@@ -30,36 +35,50 @@ void Book::put_back(const InFlight &flight) {
   if (Block *back = live_.place(spot(flight.block.address()), flight.block.address())) {
     *back = flight.block;
   } else {
-    lose(flight.block);
+    keep_shadow(flight.block);
   }
+}
+
+// The end of a realloc whose block is not known: an allocation, until its orphan finds the block.
+bool Book::end_orphaned(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
+                        uint32_t context, Misfit misfit) {
+  Orphan orphan{};
+  bool waits = flight.active && flight.orphan && take_orphan(flight, &orphan);
+  // Without it in the list: what is made here is not what it waits for.
+  bool counted = allocate(thread, spot(address), address, size, context, misfit);
+  if (counted) {
+    orphan.flight = nullptr;
+    Block made{};
+    made.set(address, size);
+    made.born = ledger_.ticks;
+    orphan.move = {context, weight_of(made), address, size};
+    flight.active = false;
+  }
+  if (waits) keep_orphan(orphan);
+  return counted;
 }
 
 bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
                        uint32_t context, bool freed, Misfit misfit) {
+  if (disordered_ && flight.active && flight.orphan) find_block(flight);
   bool known = flight.active && flight.known;
-  Orphan *orphan = flight.active && flight.orphan ? orphan_of(thread, flight) : nullptr;
   if (address == 0) {
+    Orphan orphan{};
+    bool waits = flight.active && flight.orphan && take_orphan(flight, &orphan);
     flight.active = false;
     if (known && freed) end_of_life(thread, flight.block);
     if (known && !freed) put_back(flight);
-    if (orphan != nullptr && freed) orphan->flight = nullptr; // a free like any other
-    if (orphan != nullptr && !freed) orphan->address = 0;     // nothing has happened
-    if (!known && orphan == nullptr && freed) unmatched_frees_++;
-    return true;
-  }
-  if (!known) {
-    if (orphan != nullptr) orphan->context = context;
-    if (!allocate(thread, spot(address), address, size, context, misfit)) {
-      if (orphan != nullptr) orphan->context = kNone;
-      return false;
+    if (!known && !waits && freed) unmatched_frees_++;
+    if (waits && freed) { // a free like any other
+      orphan.flight = nullptr;
+      keep_orphan(orphan);
     }
-    flight.active = false;
     return true;
   }
+  if (!known) return end_orphaned(thread, flight, address, size, context, misfit);
   Block *block = live_.place(spot(address), address);
   if (block == nullptr) {
-    if (misfit == Misfit::kRefuse) return false;
-    make_room(address, misfit);
+    if (!make_room(address, misfit)) return false;
     block = live_.place(spot(address), address);
   }
   flight.active = false;
@@ -71,16 +90,18 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
   enter(context, c, weight);
   contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
   raised();
-  SliceStart &slice = contexts_.slice_start(context);
-  slice.reallocations += weight.blocks;
-  thread.reallocations += weight.blocks;
-  if (address != old.address()) {
-    uint64_t copied = size < old.size() ? weight.bytes : weight.blocks * old.size();
-    slice.copied_bytes += copied;
-    copied_bytes_ += copied;
-  }
-  if (disordered_) match_orphan(thread, address);
+  count_move(thread, old, {context, weight, address, size});
   return true;
+}
+
+void Book::count_move(Thread &thread, const Block &old, const Move &move) {
+  SliceStart &slice = contexts_.slice_start(move.context);
+  slice.reallocations += move.weight.blocks;
+  thread.reallocations += move.weight.blocks;
+  if (move.address == old.address()) return;
+  uint64_t copied = move.size < old.size() ? move.weight.bytes : move.weight.blocks * old.size();
+  slice.copied_bytes += copied;
+  copied_bytes_ += copied;
 }
 
 // ---------------------------------------------------------------------------------- contexts

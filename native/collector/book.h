@@ -85,8 +85,7 @@ class Book {
                        uint32_t context, Misfit misfit) {
     Block *block = live_.place(spot, address);
     if (block == nullptr) [[unlikely]] {
-      if (misfit == Misfit::kRefuse) return false;
-      make_room(address, misfit);
+      if (!make_room(address, misfit)) return false;
       block = live_.place(live_.spot(address), address);
     }
     Weight weight = begin_life<kPlain>(block, thread, address, size, context);
@@ -94,8 +93,6 @@ class Book {
     enter<kPlain>(context, c, weight);
     contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
     raised<kPlain>();
-    if (disordered_) [[unlikely]]
-      match_orphan(thread, address);
     return true;
   }
 
@@ -358,29 +355,37 @@ class Book {
     Block block; // lives, but another block has its place in the table
     uint32_t age;
   };
+  // A realloc's new block, as far as the old one's end has to know it.
+  struct Move {
+    uint32_t context = kNone;
+    Weight weight{};
+    uint64_t address = 0, size = 0;
+  };
   struct Orphan {
     uint64_t address;
     Thread *thread; // that freed it
     uint32_t age;
     bool for_any;     // any thread may yet allocate its block, its own too
-    InFlight *flight; // of the realloc that has moved it; nullptr: it was freed
-    uint32_t context; // of the realloc's end, counted as an allocation; kNone: not yet
+    InFlight *flight; // of the realloc that has begun with it, until that ends
+    Move move;        // what its end has made; context kNone: nothing, or it was a free
   };
-  struct Restless {
-    uint64_t address; // at which something has been out of order
-    uint32_t age;
-  };
-  void make_room(uint64_t address, Misfit misfit);
-  void note_disorder(uint64_t address);
-  bool is_restless(uint64_t address) const;
+  bool make_room(uint64_t address, Misfit misfit);
   bool take_one_life(const Thread &thread, uint64_t address, Block *block);
   bool free_nothing(Thread &thread, uint64_t address, Misfit misfit);
   static bool refuses_free(Misfit misfit) {
     return misfit == Misfit::kRefuse || misfit == Misfit::kKeepBlocks;
   }
   void keep_orphan(const Orphan &orphan);
-  void match_orphan(const Thread &thread, uint64_t address);
-  Orphan *orphan_of(const Thread &thread, const InFlight &flight);
+  void give_up(const Orphan &orphan);
+  void count_move(Thread &thread, const Block &old, const Move &move);
+  bool take_for(const Orphan &orphan, Block *block);
+  void adopt(const Orphan &orphan, const Block &block);
+  void find_block(InFlight &flight);
+  bool give_to_orphan(uint64_t address);
+  bool take_orphan(const InFlight &flight, Orphan *orphan);
+  void keep_shadow(const Block &block);
+  bool end_orphaned(Thread &thread, InFlight &flight, uint64_t address, uint64_t size,
+                    uint32_t context, Misfit misfit);
   void settle_old();
   void lose(const Block &block);
   void put_back(const InFlight &flight);
@@ -412,7 +417,6 @@ class Book {
   InternMap<ContextKey> context_index_;
   std::vector<Shadow> shadows_; // oldest first
   std::vector<Orphan> orphans_;
-  std::vector<Restless> restless_;
   bool disordered_ = false; // any of them has some
   Mappings mappings_;
   std::vector<Taken> taken_;

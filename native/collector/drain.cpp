@@ -12,13 +12,15 @@ namespace {
 constexpr uint64_t kTscSlack = 10'000;
 // A producer that waits for room gets it while the round goes on.
 constexpr uint64_t kPublishBlocks = HT_RING_BLOCKS / 4;
+// Read, but left to be searched, if there is more than one thread: what another has freed tells what a free
+// may belong to.
+constexpr uint64_t kKeptBlocks = 16;
 constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
-// A program may free much that nobody saw it allocate: that is not to cost more than this many searches
-// of some blocks in vain a round.
-constexpr unsigned kSearches = 16;
-constexpr uint64_t kSearchedBlocks = 32;
+// A program may free much that nobody saw it allocate: that is not to cost more than the search of this
+// many words in vain a round, about 0.1 ms.
+constexpr unsigned kSearchedWords = 1 << 16;
 
 // A word of a ring. It may be changing under us if its producer has scribbled over its ring; whatever
 // is read then is checked like anything else.
@@ -36,7 +38,7 @@ Drain::Drain(Processes &processes, Rings &rings, Decoder &decoder, const Clock &
 
 void Drain::look_twice(Round *round) {
   round_begun_ = read_tsc();
-  searches_ = 0;
+  searched_ = 0;
   for (Cursor *cursor : rings_.open()) rings_.look(*cursor);
   // Rings claimed meanwhile: what they hold is behind the first look.
   rings_.discover();
@@ -54,24 +56,32 @@ void Drain::look_twice(Round *round) {
 Drain::Round Drain::round() {
   Round round;
   uint64_t before = blocks_;
+  // Who is gone by now has left nothing that this round does not find. Of others that go meanwhile some
+  // of the last events may be found too late for it.
+  for (Process *process : processes_.living()) process->closing = process->dying;
   rings_.discover();
   look_twice(&round);
   active_.clear();
+  waiting_.clear();
   for (Cursor *cursor : rings_.open()) {
     if (!cursor->has_events()) continue;
     if (cursor->process->ended()) {
       discard(*cursor);
       continue;
     }
+    const Process *former = cursor->process->predecessor;
+    if (former != nullptr && !former->closing) continue; // there may be more of it
     cursor->process->active_rings++;
-    active_.push_back(cursor);
+    (former == nullptr ? active_ : waiting_).push_back(cursor);
   }
+  for (Cursor *cursor : active_) push(*cursor);
   std::vector<Process *> silent;
   for (Process *process : processes_.living()) {
-    if (process->dying && process->active_rings == 0) silent.push_back(process);
+    if (process->closing && process->active_rings == 0 && process->predecessor == nullptr) {
+      silent.push_back(process);
+    }
   }
   for (Process *process : silent) end(*process);
-  for (Cursor *cursor : active_) push(*cursor);
 
   while (!heap_.empty() || !stuck_.empty()) {
     if (!stuck_.empty() && go_on_with_stuck()) continue;
@@ -82,7 +92,7 @@ Drain::Round Drain::round() {
   }
   for (Buffer &buffer : buffers_) buffer.cursor = nullptr;
   decoder_.forget_ahead();
-  for (Cursor *cursor : rings_.open()) rings_.publish(*cursor);
+  for (Cursor *cursor : rings_.open()) rings_.publish(*cursor, kKeptBlocks);
   for (Process *process : processes_.living()) process->book->settle();
   round.blocks = blocks_ - before;
   return round;
@@ -100,12 +110,16 @@ bool Drain::go_on_with_stuck() {
         return true;
       }
     }
+    if (std::none_of(stuck_.begin(), stuck_.end(), [](Cursor *c) { return c->is_due(); })) {
+      hold_back();
+      return true;
+    }
   }
   uint64_t earliest = UINT64_MAX; // that may yet bring what is waited for
   for (const Entry &entry : heap_) earliest = std::min(earliest, earliest_of(*entry.cursor));
   Cursor *least = nullptr;
   for (Cursor *cursor : stuck_) {
-    if (earliest <= cursor->bound) continue;
+    if (earliest <= cursor->bound || !cursor->is_due()) continue;
     // What has been found by the second look only may be of use to it; that is seen to last.
     if (!heap_.empty() && cursor->bound >= round_begun_) continue;
     if (least == nullptr || std::pair(key_of(*cursor), cursor->stuck_rank) <
@@ -118,6 +132,15 @@ bool Drain::go_on_with_stuck() {
   forced_++;
   run(*least, true);
   return true;
+}
+
+// What those that are stuck wait for comes with the next round.
+void Drain::hold_back() {
+  for (Cursor *cursor : stuck_) {
+    cursor->sure = cursor->at;
+    finished(*cursor);
+  }
+  stuck_.clear();
 }
 
 // Whether the second look has found what a stuck cursor waits for; then its ring is read up to there.
@@ -136,7 +159,9 @@ bool Drain::reach_for(const Cursor &stuck) {
   };
   bool found = false;
   for (Cursor *cursor : rings_.open()) {
-    if (!cursor->has_unsure() || cursor->process->ended()) continue;
+    if (!cursor->has_unsure() || cursor->process->predecessor != nullptr) continue;
+    // Only definitions come from another process, from which this one was forked.
+    if (is_free && cursor->process != stuck.process) continue;
     RingPlace reach = cursor->sure;
     RingPlace place = cursor->sure;
     while (place < cursor->limit) {
@@ -161,48 +186,67 @@ bool Drain::reach_for(const Cursor &stuck) {
   return found;
 }
 
-// What an event is counted as that goes on without what it waited for.
-Misfit Drain::misfit_of(const Cursor &cursor, bool others_unsure) {
+// What an event is counted as that goes on without what it waited for. The block of a free (or of a realloc
+// that begins) has been found by the second look, if it was ever recorded. So it comes yet, or it has been
+// counted as freed already, by another thread's event that has happened later.
+Misfit Drain::misfit_of(const Cursor &cursor) {
   uint64_t word = peek(rings_.words(cursor, cursor.at.block) + cursor.at.word);
   if (cursor.stuck_rank == 0 || HT_OP(word) == HT_OP_UNMAP) return Misfit::kKeep;
-  if (searches_ < kSearches) {
-    if (freed_by_another(cursor, HT_VALUE(word))) return Misfit::kKeepForAny;
-    searches_++;
-  }
-  // Others wait, too: some order taken earlier was not the right one.
-  if (!stuck_.empty()) return Misfit::kKeepForAny;
-  return others_unsure ? Misfit::kKeep : Misfit::kCount;
-}
-
-// Whether another thread has just freed the address: then that may have been counted for the block that
-// this one frees, and wait for another itself.
-bool Drain::freed_by_another(const Cursor &cursor, uint64_t address) const {
+  if (searched_ >= kSearchedWords) return Misfit::kKeep;
+  Misfit misfit = Misfit::kCount;
   for (const Cursor *other : rings_.open()) {
     if (other == &cursor || other->process != cursor.process) continue;
-    uint64_t block = other->at.block;
-    uint64_t first = block > kSearchedBlocks ? block - kSearchedBlocks : 0;
-    for (block = std::max(first, other->published); block <= other->at.block; block++) {
-      const uint64_t *words = rings_.words(*other, block);
-      unsigned end = block < other->at.block ? HT_BLOCK_WORDS : other->at.word;
-      for (unsigned word = 1; word < end;) {
-        unsigned length = Decoder::length(peek(words + word));
-        if (length == 0) break;
-        unsigned op = HT_OP(peek(words + word));
-        if ((op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN) &&
-            HT_VALUE(peek(words + word)) == address) {
-          return true;
-        }
-        word += length;
-      }
-    }
+    Traces traces = search(*other, HT_VALUE(word), earliest_of(cursor) - kTscSlack, cursor.bound);
+    if (traces == Traces::kFree || traces == Traces::kUnknown) return Misfit::kKeepForAny;
+    if (traces == Traces::kAllocation) misfit = Misfit::kKeep;
   }
-  return false;
+  return misfit;
+}
+
+// What another thread has to say of an address: a free that has been counted and may have happened after
+// `since`, or an allocation that is still to be counted and may have happened before `bound`.
+Drain::Traces Drain::search(const Cursor &cursor, uint64_t address, uint64_t since,
+                            uint64_t bound) {
+  auto holds = [&](uint64_t block, unsigned from, unsigned until, unsigned op,
+                   unsigned realloc_op) {
+    const uint64_t *words = rings_.words(cursor, block);
+    searched_ += until - from;
+    for (unsigned word = from; word < until;) {
+      uint64_t event = peek(words + word);
+      if (HT_VALUE(event) == address && (HT_OP(event) == op || HT_OP(event) == realloc_op)) {
+        return true;
+      }
+      unsigned length = Decoder::length(event);
+      if (length == 0) break;
+      word += length;
+    }
+    return false;
+  };
+  bool overwritten = false;
+  uint64_t head = rings_.head(cursor);
+  unsigned until = cursor.at.word;
+  for (uint64_t block = cursor.at.block;; block--, until = HT_BLOCK_WORDS) {
+    if (holds(block, 1, until, HT_OP_FREE, HT_OP_REALLOC_BEGIN)) return Traces::kFree;
+    if (peek(rings_.words(cursor, block)) < since || block == 0) break;
+    overwritten = block <= cursor.published && head + 8 >= block + HT_RING_BLOCKS;
+    if (overwritten) break;
+  }
+  unsigned from = cursor.at.word;
+  for (uint64_t block = cursor.at.block; block <= cursor.limit.block; block++, from = 1) {
+    unsigned end = block < cursor.limit.block ? HT_BLOCK_WORDS : cursor.limit.word;
+    if (peek(rings_.words(cursor, block)) > bound) break;
+    if (holds(block, from, end, HT_OP_ALLOC, HT_OP_REALLOC_END)) return Traces::kAllocation;
+  }
+  return overwritten ? Traces::kUnknown : Traces::kNone;
 }
 
 // -------------------------------------------------------------------------------------- order
 
 void Drain::advance_block(Cursor &cursor) {
   while (cursor.at.word >= HT_BLOCK_WORDS && cursor.at.block < cursor.sure.block) {
+    uint64_t begun = peek(rings_.words(cursor, cursor.at.block));
+    uint64_t next = peek(rings_.words(cursor, cursor.at.block + 1));
+    if (next > begun) cursor.pace = (next - begun) / HT_BLOCK_WORDS;
     cursor.at = {cursor.at.block + 1, 1};
   }
 }
@@ -214,23 +258,30 @@ uint64_t Drain::earliest_of(const Cursor &cursor) const {
   return std::min(earliest, cursor.looked_until);
 }
 
-// When the next event happened, about: the block's words have been written from its begin to the
-// next one's, or to our look.
+// What is in the chunk at the cursor has happened before this.
+uint64_t Drain::until_of(const Cursor &cursor) const {
+  uint64_t until = cursor.looked_until;
+  if (cursor.at.block < cursor.sure.block) {
+    until = std::min(until, peek(rings_.words(cursor, cursor.at.block + 1)));
+  }
+  return std::min(until, cursor.process->last_tsc);
+}
+
+uint64_t Drain::bound_of(const Cursor &cursor) const { return until_of(cursor) + kTscSlack; }
+
+// When the next event happened, about: the block's words have been written from its begin to the next one's,
+// or to our look, at an even pace; or at that of the block before, and then for a while none, which is what
+// it looks like when the thread has lost its processor. Too early is better than too late: what is too
+// early waits for what it needs, but what is too late has been overtaken.
 uint64_t Drain::key_of(const Cursor &cursor) const {
   uint64_t begun = peek(rings_.words(cursor, cursor.at.block));
   begun = std::min(begun, cursor.looked_until);
   if (cursor.at.word == 1) return begun;
-  uint64_t until = bound_of(cursor) - kTscSlack;
+  uint64_t until = until_of(cursor);
   unsigned words = cursor.block_end();
-  uint64_t passed = until > begun ? (until - begun) / words * cursor.at.word : 0;
+  uint64_t pace = until > begun ? (until - begun) / words : 0;
+  uint64_t passed = std::min(pace, cursor.pace) * cursor.at.word;
   return std::min(std::max(begun + passed, cursor.unread_since), cursor.looked_until);
-}
-
-// What is in the chunk at the cursor has happened before this.
-uint64_t Drain::bound_of(const Cursor &cursor) const {
-  if (cursor.at.block >= cursor.sure.block) return cursor.looked_until + kTscSlack;
-  uint64_t next = peek(rings_.words(cursor, cursor.at.block + 1));
-  return std::min(next, cursor.looked_until) + kTscSlack;
 }
 
 void Drain::push(Cursor &cursor) {
@@ -247,12 +298,21 @@ void Drain::finished(Cursor &cursor) {
   Process &process = *cursor.process;
   if (process.active_rings > 0) process.active_rings--;
   // At its place in the order of things: what follows is counted without it.
-  if (process.active_rings == 0 && process.dying && !process.ended()) end(process);
+  if (process.active_rings == 0 && process.closing && !process.ended()) end(process);
 }
 
+// Ends a process; the next image of it begins.
 void Drain::end(Process &process) {
+  if (process.ended()) return;
   processes_.end(process);
   rings_.release(process, process.end);
+  Process *next = processes_.successor(process);
+  if (next == nullptr) return;
+  next->predecessor = nullptr;
+  if (next->closing && next->active_rings == 0) return end(*next);
+  for (Cursor *cursor : waiting_) {
+    if (cursor->process == next) push(*cursor);
+  }
 }
 
 // Something has happened: who waits may find what they wait for. Definitions may come from the process
@@ -333,7 +393,7 @@ void Drain::run(Cursor &cursor, bool force_first) {
     force.rest = process.open_rings == 1 ? Misfit::kCount : Misfit::kKeepBlocks;
   }
   force.first = force_first;
-  if (force_first) force.first_as = misfit_of(cursor, others_unsure);
+  if (force_first) force.first_as = misfit_of(cursor);
   const uint64_t *end = now->data + now->words;
   const uint64_t *stopped = decoder_.decode(cursor.stream, now->data, end, force, ahead);
   now->cursor = nullptr;
@@ -345,7 +405,9 @@ void Drain::run(Cursor &cursor, bool force_first) {
       blocks_++;
       if (blocks_ % kPulseBlocks == 0) pulse_();
     }
-    if (cursor.at.block - cursor.published >= kPublishBlocks) rings_.publish(cursor);
+    if (cursor.at.block - cursor.published >= 2 * kPublishBlocks) {
+      rings_.publish(cursor, kPublishBlocks);
+    }
     push(cursor);
   } else {
     next->cursor = nullptr;

@@ -10,7 +10,12 @@
 // after, so what must come before an event has been published before it. Each round looks at all
 // rings, and then looks again: whatever comes before an event found by the first look has been found
 // by the second. A round counts what the first look has found, and of the second only what that waits
-// for. What is waited for and is in none of the rings does not exist: the event is counted as it stands.
+// for; if that has to wait in turn, it is left to the next round. What an event of the first look waits
+// for and is in none of the rings does not exist, or has been counted for another: then it is counted as
+// it stands (see misfit_of).
+//
+// Images of one process follow one another strictly: what an exec leads to waits until what came before
+// has been read to its end.
 #ifndef HEAPTIDE_COLLECTOR_DRAIN_H
 #define HEAPTIDE_COLLECTOR_DRAIN_H
 
@@ -54,11 +59,14 @@ class Drain {
   void look_twice(Round *round);
   bool go_on_with_stuck();
   bool reach_for(const Cursor &stuck);
-  Misfit misfit_of(const Cursor &cursor, bool others_unsure);
-  bool freed_by_another(const Cursor &cursor, uint64_t address) const;
+  void hold_back();
+  Misfit misfit_of(const Cursor &cursor);
+  enum class Traces { kNone, kUnknown, kAllocation, kFree };
+  Traces search(const Cursor &cursor, uint64_t address, uint64_t since, uint64_t bound);
   void end(Process &process);
   void push(Cursor &cursor);
   void advance_block(Cursor &cursor);
+  uint64_t until_of(const Cursor &cursor) const;
   uint64_t key_of(const Cursor &cursor) const;
   uint64_t earliest_of(const Cursor &cursor) const;
   uint64_t bound_of(const Cursor &cursor) const;
@@ -77,8 +85,9 @@ class Drain {
   std::vector<Entry> heap_;
   std::vector<Cursor *> stuck_;
   std::vector<Cursor *> active_;
-  uint64_t round_begun_ = 0; // TSC
-  unsigned searches_ = 0;    // in this round
+  std::vector<Cursor *> waiting_; // for the end of the process's former image
+  uint64_t round_begun_ = 0;      // TSC
+  unsigned searched_ = 0;         // words, in this round
   Buffer buffers_[2];
   int current_ = 0;
   uint64_t forced_ = 0;

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,11 +16,20 @@ namespace {
 
 constexpr uint64_t kSlowCheckNs = 50'000'000;
 constexpr uint64_t kLateNs = 5'000'000'000;    // between a process's start and its first event
+constexpr uint64_t kInexactNs = 100'000'000;   // of what the system says of a process's start
 constexpr uint32_t kRecentPids = 10'000;       // made between two looks at the session
 constexpr uint64_t kDefinitionBytes = 8 << 20; // kept for children yet to be heard of
 constexpr size_t kKeptSlots = 2048;            // ended ones, before the first is used again
 
 uint64_t slot_key(uint32_t slot, uint32_t generation) { return uint64_t{generation} << 32 | slot; }
+
+uint64_t boot_ahead_ns() {
+  timespec monotonic, boot;
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  clock_gettime(CLOCK_BOOTTIME, &boot);
+  return static_cast<uint64_t>((boot.tv_sec - monotonic.tv_sec) * 1'000'000'000 + boot.tv_nsec -
+                               monotonic.tv_nsec);
+}
 
 } // namespace
 
@@ -31,7 +41,8 @@ Processes::Processes(Session &session, const Clock &clock, const Procfs &procfs,
       aggregator_(aggregator),
       definitions_(definitions),
       seen_(HT_MAX_PROCESSES),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      boot_ahead_ns_(boot_ahead_ns()) {}
 
 Processes::~Processes() {
   for (Process &process : processes_) {
@@ -40,11 +51,8 @@ Processes::~Processes() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-void Processes::discover() {
-  uint32_t used = session_.processes_used();
-  // Parents register before their children: mostly in lower slots, but slots are reused.
+std::vector<uint32_t> Processes::fresh_slots(uint32_t used) const {
   std::vector<uint32_t> fresh;
-  while (first_unseen_ < used && seen_[first_unseen_] != 0) first_unseen_++;
   // Slots are not used again before all have been used.
   for (uint32_t slot = used < HT_MAX_PROCESSES ? first_unseen_ : 0; slot < used; slot++) {
     const ht_process &shared = session_.process(slot);
@@ -52,10 +60,25 @@ void Processes::discover() {
     if (state != HT_PROCESS_LIVE && state != HT_PROCESS_EXEC) continue;
     if (seen_[slot] != shared_load(shared.generation)) fresh.push_back(slot);
   }
-  if (fresh.empty()) return;
   std::sort(fresh.begin(), fresh.end(), [this](uint32_t a, uint32_t b) {
     return session_.process(a).start_tsc < session_.process(b).start_tsc;
   });
+  return fresh;
+}
+
+// Parents, and former images, are taken up before those that come from them, which register later.
+void Processes::discover() {
+  uint32_t used = session_.processes_used();
+  while (first_unseen_ < used && seen_[first_unseen_] != 0) first_unseen_++;
+  std::vector<uint32_t> fresh = fresh_slots(used);
+  if (fresh.empty()) return;
+  if (used == HT_MAX_PROCESSES) {
+    // Used again in any order: the slot of a parent may have been passed just before it registered,
+    // and its child's not yet. Then the parent's is found now; what is later still has time.
+    uint64_t latest = session_.process(fresh.back()).start_tsc;
+    fresh = fresh_slots(used);
+    std::erase_if(fresh, [&](uint32_t s) { return session_.process(s).start_tsc > latest; });
+  }
   for (uint32_t slot : fresh) add(slot, session_.process(slot));
 }
 
@@ -87,40 +110,89 @@ void Processes::add(uint32_t slot, const ht_process &shared) {
   } else {
     process.image = std::make_shared<Image>(definitions_, process.row);
   }
+  Procfs::Stat stat = open_pid(process);
   Process *&latest = latest_of_pid_[process.pid];
-  if (latest != nullptr && !latest->ended()) {
-    // The same process after an exec: its former image is gone.
-    process.image_number = latest->image_number + 1;
-    if (process.parent == 0) process.parent = latest->parent;
-    if (process.ppid == 0) process.ppid = latest->ppid;
-    if (!latest->dying) mark_dying(*latest, process.start);
+  if (latest != nullptr && shared.parent_slot == 0 && is_next_image(process, *latest, stat)) {
+    succeed(process, *latest, shared.start_tsc);
   }
   latest = &process;
-  watch(process);
+  watch(process, stat);
   recycle_slots();
+}
+
+// Whether a process is what the exec of another of its pid has led to. If not they are strangers: pids
+// are used again, and namespaces count by themselves.
+bool Processes::is_next_image(const Process &process, const Process &former,
+                              const Procfs::Stat &stat) const {
+  if (stat.found && former.start_time != 0 && stat.start_time != former.start_time) return false;
+  if (process.start > former.died_at) return false;
+  if (former.ended() || former.has_execed) return former.has_execed;
+  const ht_process &shared = session_.process(former.slot);
+  return shared_load(shared.generation) == former.generation &&
+         shared_load(shared.state) == HT_PROCESS_EXEC;
+}
+
+// The same process after an exec: its former image is gone, and did all it did before.
+void Processes::succeed(Process &process, Process &former, uint64_t start_tsc) {
+  process.image_number = former.image_number + 1;
+  process.parent = former.parent;
+  process.ppid = former.ppid;
+  process.start_time = former.start_time;
+  uint64_t until = std::max(process.start, former.start + 1);
+  if (former.ended()) {
+    former.end = std::min(former.end, until);
+    return;
+  }
+  process.predecessor = &former;
+  former.last_tsc = std::min(former.last_tsc, start_tsc);
+  former.dying_since = former.dying ? std::min(former.dying_since, until) : until;
+  former.dying = true;
+}
+
+uint64_t Processes::started_at(const Procfs::Stat &stat) const {
+  static const uint64_t tick_ns = 1'000'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  return stat.start_time * tick_ns;
+}
+
+uint64_t Processes::registered_at(const Process &process) const {
+  return clock_.start_monotonic_ns() + boot_ahead_ns_ + process.start;
 }
 
 // Whether the pid that an agent gave is another process's here. Getting this wrong would mean taking a
 // ring from a living thread.
 bool Processes::is_foreign(const Process &process, const Procfs::Stat &stat) const {
-  if (stat.exists) {
+  if (stat.found) {
     // The usual process starts right before it registers; for others it is worth a closer look.
-    static const uint64_t tick_ns = 1'000'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
-    uint64_t started = stat.start_time * tick_ns;
-    uint64_t registered = clock_.start_monotonic_ns() + process.start;
-    return started + kLateNs < registered && !procfs_.maps_session(process.pid);
+    if (started_at(stat) + kLateNs >= registered_at(process)) return false;
+    if (stat.exists) return !procfs_.maps_session(process.pid);
   }
   // It has ended before we came to look, or it has never been here. Pids are handed out in turn.
   uint32_t last = procfs_.last_pid();
-  return last != 0 && last - process.pid > kRecentPids;
+  if (last == 0) return false;
+  uint32_t ago =
+      last >= process.pid ? last - process.pid : last + procfs_.most_pids() - process.pid;
+  return ago > kRecentPids;
 }
 
-void Processes::watch(Process &process) {
+// What the system knows of a process that has just been heard of; nothing if it is gone.
+Procfs::Stat Processes::open_pid(Process &process) const {
+  // Opened first: what is then said of the pid is said of the process that it refers to.
+  process.pidfd = static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0));
   Procfs::Stat stat = procfs_.stat(process.pid);
+  // Another has its pid by now.
+  if (started_at(stat) > registered_at(process) + kInexactNs) return Procfs::Stat();
   process.foreign = is_foreign(process, stat);
-  if (process.foreign) return;
-  if (!stat.exists) {
-    mark_dying(process, clock_.now());
+  return stat;
+}
+
+void Processes::watch(Process &process, const Procfs::Stat &stat) {
+  if (!process.foreign && !stat.exists) {
+    process.died_at = clock_.now();
+    mark_dying(process, process.died_at);
+  }
+  if (process.foreign || !stat.exists) {
+    if (process.pidfd >= 0) close(process.pidfd);
+    process.pidfd = -1;
     return;
   }
   process.start_time = stat.start_time;
@@ -133,7 +205,6 @@ void Processes::watch(Process &process) {
   std::string command = procfs_.command(process.pid);
   if (!command.empty()) process.command = definitions_.string(command);
   adopt_parent(process);
-  process.pidfd = static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0));
   if (process.pidfd < 0) return;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -149,12 +220,19 @@ void Processes::adopt_parent(Process &process) {
   if (process.parent != 0 || process.ppid == 0) return;
   auto found = latest_of_pid_.find(process.ppid);
   if (found == latest_of_pid_.end() || found->second == &process) return;
-  process.parent = found->second->row + 1;
+  const Process &parent = *found->second;
+  if (parent.ended() && parent.end < process.start) return; // its pid is another's by now
+  process.parent = parent.row + 1;
+  process.has_guessed_parent = true;
 }
 
 void Processes::describe(Process &process, uint32_t ppid, std::string_view executable,
                          std::string_view command) {
-  if (process.ppid == 0) process.ppid = ppid;
+  // It has asked itself, perhaps before its parent left it to another.
+  if (ppid != 0 && ppid != process.ppid && (process.parent == 0 || process.has_guessed_parent)) {
+    process.ppid = ppid;
+    process.parent = 0;
+  }
   if (!executable.empty()) {
     process.executable = definitions_.string(executable);
     process.executable_path = executable;
@@ -169,6 +247,12 @@ Process *Processes::find(uint32_t slot, uint32_t generation) {
   return found == by_slot_.end() ? nullptr : found->second;
 }
 
+Process *Processes::successor(const Process &process) const {
+  auto waits = [&](const Process *other) { return other->predecessor == &process; };
+  auto found = std::find_if(living_.begin(), living_.end(), waits);
+  return found == living_.end() ? nullptr : *found;
+}
+
 // ------------------------------------------------------------------------------------- deaths
 
 void Processes::mark_dying(Process &process, uint64_t when) {
@@ -181,6 +265,7 @@ void Processes::check_deaths(uint64_t now) {
   int n = epoll_ < 0 ? 0 : epoll_wait(epoll_, events, 64, 0);
   for (int i = 0; i < n; i++) {
     Process &process = *static_cast<Process *>(events[i].data.ptr);
+    process.died_at = now;
     if (!process.dying) mark_dying(process, now);
     epoll_ctl(epoll_, EPOLL_CTL_DEL, process.pidfd, nullptr);
   }
@@ -191,11 +276,16 @@ void Processes::check_deaths(uint64_t now) {
     if (!slow) continue;
     if (process->pidfd < 0) {
       Procfs::Stat stat = procfs_.stat(process->pid);
-      if (!stat.exists || stat.start_time != process->start_time) mark_dying(*process, now);
+      if (stat.exists && stat.start_time == process->start_time) continue;
+      process->died_at = now;
+      mark_dying(*process, now);
     } else if (shared_load(session_.process(process->slot).state) == HT_PROCESS_EXEC) {
       // On its way into a program that does not report: known by its new executable.
       std::string path = procfs_.executable(process->pid);
-      if (!path.empty() && path != process->executable_path) mark_dying(*process, now);
+      if (!path.empty() && path != process->executable_path) {
+        process->has_execed = true;
+        mark_dying(*process, now);
+      }
     }
   }
 }
@@ -210,12 +300,14 @@ void Processes::end(Process &process) {
   process.pidfd = -1;
   ht_process &shared = session_.process(process.slot);
   if (shared_load(shared.generation) == process.generation) {
+    process.has_execed = process.has_execed || shared_load(shared.state) == HT_PROCESS_EXEC;
     shared_store(shared.state, static_cast<uint32_t>(HT_PROCESS_ENDED));
   }
   ended_.push_back(&process);
   ended_slots_.push_back(process.slot);
   version_++;
   forget_definitions();
+  recycle_slots();
 }
 
 // A child may be heard of long after its parent's end: it registers with its first allocation. So the

@@ -22,7 +22,8 @@ namespace heaptide {
 struct Process {
   uint32_t row = 0, slot = 0, generation = 0;
   uint32_t pid = 0, ppid = 0;
-  uint32_t parent = 0; // row + 1
+  uint32_t parent = 0;             // row + 1
+  bool has_guessed_parent = false; // by its pid
   uint32_t image_number = 0;
   uint64_t start = 0, end = 0;          // nanoseconds; end 0: alive
   uint32_t executable = 0, command = 0; // strings
@@ -42,9 +43,13 @@ struct Process {
   // as long as the recording.
   bool foreign = false;
   std::string executable_path;
-  bool announced = false;   // has told its command itself
-  bool dying = false;       // is gone; its rings still have to be read
-  uint64_t dying_since = 0; // what its end will be
+  bool dying = false;   // is gone; its rings still have to be read
+  bool closing = false; // was gone before this round looked at any ring: the round reads the rest
+  bool has_execed = false;        // gone by an exec, or was in one when it ended
+  uint64_t dying_since = 0;       // what its end will be
+  uint64_t died_at = UINT64_MAX;  // or before: the process of the system, whatever its image
+  uint64_t last_tsc = UINT64_MAX; // none of its events has happened after this
+  Process *predecessor = nullptr; // its former image, until that has been read to its end
 
   uint32_t open_rings = 0;
   uint32_t active_rings = 0; // with events still to be counted in this round
@@ -73,6 +78,8 @@ class Processes {
 
   // The process of a ring; nullptr: it has not been taken up (yet).
   Process *find(uint32_t slot, uint32_t generation);
+  // The living process that waits for the end of this one; nullptr: none.
+  Process *successor(const Process &process) const;
   void describe(Process &process, uint32_t ppid, std::string_view executable,
                 std::string_view command);
 
@@ -81,8 +88,15 @@ class Processes {
   uint64_t version() const { return version_; } // changes when a row's identity does
 
  private:
+  std::vector<uint32_t> fresh_slots(uint32_t used) const;
   void add(uint32_t slot, const ht_process &shared);
-  void watch(Process &process);
+  Procfs::Stat open_pid(Process &process) const;
+  bool is_next_image(const Process &process, const Process &former, const Procfs::Stat &stat) const;
+  void succeed(Process &process, Process &former, uint64_t start_tsc);
+  void watch(Process &process, const Procfs::Stat &stat);
+  // When the process started, on the clock of processes' starts.
+  uint64_t started_at(const Procfs::Stat &stat) const;
+  uint64_t registered_at(const Process &process) const;
   bool is_foreign(const Process &process, const Procfs::Stat &stat) const;
   void mark_dying(Process &process, uint64_t when);
   void adopt_parent(Process &process);
@@ -104,6 +118,7 @@ class Processes {
   std::deque<uint32_t> ended_slots_;
   int epoll_ = -1;
   uint64_t next_slow_check_ = 0;
+  uint64_t boot_ahead_ns_; // of CLOCK_BOOTTIME before CLOCK_MONOTONIC
   uint64_t version_ = 0;
 };
 

@@ -45,10 +45,14 @@ Procfs::Stat Procfs::stat(uint32_t pid) const {
   size_t at = text.rfind(')');
   if (at == std::string::npos || at + 2 >= text.size()) return stat;
   const char *field = text.c_str() + at + 2;
-  stat.exists = *field != 'Z' && *field != 'X';
+  bool dead = *field == 'Z' || *field == 'X'; // the first thread: others may go on without it
+  uint64_t threads = 0;
   for (int number = 3; *field != 0; number++) {
     if (number == 4) stat.ppid = static_cast<uint32_t>(std::strtoul(field, nullptr, 10));
+    if (number == 20) threads = std::strtoull(field, nullptr, 10);
     if (number == 22) {
+      stat.found = true;
+      stat.exists = !dead || threads > 1;
       stat.start_time = std::strtoull(field, nullptr, 10);
       break;
     }
@@ -75,6 +79,11 @@ uint32_t Procfs::last_pid() const {
   return at == std::string::npos
              ? 0
              : static_cast<uint32_t>(std::strtoul(text.c_str() + at, nullptr, 10));
+}
+
+uint32_t Procfs::most_pids() const {
+  std::string text = read_file(root_ + "/sys/kernel/pid_max");
+  return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
 }
 
 std::string Procfs::command(uint32_t pid) const {

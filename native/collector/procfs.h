@@ -12,7 +12,8 @@ class Procfs {
   explicit Procfs(std::string root = "/proc") : root_(std::move(root)) {}
 
   struct Stat {
-    bool exists = false; // and is no zombie
+    bool found = false; // there is a process of that pid, if only a dead one that nobody has reaped
+    bool exists = false; // and some thread of it lives
     uint32_t ppid = 0;
     uint64_t start_time = 0; // since boot, in clock ticks
   };
@@ -21,6 +22,7 @@ class Procfs {
   // Whether it has a session of ours mapped. Reads all its mappings.
   bool maps_session(uint32_t pid) const;
   uint32_t last_pid() const;               // the latest process to have been made, 0: not known
+  uint32_t most_pids() const;              // pids are below this and then begin again, 0: not known
   std::string command(uint32_t pid) const; // arguments joined by U+001F
   std::string thread_name(uint32_t pid, uint32_t tid) const; // empty: no such thread
   uint64_t peak_resident(uint32_t pid) const;                // bytes, 0: not known

@@ -55,17 +55,17 @@ void Rings::add(uint32_t index, const ht_ring_header &ring) {
   cursor.stream.thread = cursor.thread->figures;
   cursor.stream.owner = &cursor;
   cursor.at.block = cursor.published = shared_load(ring.tail);
-  cursor.sure = cursor.limit = cursor.at;
+  cursor.first = cursor.sure = cursor.limit = cursor.at;
   process->open_rings++;
   open_.push_back(&cursor);
 }
 
 void Rings::look(Cursor &cursor) {
-  cursor.unread_since = cursor.looked_from;
+  if (!cursor.is_due()) cursor.unread_since = cursor.looked_from;
   cursor.looked_from = read_tsc();
   look_again(cursor);
   cursor.looked_until = read_tsc();
-  cursor.sure = cursor.limit;
+  cursor.first = cursor.sure = cursor.limit;
 }
 
 void Rings::look_again(Cursor &cursor) {
@@ -77,7 +77,7 @@ void Rings::look_again(Cursor &cursor) {
     broken_++;
     cursor.at.block = cursor.limit.block = head;
     cursor.at.word = cursor.limit.word = HT_BLOCK_WORDS;
-    cursor.sure = cursor.limit;
+    cursor.first = cursor.sure = cursor.limit;
     return;
   }
   unsigned word = head == cursor.limit.block ? cursor.limit.word : 1;
@@ -95,9 +95,10 @@ void Rings::look_again(Cursor &cursor) {
   cursor.limit = {head, word};
 }
 
-void Rings::publish(Cursor &cursor) {
-  if (cursor.published == cursor.at.block) return;
-  cursor.published = cursor.at.block;
+void Rings::publish(Cursor &cursor, uint64_t kept) {
+  if (cursor.process->open_rings <= 1) kept = 0;
+  if (cursor.published + kept >= cursor.at.block) return;
+  cursor.published = cursor.at.block - kept;
   shared_store(session_.ring(cursor.ring).tail, cursor.published);
 }
 

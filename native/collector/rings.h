@@ -30,12 +30,14 @@ struct Cursor {
   Stream stream;
 
   RingPlace at;    // the next word to be read
-  RingPlace sure;  // the end of what the round's first look at all rings has found
+  RingPlace first; // the end of what the round's first look at all rings has found
+  RingPlace sure;  // of what the round reads: that, and of the second look's what others wait for
   RingPlace limit; // of what its second look has found
   uint64_t looked_from = 0, looked_until = 0; // TSC around the first look
-  uint64_t unread_since = 0; // TSC: what is unread in the block at `at` has happened after this
-  uint64_t published = 0;    // the tail that the producer sees
-  uint64_t quiet_since = 0;  // nanoseconds
+  uint64_t unread_since = 0;  // TSC: what is unread in the block at `at` has happened after this
+  uint64_t pace = UINT64_MAX; // ticks a word, of the block before the one at `at`
+  uint64_t published = 0;     // the tail that the producer sees
+  uint64_t quiet_since = 0;   // nanoseconds
 
   // While it waits for what must come first.
   unsigned stuck_rank = 0; // how much is lost if it goes on anyway
@@ -43,6 +45,8 @@ struct Cursor {
 
   bool has_events() const { return at < sure; }
   bool has_unsure() const { return sure < limit; }
+  // Whether all that came before the event at `at` has been found by the second look.
+  bool is_due() const { return at < first; }
   // The end of what may be read now of the block at `at`.
   unsigned block_end() const { return at.block < sure.block ? HT_BLOCK_WORDS : sure.word; }
 };
@@ -59,8 +63,9 @@ class Rings {
   void look(Cursor &cursor);
   void look_again(Cursor &cursor);
 
-  // Lets the producer have the blocks that have been read.
-  void publish(Cursor &cursor);
+  // Lets the producer have the blocks that have been read, but for the last `kept` if its process has more
+  // than one ring.
+  void publish(Cursor &cursor, uint64_t kept);
 
   // Whether some ring has come near the point where its producer wakes us.
   bool filling_up() const;
@@ -70,6 +75,7 @@ class Rings {
   // All rings of a process that has ended.
   void release(Process &process, uint64_t now);
 
+  uint64_t head(const Cursor &cursor) const { return shared_load(session_.ring(cursor.ring).head); }
   const uint64_t *words(const Cursor &cursor, uint64_t block) const {
     return session_.block(cursor.ring, block);
   }

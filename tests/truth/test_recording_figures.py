@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from pathlib import Path
 
@@ -89,6 +90,40 @@ def test_processes_are_told_apart(build: Builder, record: Record) -> None:
         pids = recording.processes.pid.tolist()
     assert parent["pid"] == pids[0]
     assert recorded.summary["processes"] == len(set(pids)) == 5
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_five_hundred_short_lived_processes(shell: str, build: Builder, record: Record) -> None:
+    """Each command of a script appears, under the shell that ran it, with what it did."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    leaf = build("leaf.c", "-g", "-O0")
+    recorded = record([shell, PROGRAMS / "many.sh", leaf])
+    assert recorded.status == 0, recorded.stderr
+    with Recording.open(recorded.path) as recording:
+        processes, contexts, totals = recording.processes, recording.contexts, recording.totals
+        own = contexts_of(recording, "leaf_wrapper")
+        runs = sorted(set(contexts.process[own].tolist()))
+        assert len(runs) == 500
+        for column, figure in ((totals.blocks_in, 30), (totals.bytes_in, 30 * 1010)):
+            by_process = np.bincount(contexts.process[own], weights=column[own])
+            assert by_process[runs].tolist() == [figure] * 500
+        assert processes.unmatched_frees[runs].tolist() == [0] * 500
+        rows = np.arange(len(processes))
+        is_run = np.isin(rows, runs)
+        parent = processes.parent
+        # Parents come first, and the first is the script's shell, from which all others stem.
+        assert (parent < rows).all() and (parent[1:] >= 0).all() and parent[0] == -1
+        # Each command is the child of a process of the script, not of another command.
+        assert not is_run[parent[1:]].any()
+        assert (processes.ppid[1:] == processes.pid[parent[1:]]).all()
+        # What a shell has forked goes on as the command, with the same parent.
+        pids = processes.pid.tolist()
+        for run in runs:
+            former = [row for row in range(run) if pids[row] == pids[run]]
+            assert processes.image[run] == len(former)
+            assert all(parent[row] == parent[run] for row in former)
+        assert recording.summary.lost_events == 0
 
 
 @pytest.mark.parametrize("program", ["lifetimes.c", "threads.c", "reallocs.c", "forks.c"])

@@ -26,18 +26,47 @@ TestSession::TestSession(uint32_t config, uint64_t sample_interval)
 TestSession::~TestSession() { close(fd_); }
 
 uint32_t TestSession::register_process(uint32_t parent, uint32_t inherited_nodes) {
-  ht_session_header &header = session.header();
-  uint32_t slot = __atomic_fetch_add(&header.processes_used, 1, __ATOMIC_RELAXED);
+  uint32_t slot = prepare_process(parent, inherited_nodes, static_cast<uint32_t>(getpid()));
+  show_process(slot);
+  return slot;
+}
+
+void TestSession::show_process(uint32_t slot) {
+  shared_store(session.process(slot).state, static_cast<uint32_t>(HT_PROCESS_LIVE));
+}
+
+uint32_t TestSession::prepare_process(uint32_t parent, uint32_t inherited_nodes, uint32_t pid) {
+  uint32_t slot = __atomic_fetch_add(&session.header().processes_used, 1, __ATOMIC_RELAXED);
+  shared_store(session.process(slot).state, static_cast<uint32_t>(HT_PROCESS_CLAIMED));
+  fill_in(slot, parent, inherited_nodes, pid);
+  return slot;
+}
+
+bool TestSession::reuse_process(uint32_t pid) {
+  for (uint32_t slot = 0; slot < HT_MAX_PROCESSES; slot++) {
+    uint32_t expected = HT_PROCESS_FREE;
+    if (__atomic_compare_exchange_n(&session.process(slot).state, &expected, HT_PROCESS_CLAIMED,
+                                    false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+      fill_in(slot, 0, 0, pid);
+      show_process(slot);
+      return true;
+    }
+  }
+  return false;
+}
+
+void TestSession::fill_in(uint32_t slot, uint32_t parent, uint32_t inherited_nodes, uint32_t pid) {
   ht_process &process = session.process(slot);
-  shared_store(process.state, static_cast<uint32_t>(HT_PROCESS_CLAIMED));
-  process.pid = static_cast<uint32_t>(getpid());
+  process.pid = pid;
   process.parent_slot = parent;
-  process.parent_generation = parent == 0 ? 0 : session.process(parent - 1).generation;
-  process.generation++;
+  process.parent_generation = parent == 0 ? 0 : shared_load(session.process(parent - 1).generation);
+  shared_store(process.generation, process.generation + 1);
   process.inherited_nodes = inherited_nodes;
   process.start_tsc = read_tsc();
-  shared_store(process.state, static_cast<uint32_t>(HT_PROCESS_LIVE));
-  return slot;
+}
+
+void TestSession::begin_exec(uint32_t slot) {
+  shared_store(session.process(slot).state, static_cast<uint32_t>(HT_PROCESS_EXEC));
 }
 
 Producer::Producer(Session &session, uint32_t process_slot) : session_(session) {

@@ -22,8 +22,16 @@ class TestSession {
 
   // A process slot for the calling process. parent: slot + 1.
   uint32_t register_process(uint32_t parent = 0, uint32_t inherited_nodes = 0);
+  // For a process of another pid, that nobody sees before show_process.
+  uint32_t prepare_process(uint32_t parent, uint32_t inherited_nodes, uint32_t pid);
+  void show_process(uint32_t slot);
+  // A slot that has been used before; false: there is none.
+  bool reuse_process(uint32_t pid);
+  void begin_exec(uint32_t slot);
 
  private:
+  void fill_in(uint32_t slot, uint32_t parent, uint32_t inherited_nodes, uint32_t pid);
+
   int fd_;
 };
 

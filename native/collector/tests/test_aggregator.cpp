@@ -556,7 +556,9 @@ TEST(the_block_that_stays_is_the_one_that_does) {
   // A free that comes before its allocation, and one that has none.
   CHECK(book.free(user, book.spot(64), 64, Misfit::kKeep));
   CHECK(book.allocate(keeper, book.spot(64), 64, 100, kept, Misfit::kRefuse));
+  for (int i = 0; i < 3; i++) book.settle();
   CHECK_EQUAL(0u, book.live_bytes());
+  CHECK_EQUAL(0u, book.unmatched_frees());
   CHECK(book.free(user, book.spot(80), 80, Misfit::kKeep));
   for (int i = 0; i < 100; i++) book.settle();
   CHECK_EQUAL(1u, book.unmatched_frees());
@@ -567,6 +569,67 @@ TEST(the_block_that_stays_is_the_one_that_does) {
   for (int i = 0; i < 100; i++) book.settle();
   CHECK_EQUAL(30u, book.live_bytes());
   CHECK_EQUAL(2u, book.unmatched_frees());
+}
+
+// A realloc whose beginning is counted before its block's allocation, a free that another thread's has
+// forestalled: all totals come out as they are, and what is alive is what lives.
+TEST(totals_are_exact_whatever_the_order) {
+  Aggregator aggregator(0, [](const SliceRows &) {});
+  Book &book = aggregator.add_process();
+  Thread &one = aggregator.add_thread(book), &other = aggregator.add_thread(book);
+  uint32_t ones = aggregator.context(book, one, 1, HT_KIND_MALLOC);
+  uint32_t others = aggregator.context(book, other, 2, HT_KIND_MALLOC);
+  InFlight flight;
+  auto settle = [&] {
+    for (int i = 0; i < 3; i++) book.settle();
+  };
+  // Ended before its block is known: an allocation so far, then a move.
+  CHECK(book.begin_realloc(one, 64, flight, Misfit::kKeep));
+  CHECK(book.end_realloc(one, flight, 96, 50, ones, false, Misfit::kRefuse));
+  CHECK(book.allocate(other, book.spot(64), 64, 30, others, Misfit::kRefuse));
+  settle();
+  CHECK_EQUAL(1u, one.reallocations);
+  CHECK_EQUAL(0u, one.allocations());
+  CHECK_EQUAL(50u, book.live_bytes());
+  CHECK_EQUAL(30u, book.copied_bytes());
+  // Its block comes in between.
+  CHECK(book.begin_realloc(one, 64, flight, Misfit::kKeep));
+  CHECK(book.allocate(other, book.spot(64), 64, 30, others, Misfit::kRefuse));
+  CHECK(book.end_realloc(one, flight, 64, 40, ones, false, Misfit::kRefuse));
+  CHECK_EQUAL(2u, one.reallocations);
+  CHECK_EQUAL(90u, book.live_bytes());
+  // In place, with its block still to come: it is not what it waits for itself.
+  CHECK(book.begin_realloc(one, 128, flight, Misfit::kKeepForAny));
+  CHECK(book.end_realloc(one, flight, 128, 20, ones, false, Misfit::kRefuse));
+  CHECK(book.allocate(other, book.spot(128), 128, 10, others, Misfit::kRefuse));
+  settle();
+  CHECK_EQUAL(3u, one.reallocations);
+  CHECK_EQUAL(0u, one.allocations());
+  CHECK_EQUAL(3u, book.live_blocks());
+  // In truth: other allocates, one frees, one allocates, other frees; other's free is counted early.
+  CHECK(book.allocate(other, book.spot(256), 256, 7, others, Misfit::kRefuse));
+  CHECK(book.free(other, book.spot(256), 256, Misfit::kRefuse));
+  CHECK(book.free(one, book.spot(256), 256, Misfit::kKeepForAny));
+  CHECK(book.allocate(one, book.spot(256), 256, 8, ones, Misfit::kRefuse));
+  settle();
+  CHECK_EQUAL(3u, book.live_blocks());
+  // The same, but its own thread frees the block before: that is not taken from it.
+  CHECK(book.free(one, book.spot(256), 256, Misfit::kKeepForAny));
+  CHECK(book.allocate(one, book.spot(256), 256, 8, ones, Misfit::kRefuse));
+  CHECK(book.free(one, book.spot(256), 256, Misfit::kRefuse));
+  CHECK(book.allocate(other, book.spot(256), 256, 9, others, Misfit::kRefuse));
+  // There is another block at the address: the one before is gone, and it is known whose it was.
+  CHECK(book.allocate(other, book.spot(256), 256, 11, others, Misfit::kRefuse));
+  settle();
+  CHECK_EQUAL(4u, book.live_blocks());
+  CHECK_EQUAL(0u, book.unmatched_frees());
+  // A realloc of nothing makes a block.
+  CHECK(book.begin_realloc(one, 512, flight, Misfit::kKeep));
+  settle();
+  CHECK(book.end_realloc(one, flight, 544, 1, ones, false, Misfit::kRefuse));
+  CHECK_EQUAL(3u, one.reallocations);
+  CHECK_EQUAL(3u, one.allocations());
+  CHECK_EQUAL(0u, book.unmatched_frees());
 }
 
 TEST(slices_grow_with_the_recording) {
