@@ -42,7 +42,7 @@ static void empty_side(context_page *page) {
 
 // Contexts by ring index, so that the context of a dead thread serves the next one on that ring.
 static ht_ctx *contexts[HT_MAX_RINGS];
-static uint32_t contexts_pid;
+static _Atomic uint32_t contexts_pid; // whose they are; 0: nobody's yet
 
 static void set_budget(ht_ctx *ctx) {
   if (ht.session->sample_interval > 1) {
@@ -155,11 +155,13 @@ static void open_block(ht_ctx *ctx, uint64_t block) {
 // ------------------------------------------------------------------------------------ threads
 
 static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
-  if (contexts_pid != pid) { // forked: the parent's contexts are wiped, and their threads not here
-    for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+  // In a forked child, whose one thread this is: the parent's contexts are wiped, their threads not here.
+  uint32_t owner = atomic_load_explicit(&contexts_pid, memory_order_relaxed);
+  if (owner != pid) {
+    for (uint32_t i = 0; owner != 0 && i < HT_MAX_RINGS; i++) {
       if (contexts[i] != NULL) contexts[i] = NULL;
     }
-    contexts_pid = pid;
+    atomic_store_explicit(&contexts_pid, pid, memory_order_relaxed);
   }
   ht_ctx *ctx = contexts[ring_index];
   if (ctx == NULL) {
