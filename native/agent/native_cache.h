@@ -128,9 +128,8 @@ HT_ALWAYS_INLINE HT_RAW uint32_t memo_find(const ht_native_cache *cache, uintptr
   return memo_holds(cache, m + 1, pc, sp, bp) ? m[1].node : HT_NODE_NONE;
 }
 
-// Remembers the inner end of the base, which has just been brought up to date.
-HT_ALWAYS_INLINE void memo_keep(const ht_native_cache *cache, uintptr_t pc, uintptr_t sp,
-                                uintptr_t bp, uint32_t node) {
+// Where a memo of the base's inner end would end; cache->first: nowhere.
+HT_ALWAYS_INLINE uint32_t memo_join(const ht_native_cache *cache) {
   uint32_t first = cache->first, join = first, frames = 0;
   for (uint32_t i = first + 1; i < cache->capacity && i - first <= MEMO_WORDS; i++) {
     if (cache->marks[i].flags & FLAG_EXTRA) continue;
@@ -138,6 +137,13 @@ HT_ALWAYS_INLINE void memo_keep(const ht_native_cache *cache, uintptr_t pc, uint
     if ((uintptr_t)(cache->words[i].at + 1) == cache->marks[i].sp) join = i;
     if (++frames == MEMO_FRAMES) break;
   }
+  return join;
+}
+
+// Remembers the inner end of the base, which has just been brought up to date.
+HT_ALWAYS_INLINE void memo_keep(const ht_native_cache *cache, uintptr_t pc, uintptr_t sp,
+                                uintptr_t bp, uint32_t node) {
+  uint32_t first = cache->first, join = memo_join(cache);
   if (join == first) return;
   const ht_native_mark *mark = &cache->marks[join];
   ht_native_memo *ways = memo_ways(cache, pc, sp), *m = &ways[ways->next];
@@ -152,14 +158,13 @@ HT_ALWAYS_INLINE void memo_keep(const ht_native_cache *cache, uintptr_t pc, uint
   m->flags = (uint8_t)cache->marks[first].flags;
   m->join_flags = (uint8_t)mark->flags;
   m->count = (uint8_t)(join - first);
-  for (uint32_t i = 0; i < MEMO_FRAMES || i < m->count; i++) {
-    ht_native_word *to = &m->words[i];
-    to->at = &to->value;
-    if (i >= m->count) continue;
-    const ht_native_word *from = &cache->words[join - i];
-    to->value = from->value;
-    if (from->at != &from->value) to->at = from->at;
+  const ht_native_word *from = &cache->words[join];
+  for (uint32_t i = 0; i < m->count; i++) {
+    m->words[i].value = from[-(int32_t)i].value;
+    m->words[i].at = from[-(int32_t)i].at == &from[-(int32_t)i].value ? &m->words[i].value
+                                                                      : from[-(int32_t)i].at;
   }
+  for (uint32_t i = m->count; i < MEMO_FRAMES; i++) m->words[i].at = &m->words[i].value;
 }
 
 #endif
