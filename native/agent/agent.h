@@ -76,11 +76,10 @@ typedef struct ht_py_node {
 } ht_py_node;
 
 typedef struct ht_py_cache {
-  uintptr_t head;         // innermost frame; 0: nothing is cached
-  const ht_py_frame *top; // its entry
-  ht_py_frame *frames;    // depth + 1 entries
-  uint32_t epoch;         // of code deaths when the cache was filled
-  uint32_t node;          // result of the last walk
+  uintptr_t head;      // innermost frame, frames[depth]; 0: nothing is cached
+  ht_py_frame *frames; // depth + 1 entries
+  uint32_t epoch;      // of code deaths when the cache was filled
+  uint32_t node;       // result of the last walk
   uint32_t capacity, depth;
   ht_py_node *nodes;
   ht_py_frame *fresh; // frames on their way into the cache, innermost first
