@@ -29,18 +29,16 @@
 
 typedef struct ht_ctx ht_ctx;
 
-// The thread's last native stack, outermost frame at the end of the arrays (unwind.c). A frame's
-// state (pc, sp, bp) followed from that of its callee and from two words of the stack: as long as
-// these hold the same values, so does the state.
-typedef struct ht_native_frame {
-  uintptr_t pc; // return address into this frame; exact pc if it was interrupted
-  const uintptr_t *pc_slot;
-  uintptr_t bp;
-  const uintptr_t *bp_slot; // &bp: unchanged since the callee
-} ht_native_frame;
+// A native stack that the thread has been seen with, outermost frame at the end of the arrays
+// (native_cache.h): the words of the stack that it followed from, and what followed from each.
+typedef struct ht_native_word {
+  const uintptr_t *at; // &value: nothing to compare
+  uintptr_t value;
+} ht_native_word;
 
 typedef struct ht_native_mark {
   uintptr_t sp;  // stack pointer in the frame, right after the call returned
+  uintptr_t bp;  // meant only with FLAG_BP
   uint32_t node; // trie node of the stack from the outermost frame to this one
   uint32_t flags;
 } ht_native_mark;
@@ -52,8 +50,10 @@ typedef struct ht_stack_range {
 #define HT_OTHER_STACKS 4
 
 typedef struct ht_native_cache {
-  ht_native_frame *frames;
+  ht_native_word *words;
   ht_native_mark *marks;
+  struct ht_native_memo *memos;    // NULL: nothing has been cached yet
+  struct ht_native_fresh *fresh;   // frames on their way into the cache, innermost first
   uint32_t capacity, first;        // in use: [first, capacity)
   uint32_t epoch;                  // of the module table when the cache was filled
   uint32_t stack_own;              // the cached stack is the thread's own, not a fiber's
@@ -62,7 +62,7 @@ typedef struct ht_native_cache {
   uintptr_t own_low, own_high;
   ht_stack_range others[HT_OTHER_STACKS]; // further stacks seen: fibers, alternate signal stacks
   uint32_t other_next;
-  uint32_t pad;
+  uint32_t fresh_capacity;
 } ht_native_cache;
 
 // The thread's last Python stack (py_walk.h), outermost first; index 0 is a sentinel.
@@ -77,11 +77,10 @@ typedef struct ht_py_node {
 } ht_py_node;
 
 typedef struct ht_py_cache {
-  uintptr_t head;         // innermost frame; 0: nothing is cached
-  const ht_py_frame *top; // its entry
-  ht_py_frame *frames;    // depth + 1 entries
-  uint32_t epoch;         // of code deaths when the cache was filled
-  uint32_t node;          // result of the last walk
+  uintptr_t head;      // innermost frame, frames[depth]; 0: nothing is cached
+  ht_py_frame *frames; // depth + 1 entries
+  uint32_t epoch;      // of code deaths when the cache was filled
+  uint32_t node;       // result of the last walk
   uint32_t capacity, depth;
   ht_py_node *nodes;
   ht_py_frame *fresh; // frames on their way into the cache, innermost first

@@ -8,19 +8,6 @@
 #define MAX_FRAMES (1u << 22)   // a chain longer than this is no stack
 #define NO_FRAME ((uintptr_t)1) // in frames[0]: equal to no frame, nor to the end of a chain
 
-// The thread's recent look-ups: node by parent and frame word. 4 KiB, so that the usual change of stack
-// (a call, a return, the next instruction) touches neither code objects nor the trie.
-#define MEMO_SLOTS 256u
-typedef struct ht_py_memo {
-  uintptr_t word; // with bit 0 for a frame entered from C; before 3.11 all are
-  uint32_t parent, node;
-} ht_py_memo;
-
-enum node_flags {
-  IS_SHIM = 1,  // no node of its own; the next inner frame was entered from C
-  IS_ENTRY = 2, // entered from C
-};
-
 // ----------------------------------------------------------------------------- thread states
 
 HT_COLD uintptr_t ht_py_last_thread(void) {
@@ -67,13 +54,14 @@ static bool grow(ht_py_cache *c, uint32_t fresh) {
   for (uint32_t i = 0; i < fresh; i++) pending[i] = c->fresh[i];
   ht_py_frame *old = c->frames;
   frames[0].frame = NO_FRAME;
+  nodes[0].node = HT_NODE_ROOT_PYTHON;
   c->frames = frames;
   c->fresh = pending;
   c->nodes = nodes;
   c->places = (uint32_t *)(nodes + capacity);
   c->capacity = capacity;
   c->head = 0;
-  if (c->memo == NULL) c->memo = ht_os_map(MEMO_SLOTS * sizeof *c->memo);
+  if (c->memo == NULL) c->memo = ht_os_map(HT_PY_MEMO_SLOTS * sizeof *c->memo);
   for (uint32_t i = 1; i <= c->depth; i++) c->places[place_of(c, frames[i].frame)] = i;
   if (old != NULL) ht_os_unmap(old, cache_bytes(old_capacity));
   return true;
@@ -83,7 +71,7 @@ static bool grow(ht_py_cache *c, uint32_t fresh) {
 static HT_NOINLINE void flush(ht_py_cache *c, uint32_t epoch) {
   c->depth = 0;
   c->epoch = epoch;
-  for (uint32_t i = 0; c->memo != NULL && i < MEMO_SLOTS; i++) c->memo[i].word = 0;
+  for (uint32_t i = 0; c->memo != NULL && i < HT_PY_MEMO_SLOTS; i++) c->memo[i].word = 0;
 }
 
 // Index of a cached frame at `frame`, at most `limit`; 0: none known. Places are only hints: later
@@ -160,30 +148,7 @@ HT_ALWAYS_INLINE uint32_t collect(ht_py_cache *c, uintptr_t head, uint32_t *base
   return fresh;
 }
 
-HT_ALWAYS_INLINE ht_py_memo *memo_of(const ht_py_cache *c, uint32_t parent, uintptr_t word) {
-  return &c->memo[(word >> 1 ^ parent * 0x9e3779b1u) % MEMO_SLOTS];
-}
-
-// The usual change: the same frames, the innermost one at another instruction. HT_NODE_NONE: it is more
-// than that, or not known yet.
-HT_ALWAYS_INLINE uint32_t moved_on(ht_py_cache *c, uintptr_t head, const ht_py_shape *s) {
-  uint32_t outer = c->depth - 1;
-  if (head != c->head || outer == 0 || c->epoch != atomic_load(&ht.code_epoch)) return HT_NODE_NONE;
-  uintptr_t word = ht_py_frame_word(head, s);
-  if (ht_py_word(head + s->previous) != c->frames[outer].frame) return HT_NODE_NONE;
-  if (first_change(c, outer, s) != 0) return HT_NODE_NONE;
-  uint32_t parent = c->nodes[outer].node;
-  bool entry = (c->nodes[outer + 1].flags & IS_ENTRY) != 0;
-  uintptr_t memo_word = s->shims ? word | entry : word;
-  const ht_py_memo *memo = memo_of(c, parent, memo_word);
-  if (memo->word != memo_word || memo->parent != parent) return HT_NODE_NONE;
-  c->frames[outer + 1].word = word;
-  return c->node = c->nodes[outer + 1].node = memo->node;
-}
-
 HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape *s) {
-  uint32_t usual = moved_on(&ctx->py, head, s);
-  if (HT_LIKELY(usual != HT_NODE_NONE)) return usual;
   if (HT_UNLIKELY(atomic_load_explicit(&ht_py.trust, memory_order_relaxed) != HT_PY_TRUSTED) &&
       !first_look(ctx, head)) {
     return HT_NODE_NONE;
@@ -207,20 +172,20 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
   while (at + fresh >= c->capacity) {
     if (!grow(c, fresh)) return HT_NODE_NONE;
   }
-  uint32_t node = at == 0 ? HT_NODE_ROOT_PYTHON : c->nodes[at].node;
-  bool outermost = at == 0 || (c->nodes[at].flags & IS_SHIM) != 0;
+  uint32_t node = c->nodes[at].node;
+  bool outermost = at == 0 || (c->nodes[at].flags & HT_PY_IS_SHIM) != 0;
   while (fresh-- > 0) {
     uintptr_t frame = c->fresh[fresh].frame, word = c->fresh[fresh].word;
     uint32_t flags = 0;
     bool entry = s->shims ? outermost : s->entry == 0 || ht_py_byte(frame + s->entry) != 0;
     uintptr_t memo_word = s->shims ? word | entry : word;
-    ht_py_memo *memo = memo_of(c, node, memo_word);
-    if (entry) flags = IS_ENTRY;
+    ht_py_memo *memo = ht_py_memo_of(c, node, memo_word);
+    if (entry) flags = HT_PY_IS_ENTRY;
     if (memo->word == memo_word && memo->parent == node) {
       node = memo->node;
       outermost = false;
     } else if (s->shims && ht_py_byte(frame + s->owner) >= HT_PY_OWNER_SHIM) {
-      flags = IS_SHIM;
+      flags = HT_PY_IS_SHIM;
       outermost = true;
     } else {
       uintptr_t code = ht_py_word(frame + s->code) & ~(uintptr_t)s->tag;
@@ -231,7 +196,7 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
         if (node == HT_NODE_NONE) return HT_NODE_NONE;
         *memo = (ht_py_memo){memo_word, parent, node};
       } else if (outermost) {
-        flags |= IS_SHIM;
+        flags |= HT_PY_IS_SHIM;
       }
     }
     at++;
@@ -240,7 +205,6 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
     c->places[place_of(c, frame)] = at;
     c->depth = at;
   }
-  c->top = &c->frames[at];
   c->head = head;
   return c->node = node == HT_NODE_ROOT_PYTHON ? HT_NODE_NONE : node;
 }

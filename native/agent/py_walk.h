@@ -85,11 +85,47 @@ HT_ALWAYS_INLINE const ht_py_frame *ht_py_verify(const ht_py_cache *c, const ht_
   return outer == 0 && at - 1 == c->frames ? c->frames : at;
 }
 
-// Whether the stack from `head` (not 0) is the cached one.
-HT_ALWAYS_INLINE bool ht_py_same(const ht_py_cache *c, uintptr_t head, const ht_py_shape *s) {
+// The thread's recent look-ups: node by parent and frame word. 4 KiB, so that the usual change of stack
+// (the next instruction, a call, a return) touches neither code objects nor the trie.
+#define HT_PY_MEMO_SLOTS 256u
+typedef struct ht_py_memo {
+  uintptr_t word; // with bit 0 for a frame entered from C; before 3.11 all are
+  uint32_t parent, node;
+} ht_py_memo;
+
+enum ht_py_node_flags {
+  HT_PY_IS_ENTRY = 1, // entered from C
+  HT_PY_IS_SHIM = 2,  // no node of its own; the next inner frame was entered from C
+};
+
+HT_ALWAYS_INLINE ht_py_memo *ht_py_memo_of(const ht_py_cache *c, uint32_t parent, uintptr_t word) {
+  return &c->memo[(word >> 1 ^ parent * 0x9e3779b1u) % HT_PY_MEMO_SLOTS];
+}
+
+// Whether the frames from `head` (not 0) are the cached ones, the innermost one perhaps at another
+// instruction that the memo knows; c->node is then the stack's. The innermost frame's node is looked
+// up in any case: whether it has moved is as good as random, and nothing waits for the node.
+HT_ALWAYS_INLINE bool ht_py_same(ht_py_cache *c, uintptr_t head, const ht_py_shape *s) {
   uint32_t epoch = atomic_load_explicit(&ht.code_epoch, memory_order_relaxed);
   if (HT_UNLIKELY(head != c->head || epoch != c->epoch)) return false;
-  return ht_py_verify(c, c->top, s) == c->frames;
+  uint32_t depth = c->depth;
+  ht_py_frame *top = &c->frames[depth];
+  ht_py_node *node = &c->nodes[depth];
+  uintptr_t word = ht_py_frame_word(head, s), outer = ht_py_word(head + s->previous);
+  if (HT_LIKELY(depth > 1)) {
+    if (HT_UNLIKELY(outer != top[-1].frame || ht_py_verify(c, top - 1, s) != c->frames))
+      return false;
+  } else if (outer != 0) {
+    return false;
+  }
+  if (s->shims && HT_UNLIKELY(node->flags & HT_PY_IS_SHIM)) return word == top->word;
+  uintptr_t memo_word = s->shims ? word | (node->flags & HT_PY_IS_ENTRY) : word;
+  uint32_t parent = node[-1].node;
+  const ht_py_memo *memo = ht_py_memo_of(c, parent, memo_word);
+  if (HT_UNLIKELY(memo->word != memo_word || memo->parent != parent)) return word == top->word;
+  top->word = word;
+  c->node = node->node = memo->node;
+  return true;
 }
 
 HT_ALWAYS_INLINE uint32_t ht_py_stack_inline(ht_ctx *ctx, bool gil_held, const ht_py_shape *s,

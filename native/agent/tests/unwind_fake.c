@@ -16,6 +16,7 @@ static ht_lock lock;
 fake_module fake_modules[512];
 uint32_t fake_modules_count;
 ht_process fake_process;
+__thread unsigned fake_finds;
 
 static void *zeroed(size_t bytes) {
   void *p =
@@ -43,6 +44,7 @@ static uint32_t *slot_of(uint32_t parent, uint64_t key) {
 }
 
 uint32_t ht_trie_find(uint32_t parent, uint64_t key) {
+  fake_finds++;
   return __atomic_load_n(slot_of(parent, key), __ATOMIC_ACQUIRE);
 }
 

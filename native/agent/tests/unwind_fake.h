@@ -21,6 +21,7 @@ extern fake_node *fake_nodes;         // by id
 extern fake_module fake_modules[512]; // in the order announced
 extern uint32_t fake_modules_count;
 extern ht_process fake_process;
+extern __thread unsigned fake_finds; // look-ups in the trie, each of which is a frame walked
 
 void fake_start(void);
 ht_ctx *fake_ctx(void); // a new context
