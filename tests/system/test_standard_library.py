@@ -147,7 +147,7 @@ def differing(expected: dict[str, str], found: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [pytest.param(name, marks=pytest.mark.interpreters) for name in EVERYWHERE] + HERE,
+    [*(pytest.param(name, marks=pytest.mark.interpreters) for name in EVERYWHERE), *HERE],
 )
 def test_same_outcomes(module: str, record: Record, tmp_path: Path) -> None:
     """Every test of a module ends as it does without the recorder."""
