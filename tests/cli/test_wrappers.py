@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conftest import Record
+from tests.support.recorded import Recorded
 
 from heaptide.errors import LaunchError
 from heaptide.recorder import resolve
 from heaptide.recorder.wrappers import name_of, program_meant
-from tests.conftest import Record
-from tests.support.recorded import Recorded
 
 PROGRAM = """\
 import sys

@@ -3,6 +3,7 @@ workers, NumPy, sqlite3, redis-server."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -91,10 +92,8 @@ def test_gunicorn(tmp_path: Path) -> None:
     """gunicorn with two workers: each is a process of the recording."""
     needs("flask")
     needs("gunicorn")
-    from gunicorn.config import KNOWN_SETTINGS
-
     # Later ones would write a socket into the home directory.
-    known = {setting.name for setting in KNOWN_SETTINGS}
+    known = {one.name for one in importlib.import_module("gunicorn.config").KNOWN_SETTINGS}
     options = ["--no-control-socket"] if "control_socket_disable" in known else []
     answers = []
     ends = []
