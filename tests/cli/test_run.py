@@ -33,6 +33,7 @@ def run(folder: Path, *words: str, **environment: str) -> Result:
         (["-c", "pass"], "python"),
         (["-m", "this"], "this"),
         (["sh", "-c", "true"], "sh"),
+        (["env", "A=1", "python3", "my script.py"], "my_script"),
         (["/bin/true"], "true"),
         (["my script.py"], "my_script"),
     ],

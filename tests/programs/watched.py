@@ -6,9 +6,15 @@ Tools are set, used and removed in one process, so that what comes after them is
 from __future__ import annotations
 
 import cProfile
+import gc
+import io
 import os
+import pdb
 import sys
 import threading
+from collections.abc import Callable
+
+import coverage
 
 unit = b"x"
 header = sys.getsizeof(b"")
@@ -66,6 +72,28 @@ def in_watched_thread(shelf: list[object], size: int) -> None:
         shelf[i] = unit * size
 
 
+# Tools that are called for each line: the first line of a function is theirs to remember.
+def with_coverage(shelf: list[object], size: int) -> None:
+    #@ with_coverage partly
+    for i in range(len(shelf)):
+        #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2007+$header)
+        shelf[i] = unit * size
+
+
+def with_coverage_in_python(shelf: list[object], size: int) -> None:
+    #@ with_coverage_in_python partly
+    for i in range(len(shelf)):
+        #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2008+$header)
+        shelf[i] = unit * size
+
+
+def with_pdb(shelf: list[object], size: int) -> None:
+    #@ with_pdb partly
+    for i in range(len(shelf)):
+        #= alive_at_exit_allocations=100 alive_at_exit_bytes=100*(2009+$header)
+        shelf[i] = unit * size
+
+
 def shelf() -> list[object]:
     kept.append([None] * 100)
     return kept[-1]  # type: ignore[return-value]
@@ -93,6 +121,36 @@ def monitored(size: int) -> None:
     monitoring.free_tool_id(3)
 
 
+def covered(function: Callable[[list[object], int], None], size: int, timid: bool) -> None:
+    """Measures a function, once before it counts: then its lines are in coverage's tables."""
+    tool = coverage.Coverage(data_file=None, timid=timid, config_file=False, include=[__file__])
+    tool.start()
+    function([None], 0)
+    function(shelf(), size)
+    tool.stop()
+    first = function.__code__.co_firstlineno
+    lines = tool.get_data().lines(__file__) or []
+    print("lines covered", len([line for line in lines if first < line < first + 6]))
+
+
+def rehearsal() -> None:
+    for i in range(9):
+        str(i)
+
+
+def debugged(size: int) -> None:
+    """Stops a debugger in front of the loop, then lets it look at each line for a breakpoint whose
+    condition never holds. Once elsewhere before it counts: then it has what it keeps for itself."""
+    said = io.StringIO()
+    commands = io.StringIO("p 'stopped', len('')\ncontinue\n" * 2)
+    debugger = pdb.Pdb(stdin=commands, stdout=said, nosigint=True, readrc=False)
+    debugger.set_break(__file__, rehearsal.__code__.co_firstlineno + 2, cond="i < 0")
+    debugger.set_break(__file__, with_pdb.__code__.co_firstlineno + 4, cond="i < 0")
+    debugger.runcall(rehearsal)
+    debugger.runcall(with_pdb, shelf(), size)
+    print("debugger saw", said.getvalue().count("('stopped', 0)"))
+
+
 def main() -> None:
     plain(shelf(), 2000)
     profiler = cProfile.Profile()
@@ -111,6 +169,10 @@ def main() -> None:
     thread = threading.Thread(target=in_watched_thread, args=(shelf(), 2006))
     thread.start()
     thread.join()
+    covered(with_coverage, 2007, False)
+    covered(with_coverage_in_python, 2008, True)
+    debugged(2009)
+    gc.collect()  # the debugger holds frames, and those hold it
     print("figure header", header, flush=True)
     os._exit(0)
 

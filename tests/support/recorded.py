@@ -93,6 +93,7 @@ def record(
         [*HEAPTIDE, "run", "-o", str(output), *options, *map(str, command)],
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
         env={**os.environ, **(env or {})},
         cwd=cwd,

@@ -52,7 +52,11 @@ def test_lines_with_another_allocator(allocator: str, record: Record) -> None:
 
 def test_watched(record: Record) -> None:
     """Profilers, tracers and monitoring take nothing from the recording, nor after them."""
-    check(run(record, "watched.py"), "watched.py")
+    recorded = run(record, "watched.py")
+    check(recorded, "watched.py")
+    # The tools have not been kept from seeing what they look at.
+    seen = ["lines covered 2", "lines covered 2", "debugger saw 2"]
+    assert recorded.stdout.splitlines()[:3] == seen
 
 
 def test_threads(record: Record) -> None:

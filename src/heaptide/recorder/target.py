@@ -11,6 +11,7 @@ from pathlib import Path
 
 from heaptide.errors import LaunchError, UsageError
 from heaptide.recorder.preflight import CANNOT_EXECUTE, NOT_FOUND, check_recordable, shell_of
+from heaptide.recorder.wrappers import name_of, program_meant, script_name
 
 _PYTHON_SUFFIXES = frozenset({".py", ".pyc", ".pyw", ".pyz"})
 
@@ -37,7 +38,7 @@ def resolve(words: Sequence[str], search_path: str | None = None) -> Target:
     if first[:2] in ("-m", "-c"):
         return _python_option(words)
     if _is_python_program(first):
-        return _python(words, Path(first).stem if first.endswith(".py") else Path(first).name)
+        return _python(words, script_name(first))
     if search_path is None:
         search_path = os.environ.get("PATH", os.defpath)
     if "/" not in first:
@@ -46,7 +47,13 @@ def resolve(words: Sequence[str], search_path: str | None = None) -> Target:
         path = first
         _check_executable(path)
     check_recordable(Path(path))
-    name = Path(first).name
+    meant = program_meant(words)
+    if meant is not words:
+        # What the wrapper will not find or not start, it says better itself.
+        found = shutil.which(meant[0], path=search_path)
+        if found is not None:
+            check_recordable(Path(found))
+    name = name_of(meant)
     shell = shell_of(Path(path))
     if shell is not None:
         return Target(shell, (shell, path, *words[1:]), name)

@@ -1,0 +1,134 @@
+"""Interpreters started in unusual ways, and from programs that embed them: recorded as ever."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Record
+from tests.support.building import PROGRAMS
+from tests.support.recorded import Recorded
+from tests.truth.test_python_programs import check
+
+pytestmark = pytest.mark.interpreters
+
+FILL = """unit = b"x"
+def fill(shelf):
+    for i in range(len(shelf)):
+        shelf[i] = unit * 2000
+kept = [None] * 100
+fill(kept)
+"""
+HEADER = sys.getsizeof(b"")
+
+
+def filled(recorded: Recorded, line: int) -> tuple[int, int]:
+    """Allocations and bytes of one line of `fill`."""
+    rows = [r for r in recorded.sites("line") if (r["function"], r["line"]) == ("fill", line)]
+    assert len(rows) == 1, (rows, recorded.stderr)
+    return rows[0]["allocations"], rows[0]["total_bytes"]
+
+
+@pytest.mark.parametrize("options", ["-I", "-E", "-S", "-B -u", "-X dev", "-X importtime"])
+def test_options(options: str, record: Record) -> None:
+    recorded = record([sys.executable, *options.split(), str(PROGRAMS / "lines.py")])
+    check(recorded, "lines.py")
+
+
+@pytest.mark.parametrize("allocator", ["malloc_debug", "pymalloc_debug", "default"])
+@pytest.mark.parametrize("options", ["", "-X dev"])
+def test_allocators(allocator: str, options: str, record: Record) -> None:
+    """The debug hooks ask for more, which nobody asked for."""
+    command = [sys.executable, *options.split(), str(PROGRAMS / "lines.py")]
+    check(record(command, env={"PYTHONMALLOC": allocator}), "lines.py")
+
+
+def bases() -> list[str]:
+    """The interpreter that the tests' virtual environment is made of, and the system's."""
+    base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    found = [base, Path(f"/usr/bin/python3.{sys.version_info.minor}")]
+    return sorted({str(path) for path in found if path.exists()})
+
+
+@pytest.mark.parametrize("python", bases())
+def test_outside_of_an_environment(python: str, record: Record) -> None:
+    check(record([python, PROGRAMS / "lines.py"]), "lines.py")
+
+
+TRACED = """
+import sys, tracemalloc; unit = b"x"
+def fill(shelf):
+    for i in range(len(shelf)):
+        shelf[i] = unit * 2000
+def again(shelf):
+    for i in range(len(shelf)):
+        shelf[i] = unit * 2000
+if not tracemalloc.is_tracing():
+    tracemalloc.start(5)
+kept = [None] * 100
+fill(kept)
+snapshot = tracemalloc.take_snapshot()
+current, peak = tracemalloc.get_traced_memory()
+rows = [s for s in snapshot.statistics("lineno") if s.traceback[0].filename == __file__]
+print(*sorted((row.traceback[0].lineno, row.count, row.size) for row in rows))
+tracemalloc.stop()
+more = [None] * 100
+again(more)
+"""
+
+
+@pytest.mark.parametrize("allocator", ["pymalloc", "malloc", "debug"])
+@pytest.mark.parametrize("start", ["-X tracemalloc=5", ""], ids=["from the start", "later"])
+def test_tracemalloc(start: str, allocator: str, record: Record, tmp_path: Path) -> None:
+    """tracemalloc in the program says the same of each line; what comes after it is recorded."""
+    program = tmp_path / "traced.py"
+    program.write_text(TRACED)
+    command = [sys.executable, *start.split(), str(program)]
+    env = {"PYTHONMALLOC": allocator}
+    plain = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **env}
+    )
+    recorded = record(command, env=env)
+    assert recorded.status == 0, recorded.stderr
+    assert recorded.stdout == plain.stdout and f"(5, 100, {100 * (2000 + HEADER)})" in plain.stdout
+    rows = [r for r in recorded.sites("line") if (r["function"], r["line"]) == ("again", 8)]
+    assert [(r["allocations"], r["total_bytes"]) for r in rows] == [(100, 100 * (2000 + HEADER))]
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program with this interpreter in it."""
+    library = f"python{sysconfig.get_config_var('LDVERSION')}"
+    place = sysconfig.get_config_var("LIBDIR")
+    if not list(Path(str(place)).glob(f"lib{library}.*")):
+        pytest.skip(f"this interpreter has no lib{library} to link")
+    program = tmp_path_factory.mktemp("embedder") / "embedder"
+    variables = ("LIBS", "SYSLIBS", "LINKFORSHARED")
+    libraries = [word for name in variables for word in str(sysconfig.get_config_var(name)).split()]
+    command = ["cc", str(PROGRAMS / "embedder.c"), "-o", str(program)]
+    command += [f"-I{sysconfig.get_path('include')}", f"-L{place}", f"-Wl,-rpath,{place}"]
+    command += [f"-l{library}", *libraries]
+    subprocess.run(command, check=True, capture_output=True)
+    return program
+
+
+def test_embedded(embedder: Path, record: Record, tmp_path: Path) -> None:
+    """An interpreter in a program, ended and started again: both times recorded."""
+    (tmp_path / "fill.py").write_text(FILL)
+    env = {"PYTHONHOME": sys.base_prefix}
+    recorded = record([embedder, "fill.py"], cwd=tmp_path, env=env)
+    assert recorded.status == 0, recorded.stderr
+    assert filled(recorded, 4) == (200, 200 * (2000 + HEADER))
+
+
+def test_subinterpreters(record: Record) -> None:
+    """Interpreters in one process, in one thread and in several at once."""
+    recorded = record([sys.executable, PROGRAMS / "subinterpreters.py"])
+    assert (recorded.status, recorded.stdout) == (0, "done\n"), recorded.stderr
+    for size in (2000, 2010, 2020, 3050, 3060, 3070):
+        assert filled(recorded, 4 + size % 100) == (100, 100 * (size + HEADER)), size
