@@ -98,7 +98,7 @@ bool Collector::start(std::string *error) {
   h.collector_pid = static_cast<uint32_t>(getpid());
   next_checkpoint_ = kFirstCheckpointNs;
   seen_slice_end_ = aggregator_.slice_end();
-  squeeze_at_ = options_.max_bytes / 4 * 3;
+  squeeze_at_ = options_.max_bytes / 8 * 5;
   if (options_.start_after_ns == 0) recording_since_ = std::max<uint64_t>(clock_.now(), 1);
   session_.set_state(recording_since_ != 0 ? HT_STATE_RECORDING : HT_STATE_PAUSED);
   return true;
@@ -158,8 +158,9 @@ void Collector::housekeeping(uint64_t now) {
   }
   uint64_t most = options_.max_bytes;
   if (most != 0 && squeeze_ != Squeeze::kNo &&
-      file_.bytes() + checkpoint_.bytes_to_come() > (most > kSmallFile ? most : most + most / 4)) {
-    // More comes than making room can make up for. A program's start is much beside a low limit, and
+      file_.bytes() + checkpoint_.bytes_to_come() >
+          (most > kSmallFile ? most / 8 * 7 : most + most / 4)) {
+    // More comes than making room can make up for; what the rings hold comes on top of it. A program's start is much beside a low limit, and
     // little of it once it is folded.
     room_ = false;
   }
