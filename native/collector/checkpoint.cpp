@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace heaptide {
@@ -9,6 +10,9 @@ namespace {
 
 constexpr uint64_t kAllProcesses = 0xffffffff;
 constexpr uint64_t kHeavyShare = 50;
+// Bytes of a context's rows in chunks as they are written.
+constexpr uint64_t kHistogramRow = 64, kSliceRow = 18, kPeakRow = 12, kContextRow = 9,
+                   kTimelineRow = 44;
 
 using Column = std::vector<uint64_t>;
 
@@ -100,7 +104,8 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
     uint64_t version = aggregator_.peak_version();
     if (last || version != peak_version_) add_peaks(&chunks);
     peak_version_ = version;
-    if (last || events != histogram_events_) add_histograms(&chunks);
+    bool fits = limit_ == 0 || aggregator_.contexts() * kHistogramRow < limit_ / 8;
+    if (last || (fits && events != histogram_events_)) add_histograms(&chunks);
     histogram_events_ = events;
     next_heavy_ = now + (cpu_ns() - before) * kHeavyShare;
   }
@@ -111,14 +116,23 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
 
 uint64_t Checkpoint::bytes_to_come() const {
   const Definitions &d = definitions_;
-  uint64_t bytes = 16'384; // headers of chunks and columns
+  uint64_t bytes = 6'000; // headers of chunks and columns
   bytes += d.new_strings.bytes.size() + d.new_strings.lengths.size() * 2;
   bytes += d.new_modules.path.size() * 40;
   bytes += d.new_codes.table_bytes.size() + d.new_codes.filename.size() * 20;
   bytes += d.new_frames.kind.size() * 12 + d.new_stacks.frame.size() * 8;
   for (const Chunk &slice : slices_) bytes += chunk_bytes(slice.payload.size());
-  // Rows of contexts, of the slice being counted, of peaks and histograms.
-  bytes += aggregator_.contexts() * uint64_t{48};
+  bytes += timeline_.pending() * kTimelineRow;
+  // The slice being counted, in which contexts of processes that have ended are new ones, mostly;
+  // what a peak takes more than the one before.
+  uint64_t contexts = aggregator_.contexts(), changed = contexts - written_contexts_;
+  bytes += changed * kContextRow;
+  for (size_t row = 0; row < aggregator_.processes(); row++) {
+    changed += aggregator_.book(row).changed().size();
+  }
+  uint64_t fresh_peak = peak_chunk_bytes_ / 4 + (contexts - written_contexts_) * kPeakRow;
+  bytes += std::min(changed, contexts) * kSliceRow;
+  bytes += fresh_peak;
   bytes += processes_.all().size() * 160 + threads_.all().size() * 48;
   return bytes;
 }
@@ -183,6 +197,7 @@ void Checkpoint::add_contexts(std::vector<Chunk> *chunks) {
       .column("stack", contexts.stack)
       .column("kind", contexts.kind);
   append(chunks, ChunkKind::kContexts, contexts.process.size(), &payload);
+  written_contexts_ += contexts.process.size();
 }
 
 void Checkpoint::add_words(std::vector<Chunk> *chunks) {
@@ -357,6 +372,7 @@ void Checkpoint::add_peaks(std::vector<Chunk> *chunks) {
       .column("blocks", blocks)
       .column("bytes", bytes);
   supersede(chunks, ChunkKind::kPeak, context.size(), &payload);
+  peak_chunk_bytes_ = chunks->back().payload.size();
 }
 
 void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {

@@ -29,16 +29,20 @@ class Checkpoint {
         timeline_(timeline) {}
 
   static Chunk meta(const std::string &json);
+  static Chunk slice_chunk(const SliceRows &rows);
 
   void add_slice(const SliceRows &rows) { slices_.push_back(slice_chunk(rows)); }
   void add_mark(uint64_t time, uint32_t process, uint32_t thread, std::string_view name);
   void add_note(uint64_t time, uint32_t process, std::string_view text);
 
+  // The file is to stay below `bytes`: what would take much of that is written at the end only.
+  void set_limit(uint64_t bytes) { limit_ = bytes; }
+
   // Everything new. States that take long to put together (peaks, histograms) are left out while they
   // would take more than a fiftieth of the time; `last`: nothing is left out.
   std::vector<Chunk> make(uint64_t now, bool last);
 
-  // What a last checkpoint would take, about; rather more than less.
+  // What a last checkpoint would take but for histograms, about; rather more than less.
   uint64_t bytes_to_come() const;
 
   // The last chunk of the file. The reason must be in the file already.
@@ -53,7 +57,6 @@ class Checkpoint {
     std::vector<uint64_t> time, process, text;
   };
 
-  static Chunk slice_chunk(const SliceRows &rows);
   void add_definitions(std::vector<Chunk> *chunks);
   void add_strings(std::vector<Chunk> *chunks);
   void add_processes(std::vector<Chunk> *chunks);
@@ -79,6 +82,9 @@ class Checkpoint {
   uint64_t versions_ = UINT64_MAX; // of processes and threads, likewise
   uint64_t peak_version_ = 0;
   uint64_t next_heavy_ = 0;
+  uint64_t limit_ = 0; // 0: none
+  uint64_t peak_chunk_bytes_ = 0;
+  uint64_t written_contexts_ = 0;
 };
 
 } // namespace heaptide

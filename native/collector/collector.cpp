@@ -26,6 +26,11 @@ constexpr unsigned kIdleRounds = 8; // before sleeps get longer
 constexpr uint64_t kLongestSleepNs = 10 * kMs;
 constexpr uint64_t kLastRoundsNs = 200 * kMs;
 constexpr uint64_t kSmallFile = 1 << 20;
+constexpr uint64_t kEndBytes = 160; // of the chunk that ends a file
+
+// What the last checkpoint writes anew in the place of earlier ones.
+constexpr ChunkKind kStates[] = {ChunkKind::kProcesses, ChunkKind::kThreads, ChunkKind::kPeak,
+                                 ChunkKind::kLifetimes, ChunkKind::kSizes};
 
 constexpr const char *kReasons[] = {"finished", "stopped",   "duration",
                                     "max-size", "disk-full", "error"};
@@ -75,6 +80,7 @@ bool Collector::start(std::string *error) {
   std::vector<Chunk> first;
   first.push_back(Checkpoint::meta(make_meta(options_, h.config, h.sample_interval, now)));
   for (Chunk &chunk : checkpoint_.make(0, false)) first.push_back(std::move(chunk));
+  if (options_.max_bytes != 0) file_.keep_index();
   if (!file_.create(options_.output, roomy) || !file_.append(first)) {
     *error = options_.output + ": " + std::strerror(file_.error()) +
              "; choose another place for the recording with -o";
@@ -82,6 +88,7 @@ bool Collector::start(std::string *error) {
                        *error);
     return false;
   }
+  if (options_.max_bytes != 0) checkpoint_.set_limit(options_.max_bytes);
   writer_ = std::make_unique<FileWriter>(file_);
   launcher_ = getppid();
   h.start_tsc = clock_.start_tsc();
@@ -91,6 +98,7 @@ bool Collector::start(std::string *error) {
   h.collector_pid = static_cast<uint32_t>(getpid());
   next_checkpoint_ = kFirstCheckpointNs;
   seen_slice_end_ = aggregator_.slice_end();
+  squeeze_at_ = options_.max_bytes / 8 * 5;
   if (options_.start_after_ns == 0) recording_since_ = std::max<uint64_t>(clock_.now(), 1);
   session_.set_state(recording_since_ != 0 ? HT_STATE_RECORDING : HT_STATE_PAUSED);
   return true;
@@ -148,7 +156,48 @@ void Collector::housekeeping(uint64_t now) {
     publish_figures(now);
     next_figures_ = now + kFiguresNs;
   }
-  if (now >= next_checkpoint_ && writer_->idle()) write_checkpoint(now);
+  uint64_t most = options_.max_bytes;
+  if (most != 0 && squeeze_ != Squeeze::kNo &&
+      file_.bytes() + checkpoint_.bytes_to_come() >
+          (most > kSmallFile ? most / 8 * 7 : most + most / 4)) {
+    // More comes than making room can make up for; what the rings hold comes on top of it. A program's start is much beside a low limit, and
+    // little of it once it is folded.
+    room_ = false;
+  }
+  if (!writer_->idle()) return;
+  if (options_.max_bytes != 0 && make_room(now)) return;
+  if (now >= next_checkpoint_) write_checkpoint(now);
+}
+
+// Near the limit of the file's size: what is to be written is written, and the file folded, again as
+// long as that gains. True: it is at it, or there is no room left.
+bool Collector::make_room(uint64_t now) {
+  uint64_t most = options_.max_bytes, bytes = file_.bytes() + checkpoint_.bytes_to_come();
+  switch (squeeze_) {
+    case Squeeze::kNo:
+      if (bytes < squeeze_at_) return !room_;
+      write_checkpoint(now); // slices are folded once they are in the file
+      squeeze_ = Squeeze::kWritten;
+      return true;
+    case Squeeze::kWritten:
+      writer_->fold();
+      squeeze_ = Squeeze::kFolded;
+      squeezed_from_ = bytes;
+      return true;
+    case Squeeze::kFolded:
+      break;
+  }
+  squeeze_ = Squeeze::kNo;
+  // The next time when half of what is left has been used up.
+  uint64_t least = most / 64, left = most > bytes ? most - bytes : 0;
+  squeeze_at_ = bytes + std::max(left / 2, least);
+  if (left > least) return false;
+  if (bytes + most / 32 <= squeezed_from_) {
+    squeeze_ = Squeeze::kWritten;
+  } else {
+    room_ = false;
+  }
+  return true;
 }
 
 void Collector::write_checkpoint(uint64_t now) {
@@ -187,8 +236,7 @@ bool Collector::reached_end(uint64_t now, bool stop, Ending *ending) {
     *ending = {"duration", HT_ERROR_NONE, 0, ""};
     return true;
   }
-  if (options_.max_bytes != 0 &&
-      file_.bytes() + checkpoint_.bytes_to_come() >= options_.max_bytes) {
+  if (!room_) {
     *ending = {"max-size", HT_ERROR_MAX_SIZE, 0,
                "the recording has reached --max-size and ends at " + seconds(now)};
     return true;
@@ -260,6 +308,31 @@ void Collector::publish_figures(uint64_t now) {
 
 // ---------------------------------------------------------------------------------------- end
 
+// Leaves out of the last chunks what does not fit below the file's limit: histograms, of which no
+// summary speaks.
+void Collector::fit_in(std::vector<Chunk> *chunks) {
+  constexpr ChunkKind kLeast[] = {ChunkKind::kLifetimes, ChunkKind::kSizes};
+  Folder folder(file_);
+  for (;;) {
+    uint64_t bytes = file_.bytes() + kEndBytes;
+    for (const Chunk &chunk : *chunks) bytes += chunk_bytes(chunk.payload.size());
+    for (ChunkKind kind : kStates) {
+      for (RecordingFile::Region region : file_.chunks_of(kind)) bytes -= region.bytes;
+    }
+    if (bytes <= options_.max_bytes) return;
+    if (folder.promising()) {
+      folder.fold();
+      continue;
+    }
+    size_t before = chunks->size();
+    for (ChunkKind kind : kLeast) {
+      file_.drop(kind);
+      std::erase_if(*chunks, [&](const Chunk &chunk) { return chunk.kind == kind; });
+    }
+    if (chunks->size() == before) return;
+  }
+}
+
 void Collector::finish(const Ending &ending) {
   session_.set_state(HT_STATE_STOPPED);
   if (ending.error != HT_ERROR_NONE) {
@@ -282,6 +355,7 @@ void Collector::finish(const Ending &ending) {
   std::vector<Chunk> chunks = checkpoint_.make(now, true);
   // After a failure the numbering of rows in the file has stopped: only states are of use.
   if (failed) std::erase_if(chunks, [](const Chunk &chunk) { return !chunk.is_state(); });
+  if (options_.max_bytes != 0 && !failed) fit_in(&chunks);
   checkpoint_.set_reason(ending.reason);
   chunks.push_back(checkpoint_.end(now));
   bool written = file_.append_last(chunks);

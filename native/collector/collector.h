@@ -55,6 +55,8 @@ class Collector : private MetaListener {
   Drain::Round poll();
   void housekeeping(uint64_t now);
   void write_checkpoint(uint64_t now);
+  bool make_room(uint64_t now);
+  void fit_in(std::vector<Chunk> *chunks);
   void publish_figures(uint64_t now);
   void rest(const Drain::Round &round);
   void finish(const Ending &ending);
@@ -79,6 +81,11 @@ class Collector : private MetaListener {
   uint64_t recording_since_ = 0; // nanoseconds; 0 while paused
   uint64_t next_checkpoint_ = 0, next_figures_ = 0, next_refine_ = 0;
   uint64_t seen_slice_end_ = 0;
+  // Making room below the limit of the file's size (make_room).
+  enum class Squeeze { kNo, kWritten, kFolded } squeeze_ = Squeeze::kNo;
+  uint64_t squeeze_at_ = 0;    // of the file and what is to come, in bytes
+  uint64_t squeezed_from_ = 0; // what it was before the last fold
+  bool room_ = true;
   unsigned idle_rounds_ = 0;
   int launcher_ = 0; // its pid
   int own_resident_ = -1;

@@ -23,6 +23,12 @@ void FileWriter::submit(std::vector<Chunk> chunks) {
   changed_.notify_one();
 }
 
+void FileWriter::fold() {
+  std::lock_guard lock(mutex_);
+  pending_ = folding_ = true;
+  changed_.notify_one();
+}
+
 bool FileWriter::idle() {
   std::lock_guard lock(mutex_);
   return !pending_;
@@ -49,8 +55,13 @@ void FileWriter::run() {
     changed_.wait(lock, [this] { return pending_ || stopping_; });
     if (!pending_) return;
     std::vector<Chunk> chunks = std::move(chunks_);
+    bool folding = std::exchange(folding_, false);
     lock.unlock();
-    file_.append(chunks);
+    if (folding) {
+      folder_.fold();
+    } else {
+      file_.append(chunks);
+    }
     chunks = {};
     lock.lock();
     pending_ = false;

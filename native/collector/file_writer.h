@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "collector/folder.h"
 #include "collector/recording_file.h"
 
 namespace heaptide {
@@ -20,6 +21,8 @@ class FileWriter {
 
   // Takes over the chunks. To be called only while idle().
   void submit(std::vector<Chunk> chunks);
+  // Folds the file (see Folder), likewise.
+  void fold();
   bool idle();
   // errno of a failed write, 0: none so far.
   int error();
@@ -30,10 +33,11 @@ class FileWriter {
   void run();
 
   RecordingFile &file_;
+  Folder folder_{file_};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Chunk> chunks_;
-  bool pending_ = false, stopping_ = false;
+  bool pending_ = false, folding_ = false, stopping_ = false;
   int error_ = 0;
   std::thread thread_;
 };

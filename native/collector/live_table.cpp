@@ -9,15 +9,14 @@
 namespace heaptide {
 namespace {
 
-constexpr size_t kMapped = size_t{64} << 10; // from here on memory comes by whole pages
-constexpr size_t kHuge = size_t{4} << 20;    // from here on 2 MiB pages pay
-constexpr uint32_t kFullSlots = 12;          // of 15: a load of 0.8
-constexpr uint32_t kStaggered = 16;          // groups
+// From here on memory comes by whole pages. Partitions grow past each other's sizes: what the C
+// library took back from 64 of them stayed in its heap, as much again as was in use.
+constexpr size_t kPage = 4096;
+constexpr size_t kMapped = kPage;
+constexpr size_t kHuge = size_t{4} << 20; // from here on 2 MiB pages pay
+constexpr uint32_t kFullSlots = 12;       // of 15: a load of 0.8
 
-size_t memory_for(uint32_t groups) {
-  size_t bytes = size_t{groups} * 384;
-  return bytes < kMapped ? bytes : (bytes + 4095) & ~size_t{4095};
-}
+constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) & ~(kPage - 1); }
 
 } // namespace
 
@@ -84,10 +83,15 @@ void LiveTable::unpass(const Spot &spot, const Group *until) {
 }
 
 void LiveTable::grow(Partition &partition) {
-  uint32_t count = partition.bytes == 0 ? 1 : partition.count + partition.count / 4 + 1;
-  // Partitions fill alike; different sizes keep them from all being at their emptiest at once.
-  if (partition.count < kStaggered && count >= kStaggered) {
-    count = kStaggered + static_cast<uint32_t>(&partition - partitions_) % 4;
+  if (partition.bytes == 0) return resize(partition, 1);
+  // By 15 to 25 parts in a hundred: partitions fill alike, and different steps keep them from all
+  // being at their emptiest at once.
+  uint32_t step = static_cast<uint32_t>(&partition - partitions_) % 4 + 5;
+  uint32_t count = partition.count + partition.count * step / 32 + 1;
+  // All that fits into the pages, of which there are rather fewer than more.
+  size_t bytes = whole_pages(count * sizeof(Group) - kPage / 2);
+  if (bytes > partition.bytes && bytes >= 2 * kPage) {
+    count = static_cast<uint32_t>(bytes / sizeof(Group));
   }
   resize(partition, count);
 }
@@ -99,7 +103,8 @@ void LiveTable::shrink(Partition &partition) {
 void LiveTable::resize(Partition &partition, uint32_t count) {
   Partition old = partition;
   moves_++;
-  size_t bytes = memory_for(count);
+  size_t bytes = count * sizeof(Group);
+  if (bytes >= kMapped) bytes = whole_pages(bytes);
   partition.groups = allocate(bytes, &partition.bytes);
   partition.count = count;
   partition.used = 0;

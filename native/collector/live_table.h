@@ -3,8 +3,8 @@
 // Open addressing over groups of 15 slots. A group begins with one byte a slot (a piece of the hash,
 // 0: empty), compared all at once, and a count of the blocks that found the group full and went on;
 // so a look-up seldom reads more than one slot, an erased slot needs no tombstone, and nothing ever
-// moves. 64 partitions grow one at a time by a quarter: 32 to 40 bytes a live block, and no pause
-// longer than the rehash of 1/64 of the table.
+// moves. 64 partitions grow one at a time by a quarter at most: 32 to 40 bytes a live block (and a page
+// a partition), and no pause longer than the rehash of 1/64 of the table.
 #ifndef HEAPTIDE_COLLECTOR_LIVE_TABLE_H
 #define HEAPTIDE_COLLECTOR_LIVE_TABLE_H
 

@@ -83,6 +83,7 @@ bool RecordingFile::write(const Chunk &chunk) {
     return false;
   }
   written_.push_back({end_, whole.size()});
+  if (indexed_) index_[end_] = {chunk.kind, whole.size()};
   if (written_.size() > 2 * kRemembered) {
     written_.erase(written_.begin(), written_.end() - static_cast<ptrdiff_t>(kRemembered));
   }
@@ -144,6 +145,55 @@ bool RecordingFile::finish() {
   return done;
 }
 
+// ------------------------------------------------------------------------------------- index
+
+std::vector<RecordingFile::Region> RecordingFile::chunks_of(ChunkKind kind) const {
+  std::vector<Region> found;
+  for (const auto &[offset, chunk] : index_) {
+    if (chunk.first == kind) found.push_back({offset, chunk.second});
+  }
+  return found;
+}
+
+bool RecordingFile::read(Region region, uint64_t *rows, std::vector<uint8_t> *payload) {
+  std::vector<uint8_t> whole(region.bytes);
+  for (size_t done = 0; done < whole.size();) {
+    ssize_t n = pread(fd_, whole.data() + done, whole.size() - done,
+                      static_cast<off_t>(region.offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    done += static_cast<size_t>(n);
+  }
+  ChunkHeader header;
+  std::memcpy(&header, whole.data(), sizeof header);
+  if (header.stored > whole.size() - sizeof header) return false;
+  *rows = header.rows;
+  auto from = whole.begin() + static_cast<ptrdiff_t>(sizeof header);
+  payload->assign(from, from + static_cast<ptrdiff_t>(header.stored));
+  return true;
+}
+
+bool RecordingFile::replace(const std::vector<Region> &old, const Chunk &chunk) {
+  if (fd_ < 0 || error_ != 0 || !write(chunk)) return false;
+  auto is_old = [&](const auto &entry) {
+    return std::any_of(old.begin(), old.end(),
+                       [&](Region region) { return region.offset == entry.second.offset; });
+  };
+  std::erase_if(current_, is_old);
+  if (chunk.key != 0) current_[chunk.key] = written_.back();
+  for (Region region : old) void_chunk(region);
+  return true;
+}
+
+void RecordingFile::drop(ChunkKind kind) {
+  std::vector<Region> old = chunks_of(kind);
+  std::erase_if(current_, [&](const auto &entry) {
+    auto at = index_.find(entry.second.offset);
+    return at != index_.end() && at->second.first == kind;
+  });
+  for (Region region : old) void_chunk(region);
+}
+
 // ------------------------------------------------------------------------------------- space
 
 // A void chunk of real bytes: space of our own on a disk that others fill.
@@ -175,6 +225,7 @@ void RecordingFile::release_reserve() {
 // The header first: from then on nobody reads what is behind it. Neighbouring voids become one, so
 // that their headers do not keep a page each.
 void RecordingFile::void_chunk(Region region) {
+  index_.erase(region.offset);
   uint64_t start = region.offset, end = region.offset + region.bytes;
   auto after = voids_.lower_bound(start);
   if (after != voids_.end() && after->first == end) {

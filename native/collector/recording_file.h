@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "collector/chunk.h"
@@ -34,6 +35,20 @@ class RecordingFile {
   // further chunks at the file's end until the last of `chunks` fits.
   bool append_last(const std::vector<Chunk> &chunks);
 
+  // From here on the file knows its chunks: what follows works for those written since.
+  void keep_index() { indexed_ = true; }
+  // A chunk's place in the file.
+  struct Region {
+    uint64_t offset, bytes;
+  };
+  // The chunks of a kind that hold, in file order.
+  std::vector<Region> chunks_of(ChunkKind kind) const;
+  // The rows that a chunk says it has, and its payload. False: it could not be read.
+  bool read(Region region, uint64_t *rows, std::vector<uint8_t> *payload);
+  // Writes a chunk in the place of those in `old`, which are voided when it stands.
+  bool replace(const std::vector<Region> &old, const Chunk &chunk);
+  void drop(ChunkKind kind); // voids all chunks of a kind
+
   // Marks the file as finished and closes it.
   bool finish();
 
@@ -42,10 +57,6 @@ class RecordingFile {
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  struct Region {
-    uint64_t offset, bytes;
-  };
-
   bool write(const Chunk &chunk);
   bool put(uint64_t offset, const void *data, size_t size);
   void reserve(uint64_t payload);
@@ -57,7 +68,9 @@ class RecordingFile {
   int fd_ = -1;
   int error_ = 0;
   bool can_punch_ = true;
-  uint64_t end_ = 0; // of the last whole chunk
+  bool indexed_ = false;
+  std::map<uint64_t, std::pair<ChunkKind, uint64_t>> index_; // offset -> kind, bytes
+  uint64_t end_ = 0;                                         // of the last whole chunk
   uint64_t given_back_ = 0;
   std::map<uint64_t, uint64_t> voids_;           // offset -> bytes, joined when adjacent
   std::unordered_map<uint64_t, Region> current_; // key -> the chunk that holds for it

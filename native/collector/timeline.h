@@ -31,7 +31,8 @@ class Timeline {
 
   Rows take();
   bool empty() const { return rows_.time.empty(); }
-  uint64_t rss() const { return rss_; } // sum over living processes
+  size_t pending() const { return rows_.time.size(); } // rows to take
+  uint64_t rss() const { return rss_; }                // sum over living processes
 
  private:
   struct Watch {

@@ -19,31 +19,7 @@ from heaptide.recording._chunks import CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER
 from heaptide.recording._crc import crc32c
 from heaptide.recording._schema import FORMAT_VERSION
 from tests.recording import make
-
-TABLES = (
-    "processes", "threads", "modules", "codes", "frames", "stacks", "contexts", "slices",
-    "timeline", "peaks", "lifetimes", "sizes", "marks", "notes", "symbols", "end", "totals",
-    "summary",
-)  # fmt: skip
-
-
-def read_all(path: Path) -> Recording:
-    """Opens a recording and touches everything it offers."""
-    with Recording.open(path) as recording:
-        assert recording.meta is not None
-        for name in TABLES:
-            getattr(recording, name)
-        recording.deltas()
-        recording.live_at(make.SECOND)
-        for process in range(-1, len(recording.processes)):
-            recording.peak_of(process)
-        for _ in recording.frame_names():
-            pass
-        for stack in range(len(recording.stacks)):
-            recording.stack_frames(stack)
-        assert all("\n" not in line for line in recording.warnings)
-        list(recording.strings)
-        return recording
+from tests.recording.reading import read_all
 
 
 def offsets(path: Path) -> list[int]:

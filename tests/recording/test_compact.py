@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from heaptide.errors import OutputError, RecordingError
 from heaptide.recording import Kind, Recording, Writer, _compact, finish, symbolize
+from heaptide.recording._schema import METRICS
 from heaptide.recording._tables import Totals
 from tests.recording import make
 from tests.recording.make import SECOND, Change
-from tests.recording.test_chunks import offsets, read_all
+from tests.recording.reading import read_all
+from tests.recording.test_chunks import offsets
 
 
 def figures(totals: Totals) -> dict[str, list[int]]:
@@ -219,3 +221,33 @@ def test_size_of_a_long_recording(tmp_path: Path) -> None:
         assert allocations == recording.summary.allocations
         assert len(recording.slices) <= 1000
         assert json.dumps(recording.meta)
+
+
+def test_totals_are_the_sums(tmp_path: Path) -> None:
+    """Where there are many slices their sums are written down, and are what summing gives."""
+    build = make.example()
+    contexts = list(range(len(build.contexts)))
+    for second in range(3, 103):
+        changes = {c: make.Change(3 + c, 100 * second, 1, 10, 1, 7, 1, 2) for c in contexts}
+        build.slice(second * make.SECOND, (second + 1) * make.SECOND, changes)
+    path = build.write(tmp_path / "raw.tide")
+    with Recording.open(path) as raw:
+        before = raw.totals
+        assert raw._loader.totals() is None
+    for _ in range(2):  # finished, then symbolized again
+        assert finish(path, symbols=False).compacted
+        with Recording.open(path) as done:
+            written = done._loader.totals()
+            assert written is not None
+            for name in METRICS:
+                expected = getattr(before, name).tolist()
+                assert getattr(written, name).tolist() == expected
+                assert getattr(done.totals_between(0, len(done.slices)), name).tolist() == expected
+
+
+def test_few_slices_need_no_totals(tmp_path: Path) -> None:
+    path = make.example().write(tmp_path / "raw.tide")
+    assert finish(path, symbols=False).compacted
+    with Recording.open(path) as done:
+        assert done._loader.totals() is None
+        assert done.totals.blocks_in.sum() > 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from heaptide.recording import Recording
 from tests.support.recorded import HEAPTIDE, Recorded, children_of
 
 pytestmark = pytest.mark.system
@@ -125,11 +126,13 @@ def test_disk_full(small_disk: Path) -> None:
     check_full(Recorded(output, done.returncode, done.stdout, done.stderr))
 
 
-def test_max_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [300_000, 1_000_000])
+def test_max_size(most: int, tmp_path: Path) -> None:
     """`--max-size` is an end that was asked for; the program does not notice."""
     output = tmp_path / "limited.tide"
+    own = ("--max-size", str(most), "-o", str(output))
     done = subprocess.run(
-        [*HEAPTIDE, "run", "--max-size", "1MB", "-o", str(output), sys.executable, "-c", GROWING],
+        [*HEAPTIDE, "run", *own, sys.executable, "-c", GROWING],
         capture_output=True,
         text=True,
         check=False,
@@ -137,5 +140,35 @@ def test_max_size(tmp_path: Path) -> None:
     recorded = Recorded(output, done.returncode, done.stdout, done.stderr)
     assert recorded.stdout == "made 60000\n", recorded.stderr
     assert recorded.status == 3
+    assert "--max-size" in recorded.stderr
     assert recorded.summary["allocations"] > 0
-    assert output.stat().st_size < 3_000_000
+    assert output.stat().st_size < most
+
+
+# Few stacks and much time: what grows are slices and the timeline.
+LASTING = """
+import time
+for i in range(300):
+    kept = [bytes(1000 + i) for _ in range(10)]
+    time.sleep(0.02)
+"""
+
+
+def test_max_size_makes_time_coarser(tmp_path: Path) -> None:
+    """A recording that is small once it is finished is not ended for what its checkpoints add up to
+    meanwhile: without a limit this one's grow to 250 kB."""
+    output = tmp_path / "lasting.tide"
+    own = ("--no-python-objects", "--native", "off", "--max-size", "100kB", "-o", str(output))
+    done = subprocess.run(
+        [*HEAPTIDE, "run", *own, sys.executable, "-c", LASTING],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    recorded = Recorded(output, done.returncode, done.stdout, done.stderr)
+    assert "--max-size" not in recorded.stderr
+    assert output.stat().st_size < 100_000
+    assert recorded.summary["total_bytes"] >= 300 * 10 * 1000
+    with Recording.open(output) as opened:
+        assert opened.end is not None
+        assert opened.end.reason == "finished"

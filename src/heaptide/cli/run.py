@@ -104,7 +104,10 @@ def split_at_program(args: list[str], valued: set[str]) -> tuple[list[str], list
 )
 @click.option("--duration", type=DurationType(), metavar="TIME", help="Record for this long only.")
 @click.option(
-    "--max-size", type=SizeType(), metavar="BYTES", help="End the recording at this file size."
+    "--max-size",
+    type=SizeType(),
+    metavar="BYTES",
+    help="Keep the file below this size: time becomes coarser, then the recording ends.",
 )
 @click.option(
     "--usable-sizes",

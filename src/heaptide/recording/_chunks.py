@@ -21,11 +21,16 @@ CODEC_RAW: Final = 0
 CODEC_ZSTD: Final = 1
 FLAG_SUPERSEDES: Final = 1
 
-# Bounds against decompression bombs. Zstandard reaches 1:30000 on zeros; a real column does not
-# come near 1:1000, since columns of zeros are left out.
+# Bounds against decompression bombs. Zstandard reaches 1:30000 on zeros; of real recordings no
+# chunk was seen beyond 1:20, since columns of zeros are left out.
 MAX_CHUNK_RAW: Final = 1 << 30
-MAX_RATIO: Final = 1000
-MAX_RATIO_SLACK: Final = 256 << 20
+MAX_RATIO: Final = 256
+MAX_RATIO_SLACK: Final = 64 << 20
+
+# A row costs a reader up to 300 bytes, however little it takes in the file. Even ids that count up
+# by one take a third of a byte each when compressed.
+MAX_ROWS_SLACK: Final = 1 << 16
+MAX_ROWS_PER_BYTE: Final = 16
 
 
 class Chunk(NamedTuple):
@@ -52,6 +57,7 @@ class ChunkFile:
         self.warnings: list[str] = []
         self._data = data
         self._view = memoryview(data)
+        self.most_rows = MAX_ROWS_SLACK + MAX_ROWS_PER_BYTE * self.file_bytes  # of one kind
         self.flags = self._check_header()
         self.chunks = self._scan()
 

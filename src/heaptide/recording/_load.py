@@ -52,6 +52,7 @@ from heaptide.recording._tables import (
     Symbols,
     Threads,
     Timeline,
+    Totals,
 )
 
 Array = NDArray[Any]
@@ -62,6 +63,12 @@ _DELTAS_HEAD: Final = 1024
 
 _SLICE: Final = ("slice", "start", "end")
 
+_TOO_MANY_ROWS: Final = "it has more rows than a file of this size may"
+
+# Looks at other slices while slices are put in order, in total: a week's recording takes ten
+# million, a second's work is a hundred million.
+_MOST_LOOKS: Final = 100_000_000
+
 
 class Loader:
     """Builds the tables of one file."""
@@ -70,6 +77,7 @@ class Loader:
         self._chunks = chunks
         self._cache: dict[Kind, Rows] = {}
         self._delta_chunks: list[Chunk] = []
+        self._slices: Slices | None = None
         self.warnings: list[str] = []
 
     # Columns.
@@ -78,9 +86,14 @@ class Loader:
         """All row-wise columns of `kind`, concatenated, with blobs left out."""
         found = self._cache.get(kind)
         if found is None:
-            found = self._cache[kind] = join(
-                [self._row_wise(c) for c in self._chunks.of_kind(kind)]
-            )
+            parts: list[Rows] = []
+            room = self._chunks.most_rows
+            for chunk in self._chunks.of_kind(kind):
+                parts.append(self._row_wise(chunk))
+                room -= parts[-1].count
+                if room < 0:
+                    raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
+            found = self._cache[kind] = join(parts)
         return found
 
     def columns(self, chunk: Chunk) -> dict[str, Array]:
@@ -264,13 +277,19 @@ class Loader:
     # Figures.
 
     def slices(self) -> Slices:
-        """Slices that count, in order of time; remembers the chunk of each."""
+        """Slices that count, in order of time; remembers them, and the chunk of each."""
+        if self._slices is not None:
+            return self._slices
         current: dict[int, tuple[int, int, Chunk]] = {}
+        looks = 0
         for chunk in self._chunks.of_kind(Kind.DELTAS):
             number, start, end = self._slice_of(chunk)
             before = current.pop(number, None)
             if before is not None and (start, end) != before[:2]:
                 # A merged slice takes the number of its first part and the place of all of them.
+                looks += len(current)
+                if looks > _MOST_LOOKS:
+                    raise self._chunks.malformed(chunk, "too many slices replace each other")
                 inside = [n for n, (s, e, _) in current.items() if start <= s and e <= end]
                 for covered in inside:
                     del current[covered]
@@ -278,7 +297,8 @@ class Loader:
         order = sorted(current.items(), key=lambda item: (item[1][0], item[1][1], item[0]))
         self._delta_chunks = [chunk for _, (_, _, chunk) in order]
         times = np.array([(s, e) for _, (s, e, _) in order], np.int64).reshape(-1, 2)
-        return Slices(start=times[:, 0].copy(), end=times[:, 1].copy())
+        self._slices = Slices(start=times[:, 0].copy(), end=times[:, 1].copy())
+        return self._slices
 
     def _slice_of(self, chunk: Chunk) -> tuple[int, int, int]:
         try:
@@ -296,7 +316,22 @@ class Loader:
         """The deltas of slice `index` (call `slices` first), of contexts that exist."""
         chunk = self._delta_chunks[index]
         columns = {n: c for n, c in self.columns(chunk).items() if n not in _SLICE}
-        return self._of_contexts(self._checked(chunk, columns), "deltas")
+        rows = self._checked(chunk, columns)
+        if rows.count > self._chunks.most_rows:
+            raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
+        return self._of_contexts(rows, "deltas")
+
+    def totals(self) -> Totals | None:
+        """The sums over all slices, if the finishing pass has written them down."""
+        if not self._chunks.of_kind(Kind.TOTALS):
+            return None
+        rows = self._of_contexts(self.rows(Kind.TOTALS), "totals")
+        sums = Totals.zeros(self.rows(Kind.CONTEXTS).count)
+        context = rows.figures("context")
+        for name in METRICS:
+            if name in rows:
+                np.add.at(getattr(sums, name), context, rows.figures(name))
+        return sums
 
     def deltas(self, wanted: Iterable[int]) -> Deltas:
         parts = [self.slice_rows(index) for index in wanted]
@@ -395,6 +430,7 @@ class Loader:
             order = np.argsort(frame, kind="stable")
             rows = Rows(rows.count, {name: column[order] for name, column in rows.columns.items()})
         counts = np.bincount(frame, minlength=frames)
+        self._check_inlined(counts)
         return Symbols(
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             function=self._text(rows, "function"),
@@ -405,6 +441,14 @@ class Loader:
             end_column=rows.figures("end_column"),
             language=rows.small("language"),
         )
+
+    def _check_inlined(self, functions: NDArray[np.int64]) -> None:
+        """Refuses frames of so many functions that the stacks, with each function inlined into them
+        a place of its own, would be out of proportion to the file. `functions`: of each frame."""
+        frame = self.rows(Kind.STACKS).ids("frame", len(functions), blank=len(functions) - 1)
+        if len(frame) and int(functions[frame].sum()) > 4 * self._chunks.most_rows:
+            chunk = self._chunks.of_kind(Kind.SYMBOLS)[-1]
+            raise self._chunks.malformed(chunk, "it has too many functions for one frame")
 
 
 def _figures(rows: Rows, table: type) -> dict[str, Any]:

@@ -187,8 +187,12 @@ class Recording:
 
     @cached_property
     def totals(self) -> Totals:
-        """Figures of the whole recording, for each context."""
-        return self.totals_between(0, len(self.slices))
+        """Figures of the whole recording, for each context.
+
+        A finished recording has them written down; of another they are summed up here.
+        """
+        written = self._loader.totals()
+        return self.totals_between(0, len(self.slices)) if written is None else written
 
     def totals_between(self, first: int, stop: int) -> Totals:
         """Figures of slices `first` to `stop` (exclusive), for each context."""

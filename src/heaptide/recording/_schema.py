@@ -37,6 +37,7 @@ class Kind(IntEnum):
     NOTES = 16
     SYMBOLS = 17
     END = 18
+    TOTALS = 19
 
 
 KINDS: Final = frozenset(int(kind) for kind in Kind)
@@ -52,6 +53,7 @@ SUPERSEDING: Final = frozenset(
         Kind.SIZES,
         Kind.SYMBOLS,
         Kind.END,
+        Kind.TOTALS,
     }
 )
 """Kinds of which only the last state counts, written with the superseding flag."""

@@ -86,16 +86,16 @@ def _highest_slice(recording: Recording, process: int) -> tuple[Composition, int
     """The highest live heap at the end of a slice, and the number of that slice (-1: none)."""
     loader = recording._loader
     mask = _of_process(recording, process)
-    sums = Totals.zeros(len(mask))
-    best = Composition(np.zeros(len(mask), np.int64), np.zeros(len(mask), np.int64), exact=False)
-    best_bytes, best_slice = 0, -1
+    live, best_bytes, best_slice = 0, 0, -1
     for index in range(len(recording.slices)):
-        _add(sums, loader.slice_rows(index))
-        live = int(sums.live_bytes[mask].sum())
+        rows = loader.slice_rows(index)
+        counted = mask[rows.figures("context")]
+        live += int(rows.figures("bytes_in")[counted].sum())
+        live -= int(rows.figures("bytes_out")[counted].sum())
         if live > best_bytes:
             best_bytes, best_slice = live, index
-            best = Composition(sums.live_blocks * mask, sums.live_bytes * mask, exact=False)
-    return best, best_slice
+    sums = recording.totals_between(0, best_slice + 1)
+    return Composition(sums.live_blocks * mask, sums.live_bytes * mask, exact=False), best_slice
 
 
 def summarize(recording: Recording) -> Summary:

@@ -18,6 +18,7 @@ from heaptide.recording._chunks import (
     FILE_HEADER,
     FLAG_SUPERSEDES,
     MAX_CHUNK_RAW,
+    MAX_RATIO,
     Chunk,
 )
 from heaptide.recording._columns import Column, encode
@@ -103,7 +104,7 @@ class Writer:
         codec, stored = CODEC_RAW, raw
         if self._level is not None and _WORTH_COMPRESSING <= raw <= MAX_CHUNK_RAW:
             packed = zstandard.ZstdCompressor(level=self._level).compress(b"".join(pieces))
-            if len(packed) < raw and raw < 500 * len(packed):
+            if len(packed) < raw and raw < MAX_RATIO // 2 * len(packed):
                 payload, codec, stored = [packed], CODEC_ZSTD, len(packed)
         self._append(kind, codec, FLAG_SUPERSEDES * supersedes, rows, raw, stored, payload)
 
