@@ -150,6 +150,7 @@ HT_EXPORT void *reallocarray(void *old, size_t count, size_t size) {
     errno = ENOMEM;
     return NULL;
   }
+  if (HT_UNLIKELY(ht_program_realloc != NULL)) return ht_program_realloc(old, bytes);
   return do_realloc(old, bytes, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
 }
 

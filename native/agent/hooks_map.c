@@ -79,7 +79,8 @@ HT_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...) 
 
 static inline void record_break(char *from, char *to, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   ht_ctx *ctx = ht_tls;
-  if (!worth_recording(ctx) || from == to || from == (char *)-1 || ht_hooks_in_provider(pc)) return;
+  if (!worth_recording(ctx) || from == to || from == (char *)-1) return;
+  if (ctx->arena || ht_hooks_in_provider(pc)) return;
   int error = errno;
   if (to > from) {
     ht_record_map(ctx, from, (size_t)(to - from), HT_KIND_SBRK, pc, sp, bp);
