@@ -30,6 +30,7 @@ static inline void *do_mmap(void *at, size_t size, int access, int flags, int fd
   ht_ctx *ctx = ht_tls;
   if (p == MAP_FAILED || !worth_recording(ctx)) return p;
   int error = errno;
+  if (ctx->frees == HT_FREES_UNKNOWN) ctx = ht_ready(ctx); // finds allocators that are linked in
   unsigned kind = kind_of(ctx, pc);
   bool replaces = (flags & MAP_FIXED) != 0 && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE;
   if (replaces) ht_record_unmap(ctx, p, pages(size), kind);

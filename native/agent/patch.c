@@ -47,19 +47,53 @@ static const char *check_body(const uint8_t *entry, size_t size, size_t from, si
   return NULL;
 }
 
+// call *displacement(%rip): how code without a PLT calls.
+static bool is_call_through(const uint8_t *code, const ht_insn *insn) {
+  return insn->length == 6 && code[0] == 0xff && code[1] == 0x15;
+}
+
+// Whether the processor checks on a stack of its own that returns go where calls came from.
+static bool returns_are_guarded(void) {
+  uint64_t shadow = 0;
+  __asm__ volatile("rdsspq %0" : "+r"(shadow)); // does nothing where there is none
+  return shadow != 0;
+}
+
+// Whether nothing but padding follows the function, which ends before the byte `to`, up to that. Only
+// in the 16 bytes that it begins, for who aligns one function so aligns all of them.
+static bool is_padded(const uint8_t *entry, size_t size, size_t to) {
+  if ((uintptr_t)entry % 16 != 0 || to > 16) return false;
+  for (size_t at = size; at < to;) {
+    ht_insn insn;
+    if (!ht_insn_decode(entry + at, 16 - at, &insn)) return false;
+    const uint8_t *opcode = entry + at;
+    while (*opcode == 0x66 || *opcode == 0x2e) opcode++;
+    if (*opcode != 0x90 && *opcode != 0xcc && !(opcode[0] == 0x0f && opcode[1] == 0x1f))
+      return false;
+    at += insn.length;
+  }
+  return true;
+}
+
 static const char *plan(ht_patch *p) {
   const uint8_t *entry = p->entry;
   size_t at = 0;
-  ht_insn insn;
+  ht_insn insn = {0};
   p->forwards = NULL;
   if (p->size >= sizeof endbr64 && memcmp(entry, endbr64, sizeof endbr64) == 0) at = sizeof endbr64;
   p->skip = (uint8_t)at;
   while (at - p->skip < JUMP) {
-    if (at >= p->size) return "it is too short";
-    if (!ht_insn_decode(entry + at, p->size - at, &insn))
+    if (at >= p->size && (insn.flow == HT_INSN_JUMP || insn.flow == HT_INSN_END)) {
+      if (!is_padded(entry, p->size, p->skip + JUMP)) return "it is too short";
+      at = p->skip + JUMP;
+      break;
+    }
+    if (at >= p->size || !ht_insn_decode(entry + at, p->size - at, &insn))
       return "it begins with unknown instructions";
     if (insn.flow == HT_INSN_JUMP && at == p->skip) p->forwards = entry + at + insn.target;
-    if (insn.flow == HT_INSN_CALL || insn.flow == HT_INSN_CALL_FAR) return "it begins with a call";
+    bool call = insn.flow == HT_INSN_CALL || is_call_through(entry + at, &insn);
+    if (call && returns_are_guarded()) return "it begins with a call, and returns are guarded here";
+    if (insn.flow == HT_INSN_CALL_FAR && !call) return "it begins with an indirect call";
     if (insn.flow == HT_INSN_LOOP || (insn.rip_at != 0 && insn.narrow))
       return "it begins with instructions that cannot be moved";
     size_t end = at + insn.length;
@@ -88,6 +122,19 @@ static bool put_jump(uint8_t *at, const uint8_t *to) {
   return put_relative(at + 1, at + JUMP, to);
 }
 
+// A call has to return into the function itself, not into the copy, of which no unwinder knows. It is
+// the last of what is displaced, being as long as a jump: so what it returns to is still there.
+#define PUSH_RETURN 13u
+static uint8_t *put_return(uint8_t *to, const uint8_t *address) {
+  uint32_t halves[2];
+  memcpy(halves, &address, sizeof halves);
+  to[0] = 0x68; // push
+  memcpy(to + 1, &halves[0], 4);
+  memcpy(to + 5, (const uint8_t[]){0xc7, 0x44, 0x24, 0x04}, 4); // movl, to the upper half of it
+  memcpy(to + 9, &halves[1], 4);
+  return to + PUSH_RETURN;
+}
+
 static bool build(const ht_patch *p, room *r) {
   r->slot = p->slot;
   r->slot.real = r->copy;
@@ -97,13 +144,13 @@ static bool build(const ht_patch *p, room *r) {
   bool fits = put_relative(r->stub + 3, r->stub + 7, (const uint8_t *)&r->slot) &&
               put_relative(r->stub + 10, r->stub + 14, (const uint8_t *)&r->hook);
   memcpy(r->copy, endbr64, sizeof endbr64);
+  const uint8_t *limit = r->copy + sizeof r->copy;
   uint8_t *to = r->copy + sizeof endbr64;
   const uint8_t *from = p->entry + p->skip, *end = from + p->displaced;
-  while (from < end) {
-    // Each takes at most 15 bytes here, and there are at most five.
+  for (const uint8_t *code = p->entry + p->size; from < end && from < code;) {
     ht_insn insn;
-    if (to + HT_INSN_MOST + JUMP > r->copy + sizeof r->copy) return false;
-    if (!ht_insn_decode(from, (size_t)(end - from), &insn)) return false;
+    if (to + PUSH_RETURN + HT_INSN_MOST + JUMP > limit) return false;
+    if (!ht_insn_decode(from, (size_t)(code - from), &insn)) return false;
     if (insn.flow == HT_INSN_JUMP) {
       fits &= put_jump(to, from + insn.target);
       to += JUMP;
@@ -112,8 +159,14 @@ static bool build(const ht_patch *p, room *r) {
       to[1] = 0x80 | insn.condition;
       fits &= put_relative(to + 2, to + 6, from + insn.target);
       to += 6;
+    } else if (insn.flow == HT_INSN_CALL) {
+      to = put_return(to, from + insn.length);
+      fits &= put_jump(to, from + insn.target);
+      to += JUMP;
     } else {
+      if (is_call_through(from, &insn)) to = put_return(to, from + insn.length);
       memcpy(to, from, insn.length);
+      if (is_call_through(from, &insn)) to[1] = 0x25; // jmp
       if (insn.rip_at != 0) {
         int32_t by;
         memcpy(&by, from + insn.rip_at, sizeof by);

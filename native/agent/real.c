@@ -99,6 +99,7 @@ static bool contains(const char *text, const char *part) {
 }
 
 void *(*ht_program_realloc)(void *, size_t);
+void (*ht_program_free)(void *);
 static bool knows_sizes = true; // of blocks that malloc made
 
 // The program's own definition of a function that we define too, or NULL.
@@ -118,6 +119,7 @@ static void identify_provider(void) {
   if (program_symbol("malloc") != NULL) {
     provider = HT_PROVIDER_STATIC;
     *(void **)&ht_program_realloc = program_symbol("realloc");
+    *(void **)&ht_program_free = program_symbol("free");
     // libc's would read its own headers before blocks that are none of its.
     void *usable = ht_real_dlsym(RTLD_DEFAULT, "malloc_usable_size");
     struct dl_find_object own;

@@ -269,6 +269,9 @@ void ht_session_announce(ht_ctx *ctx) {
     ht_os_unmap(text, room);
   }
   ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  // Here, not only in the constructor: other libraries' constructors may come first, and allocate.
+  static _Atomic bool looked;
+  if (!atomic_exchange(&looked, true)) ht_static_look(ctx);
 }
 
 ht_ctx *ht_session_quiet_context(void) {

@@ -91,7 +91,7 @@ static void note_unfit(ht_ctx *ctx, const ht_static_image *image, const char *al
                        const char *function, const char *why) {
   note *n = begin_note(image, allocator);
   say(n, " and cannot be hooked (");
-  if (function != NULL) {
+  if (function[0] != 0) {
     say(n, function);
     say(n, ": ");
   }

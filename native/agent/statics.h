@@ -84,6 +84,7 @@ HT_ALWAYS_INLINE bool ht_static_maybe(uint32_t hash) {
   return ht_static_known[bit / 32] >> (bit % 32) & 1;
 }
 
+void ht_static_write_name(const ht_static_symbol *s, char *to, size_t room);
 const char *ht_static_family_name(enum ht_static_family family);
 
 // ------------------------------------------------------------------------------ statics_elf.c
@@ -127,8 +128,9 @@ typedef struct ht_static_plan {
   ht_static_found found;
   unsigned count;
   enum ht_allocator_provider provider;
-  const char *allocator;      // its name
-  const char *function, *why; // which one could not be hooked (or NULL: all alike), for what reason
+  const char *allocator; // its name
+  char function[64];     // the one that could not be hooked, "": all alike
+  const char *why;       // could not
   ht_patch patches[HT_STATIC_SYMBOLS];
   const ht_static_symbol *symbols[HT_STATIC_SYMBOLS]; // of the patches
 } ht_static_plan;

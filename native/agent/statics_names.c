@@ -153,6 +153,17 @@ const ht_static_name ht_static_names[] = {
     MALLOC(C, "pages_map", MAPPER),
     MALLOC(C, "pages_unmap", MAPPER),
     MALLOC(OP, "unix_mmap", MAPPER),
+    MALLOC(OP, "unix_mmap.constprop.0", MAPPER),
+    MALLOC(OP, "unix_mmap_prim.constprop.0", MAPPER),
+    MALLOC(OP, "unix_mmap_prim_aligned", MAPPER),
+    MALLOC(OP, "unix_mmap_prim_aligned.constprop.0", MAPPER),
+    MALLOC(OP, "mi_os_prim_free", MAPPER),
+    MALLOC(OP, "mi_os_prim_free.part.0", MAPPER),
+    MALLOC(C, "pages_commit", MAPPER),
+    MALLOC(C, "pages_decommit", MAPPER),
+    MALLOC(C, "pages_boot", MAPPER),
+    MALLOC(C, "extent_alloc_dss", MAPPER),
+    MALLOC(C, "extent_dss_boot", MAPPER),
     MALLOC(OP, "unix_mmap_prim", MAPPER),
     MALLOC(OP, "_mi_prim_alloc", MAPPER),
     MALLOC(OP, "_mi_prim_free", MAPPER),
@@ -209,6 +220,15 @@ void ht_static_prepare(void) {
       ht_static_known[bit / 32] |= 1u << (bit % 32);
     }
   }
+}
+
+void ht_static_write_name(const ht_static_symbol *s, char *to, size_t room) {
+  const char *parts[] = {prefixes[s->prefix].text, ht_static_names[s->name].text};
+  size_t length = 0;
+  for (unsigned k = 0; k < 2; k++) {
+    for (const char *c = parts[k]; *c != 0 && length + 1 < room; c++) to[length++] = *c;
+  }
+  to[length] = 0;
 }
 
 const char *ht_static_family_name(enum ht_static_family family) {

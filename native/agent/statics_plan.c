@@ -179,7 +179,8 @@ bool ht_static_any(const ht_static_found *found) {
 bool ht_static_hook(const ht_static_image *image, ht_static_plan *p) {
   uint64_t offset = 0, first = 0;
   p->count = 0;
-  p->function = p->why = NULL;
+  p->function[0] = 0;
+  p->why = NULL;
   identify(p);
   for (unsigned i = 0; i < p->found.count; i++) {
     const ht_static_symbol *s = &p->found.symbols[i];
@@ -190,14 +191,14 @@ bool ht_static_hook(const ht_static_image *image, ht_static_plan *p) {
   p->count = without_forwarders(p);
   for (unsigned i = 0; i < p->count && p->why == NULL; i++) {
     ht_patch *patch = &p->patches[i];
-    p->function = ht_static_names[p->symbols[i]->name].text;
+    ht_static_write_name(p->symbols[i], p->function, sizeof p->function);
     if (!ht_static_same(image, p->found.fd, (uintptr_t)patch->entry, &offset))
       p->why = "its file is not what is loaded";
     if (i == 0) first = offset;
     if (patch->unfit != NULL) p->why = patch->unfit;
   }
   if (p->why != NULL) return false;
-  p->function = NULL;
+  p->function[0] = 0;
   if (threads() == 1) {
     p->why = ht_patch_apply(p->patches, p->count, image->low, image->high, p->found.fd, first,
                             access_of(image, (uintptr_t)p->patches[0].entry));
