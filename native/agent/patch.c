@@ -136,6 +136,7 @@ static uint8_t *put_return(uint8_t *to, const uint8_t *address) {
 }
 
 static bool build(const ht_patch *p, room *r) {
+  if (p->unfit != NULL || p->displaced < JUMP) return false;
   r->slot = p->slot;
   r->slot.real = r->copy;
   r->hook = p->hook;
