@@ -10,7 +10,8 @@
 
 #define LONGEST 64u // characters of the longest name looked for, and some
 #define PIECE 65536u
-#define LARGE_NAMES (8u << 20) // symbol names that are not read without need
+#define LARGE_NAMES (8u << 20)  // symbol names that are not read without need
+#define MOST_NAMES (256u << 20) // likewise, whatever the need
 #define MOST_CONSTANTS (64u << 20)
 #define CANDIDATES 512u
 
@@ -73,11 +74,13 @@ static bool exported(const exports *e, const char *name) {
   }
 }
 
-// Imported symbols come before those that are hashed.
-static bool imports_mappings(const exports *e) {
-  static const char *const names[] = {"mmap", "mmap64", "sbrk", "brk", "syscall", "madvise"};
+// Whether the image asks the C library for memory by the page; every allocator that is known by name also
+// gives advice about it (`advises`), which few other programs do. Imported symbols come before those
+// that are hashed.
+static bool imports_mappings(const exports *e, bool advises) {
+  static const char *const names[] = {"madvise", "mmap", "mmap64", "sbrk", "brk", "syscall"};
   for (uint32_t i = 1; i < e->hash[1]; i++) {
-    for (unsigned k = 0; k < sizeof names / sizeof *names; k++) {
+    for (unsigned k = 0; k < (advises ? 1 : sizeof names / sizeof *names); k++) {
       if (strcmp(e->strings + e->symbols[i].st_name, names[k]) == 0) return true;
     }
   }
@@ -195,19 +198,22 @@ static bool over_names(int fd, const table *t, work *w, bool (*see)(work *, size
   return seen;
 }
 
-// Whether a name that every such allocator has ends in this piece. 16 characters at a time: two compare
-// instructions tell where a name ends in the right letter.
+// Whether a name that every such allocator has ends in this piece. 16 characters at a time: few
+// instructions tell where a name ends in two of the right letters.
 static bool see_any(work *w, size_t bytes, uint64_t at) {
   (void)at;
   const __m128i zero = _mm_setzero_si128(), c = _mm_set1_epi8('c'), x = _mm_set1_epi8('x'),
-                e = _mm_set1_epi8('e');
+                e = _mm_set1_epi8('e'), o = _mm_set1_epi8('o');
   // From the last character before the piece: its zero may be the first one in it.
   const char *text = w->buffer + LONGEST - 1;
   for (size_t i = 0; i < bytes; i += 16) {
     __m128i here = _mm_loadu_si128((const __m128i *)(text + i));
     __m128i after = _mm_loadu_si128((const __m128i *)(text + i + 1));
-    __m128i letter = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(here, c), _mm_cmpeq_epi8(here, x)),
-                                  _mm_cmpeq_epi8(here, e));
+    __m128i before = _mm_loadu_si128((const __m128i *)(text + i - 1));
+    __m128i letter = _mm_or_si128(
+        _mm_or_si128(_mm_and_si128(_mm_cmpeq_epi8(before, o), _mm_cmpeq_epi8(here, c)),
+                     _mm_and_si128(_mm_cmpeq_epi8(before, c), _mm_cmpeq_epi8(here, x))),
+        _mm_and_si128(_mm_cmpeq_epi8(before, e), _mm_cmpeq_epi8(here, e)));
     unsigned hits = (unsigned)_mm_movemask_epi8(_mm_and_si128(letter, _mm_cmpeq_epi8(after, zero)));
     for (; hits != 0; hits &= hits - 1) {
       const char *end = text + i + __builtin_ctz(hits) + 1;
@@ -284,7 +290,8 @@ void ht_static_read(const ht_static_image *image, ht_static_found *found) {
   table t;
   if (found->fd >= 0 && find_table(found->fd, &t)) {
     found->has_table = true;
-    if (t.names_bytes > LARGE_NAMES && dynamic && !gate && !imports_mappings(&e)) return;
+    if (t.names_bytes > LARGE_NAMES && dynamic && !gate && !imports_mappings(&e, true)) return;
+    if (t.names_bytes > MOST_NAMES && !gate) return;
     work *w = ht_os_map(sizeof *w);
     if (w == NULL) return;
     if (over_names(found->fd, &t, w, see_any)) {
@@ -297,7 +304,7 @@ void ht_static_read(const ht_static_image *image, ht_static_found *found) {
     take_exports(image, &e, found);
   }
   // Without a way to the kernel no allocator hides in it.
-  if (dynamic && !imports_mappings(&e)) found->has_table = true;
+  if (dynamic && !imports_mappings(&e, false)) found->has_table = true;
 }
 
 static bool contains(const char *text, size_t bytes, const char *part, size_t length) {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Record
-from tests.support.building import PROGRAMS, Builder
+from tests.support.building import Builder
 from tests.support.recorded import Recorded
 from tests.truth.test_native_programs import (
     OPTIMISED,
@@ -93,8 +93,8 @@ def test_fixed_address_and_stripped(
     assert recorded.status == 0, recorded.stderr
     by_libc = record([build("lifetimes.c", *OPTIMISED)])
     for key in ("allocations", "total_bytes", "peak_bytes", "alive_at_exit_bytes"):
-        # A C++ runtime linked in, and tcmalloc itself, make a few blocks before main. Without symbols
-        # what jemalloc maps as it starts is not told from mappings by the program.
+        # A C++ runtime and tcmalloc itself make a few blocks before main. Without symbols what
+        # jemalloc maps as it starts is not told from mappings by the program.
         slack = 20 if key == "allocations" else 20_000_000 if "-s" in flags else 100_000
         assert 0 <= recorded.summary[key] - by_libc.summary[key] < slack, key
     assert said(recorded) == []
