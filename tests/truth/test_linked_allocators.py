@@ -1,5 +1,5 @@
-"""Programs with an allocator linked in: their calls pass no hook of the dynamic linker's, and come out
-as exactly as those to the C library."""
+"""Programs with an allocator linked in: their calls pass no hook of the dynamic linker's, and
+come out as exactly as those to the C library."""
 
 from __future__ import annotations
 
