@@ -112,6 +112,11 @@ static void note_nameless(ht_ctx *ctx, const ht_static_image *image, const char 
 
 // --------------------------------------------------------------------------------------- images
 
+// The system's own libraries, all of them stripped, use its allocator.
+static bool is_of_system(const char *path) {
+  return ht_starts_with(path, "/lib") || ht_starts_with(path, "/usr/lib");
+}
+
 static void look_at(ht_ctx *ctx, const ht_static_image *image, ht_static_plan *p) {
   ht_static_found *found = &p->found;
   ht_static_read(image, found);
@@ -123,7 +128,8 @@ static void look_at(ht_ctx *ctx, const ht_static_image *image, ht_static_plan *p
       if (ht_static_names[found->symbols[i].name].shape == HT_SHAPE_MAPPER)
         add_mapper(&found->symbols[i]);
     }
-  } else if (!found->has_table && !found->is_python && !found->interposed) {
+  } else if (!found->has_table && !found->is_python && !found->interposed &&
+             !is_of_system(image->path)) {
     const char *allocator = ht_static_messages(image, found->fd);
     if (allocator != NULL) note_nameless(ctx, image, allocator);
     if (allocator != NULL && image->is_program) ht.process->allocator = HT_PROVIDER_STATIC;

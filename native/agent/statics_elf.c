@@ -1,5 +1,6 @@
 // Symbols of a loaded image, from its file by raw reads in small pieces: a program's symbol table is not
 // in memory, and a mapped file would count as memory of the program, or break under it.
+#define _GNU_SOURCE // memmem
 #include "statics.h"
 
 #include <emmintrin.h>
@@ -307,14 +308,6 @@ void ht_static_read(const ht_static_image *image, ht_static_found *found) {
   if (dynamic && !imports_mappings(&e, false)) found->has_table = true;
 }
 
-static bool contains(const char *text, size_t bytes, const char *part, size_t length) {
-  for (const char *from = text, *end = text + bytes;
-       from < end && (from = memchr(from, part[0], (size_t)(end - from))) != NULL; from++) {
-    if ((size_t)(end - from) >= length && memcmp(from, part, length) == 0) return true;
-  }
-  return false;
-}
-
 const char *ht_static_messages(const ht_static_image *image, int fd) {
   static const char *const texts[][2] = {
       {"<jemalloc>: ", "jemalloc"}, {"mimalloc: ", "mimalloc"}, {"tcmalloc: ", "tcmalloc"}};
@@ -323,14 +316,16 @@ const char *ht_static_messages(const ht_static_image *image, int fd) {
   uint64_t left = MOST_CONSTANTS;
   for (unsigned i = 0; buffer != NULL && found == NULL && i < image->phnum; i++) {
     const ElfW(Phdr) *p = &image->phdr[i];
+    // Older linkers put constants and code into one segment, the first.
     if (p->p_type != PT_LOAD || (p->p_flags & PF_W)) continue;
+    if ((p->p_flags & PF_X) && p->p_offset != 0) continue;
     memset(buffer, 0, LONGEST);
     for (uint64_t at = 0; at < p->p_filesz && left > PIECE && found == NULL; at += PIECE) {
       uint64_t rest = p->p_filesz - at;
       size_t bytes = rest < PIECE ? (size_t)rest : PIECE;
       if (read_at(fd, buffer + LONGEST, bytes, p->p_offset + at) != (long)bytes) break;
       for (unsigned k = 0; k < 3 && found == NULL; k++) {
-        if (contains(buffer, LONGEST + bytes, texts[k][0], strlen(texts[k][0])))
+        if (memmem(buffer, LONGEST + bytes, texts[k][0], strlen(texts[k][0])) != NULL)
           found = texts[k][1];
       }
       memmove(buffer, buffer + bytes, LONGEST);
