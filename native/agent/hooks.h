@@ -35,8 +35,13 @@ extern long (*ht_real_syscall)(long, ...) __attribute__((visibility("hidden")));
 
 void ht_hooks_resolve(void);                        // fills ht_real; idempotent
 enum ht_allocator_provider ht_hooks_provider(void); // whose malloc ht_real.malloc is
-// True when `pc` lies in the library that answers malloc, other than libc: its mappings are arenas.
+uint32_t ht_hooks_unable(void); // HT_CONFIG_* that cannot be had in this program
+// True when `pc` lies in the library that answers malloc, other than libc, or in an allocator that is
+// linked in: its mappings are arenas.
 bool ht_hooks_in_provider(uintptr_t pc);
+// The program's own functions where it defines malloc: what it allocates is theirs. Else NULL.
+extern void *(*ht_program_realloc)(void *, size_t);
+extern void (*ht_program_free)(void *);
 
 // hooks_malloc.c: memory for what dlsym allocates while the real functions are being looked up.
 void *ht_early_alloc(size_t size, size_t alignment);

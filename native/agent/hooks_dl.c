@@ -7,6 +7,7 @@
 
 #include "hooks.h"
 #include "record.h"
+#include "statics.h"
 
 static _Atomic uint32_t look_again; // a dlopen whose end we did not see
 
@@ -14,6 +15,7 @@ static void after_dlopen(void) {
   atomic_store(&look_again, 0);
   ht_ctx *ctx = ht_tls;
   if (!ht_recording(ctx)) ctx = ht_ready(ctx);
+  ht_static_look(ctx);
   if (!ht_recording(ctx) || ctx->busy) return;
   ht_native_modules_changed(ctx);
   if (!ht_python_present) ht_python_look(ctx);
@@ -42,6 +44,7 @@ HT_EXPORT void *dlopen(const char *name, int flags) {
 HT_EXPORT int dlclose(void *handle) {
   int result = ht_real.dlclose(handle);
   ht_ctx *ctx = ht_tls;
+  ht_static_look(ctx);
   if (ht_recording(ctx) && !ctx->busy) ht_native_modules_changed(ctx);
   return result;
 }

@@ -91,20 +91,26 @@ HT_EXPORT void free(void *p) {
   free_unusual(ctx, p);
 }
 
+// For the functions here that a program with a free of its own may leave to us.
+static void free_by_program(void *p) {
+  if (HT_UNLIKELY(ht_program_free != NULL)) return ht_program_free(p);
+  free(p);
+}
+
 HT_EXPORT void free_sized(void *p, size_t size);
 HT_EXPORT void free_sized(void *p, size_t size) {
   (void)size;
-  free(p);
+  free_by_program(p);
 }
 
 HT_EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size);
 HT_EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size) {
   (void)alignment, (void)size;
-  free(p);
+  free_by_program(p);
 }
 
 HT_EXPORT void cfree(void *p);
-HT_EXPORT void cfree(void *p) { free(p); }
+HT_EXPORT void cfree(void *p) { free_by_program(p); }
 
 HT_EXPORT void *calloc(size_t count, size_t size) {
   ht_ctx *ctx = ht_tls;
@@ -154,6 +160,7 @@ HT_EXPORT void *reallocarray(void *old, size_t count, size_t size) {
     errno = ENOMEM;
     return NULL;
   }
+  if (HT_UNLIKELY(ht_program_realloc != NULL)) return ht_program_realloc(old, bytes);
   return do_realloc(old, bytes, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
 }
 

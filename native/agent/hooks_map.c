@@ -30,6 +30,7 @@ static inline void *do_mmap(void *at, size_t size, int access, int flags, int fd
   ht_ctx *ctx = ht_tls;
   if (p == MAP_FAILED || !worth_recording(ctx)) return p;
   int error = errno;
+  if (ctx->frees == HT_FREES_UNKNOWN) ctx = ht_ready(ctx); // finds allocators that are linked in
   unsigned kind = kind_of(ctx, pc);
   bool replaces = (flags & MAP_FIXED) != 0 && (flags & MAP_FIXED_NOREPLACE) != MAP_FIXED_NOREPLACE;
   if (replaces) ht_record_unmap(ctx, p, pages(size), kind);
@@ -79,7 +80,8 @@ HT_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...) 
 
 static inline void record_break(char *from, char *to, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   ht_ctx *ctx = ht_tls;
-  if (!worth_recording(ctx) || from == to || from == (char *)-1 || ht_hooks_in_provider(pc)) return;
+  if (!worth_recording(ctx) || from == to || from == (char *)-1) return;
+  if (ctx->arena || ht_hooks_in_provider(pc)) return;
   int error = errno;
   if (to > from) {
     ht_record_map(ctx, from, (size_t)(to - from), HT_KIND_SBRK, pc, sp, bp);

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "hooks.h"
+#include "statics.h"
 
 static _Atomic uint32_t resolved; // 1 going on, 2 done
 static uintptr_t provider_low, provider_high;
@@ -97,15 +98,34 @@ static bool contains(const char *text, const char *part) {
   return false;
 }
 
+void *(*ht_program_realloc)(void *, size_t);
+void (*ht_program_free)(void *);
+static bool knows_sizes = true; // of blocks that malloc made
+
+// The program's own definition of a function that we define too, or NULL.
+static void *program_symbol(const char *name) {
+  void *first = ht_real_dlsym(RTLD_DEFAULT, name);
+  struct dl_find_object own, found;
+  if (first == NULL || _dl_find_object((void *)(uintptr_t)&ht_hooks_resolve, &own) != 0 ||
+      _dl_find_object(first, &found) != 0 || found.dlfo_link_map == own.dlfo_link_map)
+    return NULL;
+  return first;
+}
+
 static void identify_provider(void) {
   struct dl_find_object found;
   if (_dl_find_object((void *)(uintptr_t)ht_real.malloc, &found) != 0) return;
   const char *name = found.dlfo_link_map->l_name;
-  void *by_default = ht_real_dlsym(RTLD_DEFAULT, "malloc");
-  struct dl_find_object own, first;
-  if (_dl_find_object((void *)(uintptr_t)&ht_hooks_resolve, &own) == 0 && by_default != NULL &&
-      _dl_find_object(by_default, &first) == 0 && first.dlfo_link_map != own.dlfo_link_map) {
+  if (program_symbol("malloc") != NULL) {
     provider = HT_PROVIDER_STATIC;
+    *(void **)&ht_program_realloc = program_symbol("realloc");
+    *(void **)&ht_program_free = program_symbol("free");
+    // libc's would read its own headers before blocks that are none of its.
+    void *usable = ht_real_dlsym(RTLD_DEFAULT, "malloc_usable_size");
+    struct dl_find_object own;
+    knows_sizes = usable != NULL && _dl_find_object(program_symbol("malloc"), &found) == 0 &&
+                  _dl_find_object(usable, &own) == 0 && own.dlfo_link_map == found.dlfo_link_map;
+    if (knows_sizes) *(void **)&ht_real.malloc_usable_size = usable;
     return;
   }
   if (contains(name, "/libc.so") || contains(name, "/libc-2.")) return;
@@ -160,4 +180,8 @@ void ht_hooks_resolve(void) {
 
 enum ht_allocator_provider ht_hooks_provider(void) { return provider; }
 
-bool ht_hooks_in_provider(uintptr_t pc) { return pc - provider_low < provider_high - provider_low; }
+uint32_t ht_hooks_unable(void) { return knows_sizes ? 0 : HT_CONFIG_USABLE_SIZE; }
+
+bool ht_hooks_in_provider(uintptr_t pc) {
+  return pc - provider_low < provider_high - provider_low || ht_static_maps(pc);
+}

@@ -5,6 +5,7 @@
 
 #include "hooks.h"
 #include "session.h"
+#include "statics.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0x4000
@@ -187,6 +188,7 @@ static bool register_child(void) {
   ht_native_after_fork();
   ht_python_after_fork();
   ht_sample_after_fork();
+  ht_static_after_fork();
   if (!(ht.config & HT_CONFIG_FOLLOW)) {
     atomic_store(&ht.off, 1);
     return false;
@@ -202,6 +204,7 @@ static bool start(void) {
   ht_hooks_resolve();
   if (!read_variable() || !open_session()) return false;
   if (!claim_process(0, 0)) return false;
+  ht.config &= ~ht_hooks_unable();
   ht.process->allocator = ht_hooks_provider();
   ht_native_start();
   return true;
@@ -266,6 +269,9 @@ void ht_session_announce(ht_ctx *ctx) {
     ht_os_unmap(text, room);
   }
   ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  // Here, not only in the constructor: other libraries' constructors may come first, and allocate.
+  static _Atomic bool looked;
+  if (!atomic_exchange(&looked, true)) ht_static_look(ctx);
 }
 
 ht_ctx *ht_session_quiet_context(void) {
@@ -287,6 +293,7 @@ __attribute__((constructor)) static void on_load(void) {
     // Before main runs. While paused too: the interpreter's hooks must be in place by then.
     ht_ctx *ctx = ht_tls;
     if (!ht_recording(ctx)) ctx = ht_ready(ctx);
+    ht_static_look(ctx);
     ht_python_look(ctx);
   }
 }

@@ -143,6 +143,7 @@ _ALLOCATOR = re.compile(
     # Rust
     r"|^_*(?:__rustc(?:\[\w+\])?::)?__(?:rust|rdl|rg)_(?:re|de)?alloc(?:_zeroed)?$"
     r"|^alloc::(?:alloc|raw_vec)::"
+    r"|^<.+ as core::alloc::(?:global::)?GlobalAlloc>::(?:de|re)?alloc(?:_zeroed)?$"
     r"|^<?alloc::(?:alloc::Global|raw_vec::\w+)\b"
     r"|^<std::alloc::System\b|^std::sys::(?:pal::)?(?:\w+::)*alloc::"
     # CPython

@@ -51,11 +51,12 @@ def exited(recording: Recording) -> bool:
 def notes(profile: Profile) -> list[Note]:
     """All notes on ``profile``, warnings first."""
     recording = profile.recording
+    recorded = _recorded(profile)
     found = [
         *(Note("warning", text) for text in recording.warnings),
         *_about_the_end(recording),
-        *_about_processes(profile),
-        *_recorded(profile),
+        *_about_processes(profile, [note.text for note in recorded]),
+        *recorded,
         *_advice(recording),
     ]
     found += _about_names(profile, [note.text for note in found])
@@ -105,6 +106,22 @@ class _Check:
     says: Callable[[int], str]  # of the sum over the processes of one program
 
 
+# The recorder mostly says which allocator, and why.
+_LINKED_IN = _Check(
+    "warning",
+    lambda table, row: int(table.allocator[row]) == _STATIC_ALLOCATOR,
+    lambda _: (
+        "an allocator is linked into it, whose calls cannot be seen: build it with the "
+        "system's allocator, or with the allocator as a shared library"
+    ),
+)
+_LINKED_INTO = " is linked into "  # native/agent/statics.c
+
+
+def _explained(program: str, said: list[str]) -> bool:
+    return any(_LINKED_INTO + program in text for text in said)
+
+
 def _turned_off(number: int, why: str) -> _Check:
     return _Check(
         "warning",
@@ -131,14 +148,7 @@ _CHECKS = (
             "Python frames and objects are missing: this Python is laid out in an unknown way"
         ),
     ),
-    _Check(
-        "warning",
-        lambda table, row: int(table.allocator[row]) == _STATIC_ALLOCATOR,
-        lambda _: (
-            "an allocator is linked into it, whose calls cannot be seen: build it with the "
-            "system's allocator, or with the allocator as a shared library"
-        ),
-    ),
+    _LINKED_IN,
     *(_turned_off(number, why) for number, why in _OFF_REASONS.items()),
     _Check(
         "note",
@@ -156,8 +166,11 @@ _CHECKS = (
 )
 
 
-def _about_processes(profile: Profile) -> list[Note]:
-    """One note for each thing that is so of a program, however many processes ran it."""
+def _about_processes(profile: Profile, said: list[str]) -> list[Note]:
+    """One note for each thing that is so of a program, however many processes ran it.
+
+    ``said``: what the recorder noted.
+    """
     table = profile.recording.processes
     rows = range(len(table)) if profile.processes is None else profile.processes
     programs: dict[str, list[int]] = {}
@@ -168,7 +181,7 @@ def _about_processes(profile: Profile) -> list[Note]:
         for check in _CHECKS:
             amounts = {row: check.amount(table, row) for row in ran}
             pids = sorted({int(table.pid[row]) for row, amount in amounts.items() if amount})
-            if not pids:
+            if not pids or (check is _LINKED_IN and _explained(program, said)):
                 continue
             who = (
                 f"{program} ({pids[0]})" if len(pids) == 1 else f"{program} ({len(pids)} processes)"
@@ -187,7 +200,9 @@ def _recorded(profile: Profile) -> list[Note]:
         if profile.processes is not None and process >= 0 and process not in profile.processes:
             continue
         pid = int(processes.pid[process]) if 0 <= process < len(processes) else None
-        found.append(Note("note", table.text[row], pid, int(table.time[row]) / 1e9))
+        text = table.text[row]
+        level = "warning" if _LINKED_INTO in text else "note"
+        found.append(Note(level, text, pid, int(table.time[row]) / 1e9))
     return found
 
 
