@@ -44,8 +44,8 @@ unsigned Decoder::length(uint64_t word) {
 Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
     : aggregator_(aggregator),
       listener_(listener),
-      cache_(kFirstCacheEntries, CacheEntry{0, 0, UINT32_MAX, 0}),
-      cache_mask_(kFirstCacheEntries - 1) {}
+      cache_(kFirstCacheSets, kEmptySet),
+      cache_mask_(kFirstCacheSets - 1) {}
 
 // ------------------------------------------------------------------------------- looking ahead
 
@@ -54,7 +54,7 @@ Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
 struct Decoder::Looker {
   const Book &book;
   Decoder &decoder;
-  CacheEntry *cache;
+  CacheSet *cache;
   size_t cache_mask;
   uint32_t thread_kinds;
   const uint64_t *event, *end;
@@ -89,17 +89,17 @@ struct Decoder::Looker {
     // Without a branch on what the event is: that would be guessed wrong every other time.
     uint32_t second = static_cast<uint32_t>(event[2]) &
                       (0u - (static_cast<uint32_t>(word >> 52) & 1)); // HT_ALLOC_NATIVE
-    uint32_t slot =
-        static_cast<uint32_t>(decoder.cache_slot(static_cast<uint32_t>(event[1] >> 32), second,
-                                                 thread_kinds | (HT_AUX(word) & 0xf)) &
+    uint32_t set =
+        static_cast<uint32_t>(decoder.cache_set(static_cast<uint32_t>(event[1] >> 32), second,
+                                                thread_kinds | (HT_AUX(word) & 0xf)) &
                               cache_mask);
     LiveTable::prefetch(spot);
-    __builtin_prefetch(cache + slot);
+    __builtin_prefetch(cache + set);
     item->event = event;
     item->group = spot.group;
     item->partition = spot.partition;
     item->tag = spot.tag;
-    item->cache_slot = HT_OP(word) == HT_OP_ALLOC ? slot : kNoSlot;
+    item->cache_set = HT_OP(word) == HT_OP_ALLOC ? set : kNoSet;
     event += words;
     return true;
   }
@@ -147,9 +147,15 @@ inline void Decoder::ask(const Book &book, unsigned until, unsigned limit) {
   }
   for (unsigned i = std::max(window_.contexts_asked, until); i < contexts; i++) {
     const Item &item = window_.items[i];
-    const uint32_t *known = &cache_[item.cache_slot & cache_mask_].context;
-    const uint32_t *context = &LiveTable::likely_slot(item.spot(), false)->context;
-    book.prefetch_context(item.fresh() ? *known : *context);
+    uint32_t context;
+    if (item.fresh()) {
+      const CacheSet &set = cache_[item.cache_set & cache_mask_];
+      unsigned found = set.match_first(static_cast<uint32_t>(item.event[1] >> 32));
+      context = set.context[__builtin_ctz(found | 8)];
+    } else {
+      context = LiveTable::likely_slot(item.spot(), false)->context;
+    }
+    book.prefetch_context(context);
   }
   window_.slots_asked = std::max(window_.slots_asked, slots);
   window_.contexts_asked = std::max(window_.contexts_asked, contexts);
@@ -240,17 +246,25 @@ bool Decoder::context(Stream &stream, uint32_t first, uint32_t second, unsigned 
   }
   uint32_t before = aggregator_.contexts();
   *context = aggregator_.context(*stream.book, *stream.thread, stack, kind);
-  if (aggregator_.contexts() != before && size_t{before} * 2 > cache_mask_) grow_cache();
-  uint32_t thread_kind = stream.thread->row << 4 | kind;
-  if (whole)
-    cache_[cache_slot(first, second, thread_kind)] = {first, second, thread_kind, *context};
+  if (aggregator_.contexts() != before && size_t{before} / 2 > cache_mask_) grow_cache();
+  if (whole) remember(first, second, stream.thread->row << 4 | kind, *context);
   return true;
 }
 
+void Decoder::remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context) {
+  CacheSet &set = cache_[cache_set(first, second, thread_kind)];
+  unsigned empty = CacheSet::equal(set.thread_kind, UINT32_MAX);
+  unsigned at = empty != 0 ? static_cast<unsigned>(__builtin_ctz(empty)) : victim_++ % 4;
+  set.first[at] = first;
+  set.second[at] = second;
+  set.thread_kind[at] = thread_kind;
+  set.context[at] = context;
+}
+
 void Decoder::grow_cache() {
-  if (cache_.size() >= kMostCacheEntries) return;
+  if (cache_.size() >= kMostCacheSets) return;
   cache_mask_ = cache_.size() * 4 - 1;
-  cache_.assign(cache_.size() * 4, CacheEntry{0, 0, UINT32_MAX, 0});
+  cache_.assign(cache_.size() * 4, kEmptySet);
 }
 
 // ------------------------------------------------------------------------------------- events
@@ -278,10 +292,10 @@ HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit,
   uint32_t index = 0;
   if (address != 0) [[likely]] {
     uint32_t thread_kind = thread.row << 4 | kind;
-    const CacheEntry &entry = cache_[cache_slot(first, second, thread_kind)];
-    if (entry.first == first && entry.second == second && entry.thread_kind == thread_kind)
-        [[likely]] {
-      index = entry.context;
+    const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
+    unsigned found = set.match(first, second, thread_kind);
+    if (found != 0) [[likely]] {
+      index = set.context[__builtin_ctz(found)];
     } else if (!context(stream, first, second, kind, undefined, &index)) {
       return false;
     }

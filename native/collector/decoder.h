@@ -2,6 +2,8 @@
 #ifndef HEAPTIDE_COLLECTOR_DECODER_H
 #define HEAPTIDE_COLLECTOR_DECODER_H
 
+#include <emmintrin.h>
+
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -70,21 +72,35 @@ class Decoder {
   uint64_t garbage() const { return garbage_; } // events skipped that made no sense
 
  private:
-  struct CacheEntry {
-    uint32_t first, second, thread_kind, context;
-  };
+  // Contexts by what an event says of them. A set is a cache line: one miss for its four.
+  struct alignas(64) CacheSet {
+    uint32_t first[4], second[4], thread_kind[4], context[4];
 
-  static constexpr uint32_t kNoSlot = UINT32_MAX;
+    // Bit i: entry i may be what is looked for.
+    HT_HOT unsigned match_first(uint32_t value) const { return equal(first, value); }
+    HT_HOT unsigned match(uint32_t one, uint32_t two, uint32_t kind) const {
+      return equal(first, one) & equal(second, two) & equal(thread_kind, kind);
+    }
+    HT_HOT static unsigned equal(const uint32_t *four, uint32_t value) {
+      __m128i found = _mm_cmpeq_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(four)),
+                                      _mm_set1_epi32(static_cast<int>(value)));
+      return static_cast<unsigned>(_mm_movemask_ps(_mm_castsi128_ps(found)));
+    }
+  };
+  static constexpr CacheSet kEmptySet = {
+      {}, {}, {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}, {}};
+
+  static constexpr uint32_t kNoSet = UINT32_MAX;
 
   // An event that has been looked at but not counted yet.
   struct Item {
     const uint64_t *event;
     LiveTable::Group *group; // with the next two, its Spot
     uint16_t partition, tag;
-    uint32_t cache_slot; // of a new block's context; kNoSlot for other events
+    uint32_t cache_set; // of a new block's context; kNoSet for other events
 
     LiveTable::Spot spot() const { return {group, partition, tag}; }
-    bool fresh() const { return cache_slot != kNoSlot; }
+    bool fresh() const { return cache_set != kNoSet; }
   };
 
   // Events are looked at about a block before they are counted, and what they read is asked for in
@@ -101,20 +117,21 @@ class Decoder {
     Item items[kItems];
   };
   static constexpr unsigned kSlotDistance = 16, kContextDistance = 8, kStep = 4;
-  static constexpr size_t kFirstCacheEntries = size_t{1} << 14, kMostCacheEntries = size_t{1} << 19;
+  static constexpr size_t kFirstCacheSets = size_t{1} << 12, kMostCacheSets = size_t{1} << 17;
 
   struct Looker;
   void begin_window(const Stream &stream, const uint64_t *at, const uint64_t *end);
   void refresh_spots(const Book &book, unsigned from, unsigned until);
   void ask(const Book &book, unsigned until, unsigned limit);
 
-  HT_HOT size_t cache_slot(uint32_t first, uint32_t second, uint32_t thread_kind) const {
+  HT_HOT size_t cache_set(uint32_t first, uint32_t second, uint32_t thread_kind) const {
     uint64_t hash = (uint64_t{second} << 32 | first) * 0x9e3779b97f4a7c15ull;
     return ((hash >> 32) ^ hash >> 52 ^ thread_kind * 0x9e3779b1u) & cache_mask_;
   }
 
   bool context(Stream &stream, uint32_t first, uint32_t second, unsigned kind, bool undefined,
                uint32_t *context);
+  void remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context);
   void grow_cache();
   // Counts [w.first, last) of the window while looking at what is ahead. Returns where it stopped,
   // nullptr: it did not.
@@ -131,7 +148,8 @@ class Decoder {
 
   Aggregator &aggregator_;
   MetaListener &listener_;
-  std::vector<CacheEntry> cache_;
+  std::vector<CacheSet> cache_;
+  unsigned victim_ = 0; // the next entry of a full set to go
   size_t cache_mask_;
   Window window_;
   uint64_t garbage_ = 0;

@@ -115,6 +115,9 @@ int main(int argc, char **argv) {
   size_t events = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4'000'000;
   constexpr heaptide::Case kCases[] = {
       {4'000, 100}, {100'000, 5'000}, {1'000'000, 20'000}, {10'000'000, 100'000}};
-  for (const heaptide::Case &c : kCases) heaptide::measure(c, events);
+  size_t only = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0; // live blocks
+  for (const heaptide::Case &c : kCases) {
+    if (only == 0 || c.live == only) heaptide::measure(c, events);
+  }
   return 0;
 }
