@@ -26,7 +26,7 @@ from typing import NamedTuple
 CASES = [
     "simple", "generators", "coroutines", "executed", "specialised", "callbacks", "watched",
     "threads", "signals", "names", "reallocations", "forks", "at_random", "traced",
-    "subinterpreters", "deep",
+    "subinterpreters", "deep", "recursion",
 ]  # fmt: skip
 OBJECTS, NATIVE_ALL, FOLLOW = 1, 4, 8
 PYTHON, ENTRY = 1, 2
@@ -254,15 +254,20 @@ class Checker:
         return recording
 
     def cases(
-        self, python: str, cases: list[str], config: int, env: dict[str, str] | None = None
+        self,
+        python: str,
+        cases: list[str],
+        config: int,
+        env: dict[str, str] | None = None,
+        interval: int = 0,
     ) -> None:
         script = str(Path(__file__).resolve().parent / "python_cases.py")
         with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="surrogatepass") as said:
             recording = self.record(
-                python, ["-B", script, said.name, *cases], config, 900_000, env=env
+                python, ["-B", script, said.name, *cases], config, 900_000, interval, env
             )
             announced = [json.loads(line) for line in said]
-        where = f"{python} {' '.join(cases)} config={config} {env or ''}"
+        where = f"{python} {' '.join(cases)} config={config} interval={interval} {env or ''}"
         self.check(len(announced) > 0, f"{where}: nothing was announced")
         stripped = config & NATIVE_ALL and is_stripped(python)
         by_size: dict[int, list[Alloc]] = defaultdict(list)
@@ -344,7 +349,10 @@ class Checker:
         for case in CASES:
             self.cases(python, [case], OBJECTS | FOLLOW)
         self.cases(python, CASES, OBJECTS | FOLLOW)
-        self.cases(python, [c for c in CASES if c != "deep"], OBJECTS | NATIVE_ALL | FOLLOW)
+        shallow = [c for c in CASES if c not in ("deep", "recursion")]
+        self.cases(python, shallow, OBJECTS | NATIVE_ALL | FOLLOW)
+        # Whole parts of the stack come and go between two samples; what is announced is larger.
+        self.cases(python, ["recursion"], OBJECTS | FOLLOW, interval=60_000)
         quick = ["simple", "generators", "callbacks", "threads"]
         self.cases(python, quick, FOLLOW)
         settings = ["malloc", "debug", "malloc_debug", "pymalloc"]
