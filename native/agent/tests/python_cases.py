@@ -483,6 +483,11 @@ def recursion() -> None:
     sys.setrecursionlimit(limit)
 
 
+def kept_chunk() -> None:
+    ctypes.PyDLL(os.environ["CHECK_KEPT_CHUNK"]).keep_one_chunk()
+    recursion()
+
+
 def main() -> None:
     wanted = sys.argv[2:]
     for case in wanted:
