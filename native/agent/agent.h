@@ -86,6 +86,8 @@ typedef struct ht_py_cache {
   ht_py_frame *fresh; // frames on their way into the cache, innermost first
   uint32_t *places;   // hints: index by hash of the frame's address
   struct ht_py_memo *memo;
+  struct ht_py_chunks *chunks; // of the interpreter's data stack
+  uint32_t wall;               // index of the innermost wall (py_walk.h); 0: none
 } ht_py_cache;
 
 // What becomes of frees, and with it whether the context is in use at all.

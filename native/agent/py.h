@@ -38,6 +38,11 @@ typedef struct ht_py_shape {
 
 // Frames of this owner and above belong to the interpreter itself.
 #define HT_PY_OWNER_SHIM 3
+#define HT_PY_OWNER_THREAD 0 // on the thread's data stack
+
+// Its chunks are mapped, so begin with a page, and have a header of three words (3.11 to 3.14).
+#define HT_PY_CHUNK_MASK 4095u
+#define HT_PY_CHUNK_HEADER 24u
 
 typedef struct ht_py_layout {
   ht_py_shape shape;

@@ -1,6 +1,7 @@
 // Putting the hooks on CPython's three allocator domains (PyMem_Raw, PyMem, PyObject) and on the arenas
 // below: before main, and again when the interpreter takes them off.
 #include "py_alloc.h"
+#include "py_walk.h"
 
 typedef struct arena_allocator { // PyObjectArenaAllocator
   void *ctx;
@@ -26,11 +27,13 @@ static void *arena_alloc(void *ctx_of_real, size_t size) {
   ctx->arena++;
   void *p = real_arena.alloc(ctx_of_real, size);
   ctx->arena--;
+  ht_py_chunk_new(ctx, p, size);
   return p;
 }
 
 static void arena_free(void *ctx_of_real, void *p, size_t size) {
   ht_ctx *ctx = ht_tls;
+  ht_py_chunk_gone(ctx, p, size);
   if (!ht_recording(ctx)) {
     real_arena.free(ctx_of_real, p, size);
     return;
@@ -67,6 +70,7 @@ static void wrap_arenas(void) {
   real_arena = top;
   arena_allocator hook = {top.ctx, arena_alloc, arena_free};
   ((void (*)(arena_allocator *))s->set_arena)(&hook);
+  ht_py_chunks_hooked();
 }
 
 void ht_py_alloc_start(void) {

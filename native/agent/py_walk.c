@@ -5,8 +5,7 @@
 #include "py_walk.h"
 
 #define FIRST_CAPACITY 128u
-#define MAX_FRAMES (1u << 22)   // a chain longer than this is no stack
-#define NO_FRAME ((uintptr_t)1) // in frames[0]: equal to no frame, nor to the end of a chain
+#define MAX_FRAMES (1u << 22) // a chain longer than this is no stack
 
 // ----------------------------------------------------------------------------- thread states
 
@@ -53,7 +52,7 @@ static bool grow(ht_py_cache *c, uint32_t fresh) {
   for (uint32_t i = 1; i <= c->depth; i++) frames[i] = c->frames[i], nodes[i] = c->nodes[i];
   for (uint32_t i = 0; i < fresh; i++) pending[i] = c->fresh[i];
   ht_py_frame *old = c->frames;
-  frames[0].frame = NO_FRAME;
+  frames[0].frame = HT_PY_NO_FRAME;
   nodes[0].node = HT_NODE_ROOT_PYTHON;
   c->frames = frames;
   c->fresh = pending;
@@ -69,7 +68,8 @@ static bool grow(ht_py_cache *c, uint32_t fresh) {
 
 // Everything known may be of code that is gone.
 static HT_NOINLINE void flush(ht_py_cache *c, uint32_t epoch) {
-  c->depth = 0;
+  ht_py_chunks_flush(c, c->epoch == UINT32_MAX); // so: the context is new to this thread
+  c->depth = c->wall = 0;
   c->epoch = epoch;
   for (uint32_t i = 0; c->memo != NULL && i < HT_PY_MEMO_SLOTS; i++) c->memo[i].word = 0;
 }
@@ -135,6 +135,7 @@ HT_ALWAYS_INLINE uint32_t collect(ht_py_cache *c, uintptr_t head, uint32_t *base
       }
       // Those inside of the change are as they were, but stand on something else now.
       for (; at > change; at--) {
+        if (c->frames[at].frame == HT_PY_NO_FRAME) continue;
         if (fresh + 1 >= c->capacity && !grow(c, fresh)) return UINT32_MAX;
         c->fresh[fresh++] = c->frames[at];
       }
@@ -169,6 +170,7 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
   uint32_t at, fresh = collect(c, head, &at, s);
   if (fresh == UINT32_MAX) return HT_NODE_NONE;
   c->depth = at;
+  while (c->wall > at) c->wall = c->nodes[c->wall].flags >> HT_PY_WALL_SHIFT;
   while (at + fresh >= c->capacity) {
     if (!grow(c, fresh)) return HT_NODE_NONE;
   }
@@ -198,6 +200,10 @@ HT_ALWAYS_INLINE uint32_t changed(ht_ctx *ctx, uintptr_t head, const ht_py_shape
       } else if (outermost) {
         flags |= HT_PY_IS_SHIM;
       }
+    }
+    if (s->owner != 0 && HT_UNLIKELY((frame & HT_PY_CHUNK_MASK) == HT_PY_CHUNK_HEADER) &&
+        ht_py_byte(frame + s->owner) == HT_PY_OWNER_THREAD && at + fresh + 2 < c->capacity) {
+      at = ht_py_chunk_wall(c, frame, at);
     }
     at++;
     c->frames[at] = (ht_py_frame){frame, word};

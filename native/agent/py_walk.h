@@ -4,6 +4,16 @@
 // walk re-reads the same frames and compares: addresses come from the array, not from the chain, so the
 // loads do not wait for each other. About 0.5 ns a frame. Comparing runs from the innermost frame
 // outwards and stops at the first difference, so that only frames proven live are read.
+//
+// Deep stacks are not compared to their end. From 3.11 the frames of functions lie on a stack of chunks,
+// 16 KiB each, and a chunk is given back through our arena hook when its first frame ends. While that
+// has not happened, the first frame is the one that was seen there, and as long as that runs nothing
+// further out moves: no pointer between frames, no instruction. In front of it the array has a wall, an
+// entry without a frame. Later releases of 3.13 and 3.14 keep one chunk back for the next call, so the
+// innermost wall proves nothing; the one outside of it does.
+//
+// Before 3.11 (frames on the heap, many of them from free lists), and without hooks on CPython's
+// allocators, nothing tells that a frame has ended: every frame is compared.
 #ifndef HEAPTIDE_PY_WALK_H
 #define HEAPTIDE_PY_WALK_H
 
@@ -57,8 +67,12 @@ HT_ALWAYS_INLINE uintptr_t ht_py_head(bool gil_held, const ht_py_shape *s) {
   return HT_LIKELY(top != 0) ? ht_py_word(top + (uintptr_t)s->record) : 0;
 }
 
+#define HT_PY_NO_FRAME \
+  ((uintptr_t)1)               // of frames[0] and walls: no frame's address, nor a chain's end
+#define HT_PY_SILENT_CHUNKS 1u // chunks that may end and begin again without a call of our hook
+
 // The innermost cached frame from `at` outwards that is not as it was; c->frames, the sentinel: none.
-// The frame at `at` must be known to be alive.
+// The frame at `at` must be known to be alive. With walls, two chunks of frames are read.
 HT_ALWAYS_INLINE const ht_py_frame *ht_py_verify(const ht_py_cache *c, const ht_py_frame *at,
                                                  const ht_py_shape *s) {
   uintptr_t frame = at->frame, outer;
@@ -75,14 +89,21 @@ HT_ALWAYS_INLINE const ht_py_frame *ht_py_verify(const ht_py_cache *c, const ht_
     }                                                                              \
     frame = next;                                                                  \
   }
-  for (;; at -= 4) {
-    STEP(0)
-    STEP(1)
-    STEP(2)
-    STEP(3)
+  for (unsigned walls = 0;; walls++) {
+    for (;; at -= 4) {
+      STEP(0)
+      STEP(1)
+      STEP(2)
+      STEP(3)
+    }
+    if (HT_LIKELY(at - 1 == c->frames)) return outer == 0 ? c->frames : at;
+    if (at[-1].frame != HT_PY_NO_FRAME) return at;
+    if (walls == HT_PY_SILENT_CHUNKS) return c->frames;
+    if (outer != at[-2].frame) return at;
+    at -= 2;
+    frame = outer;
   }
 #undef STEP
-  return outer == 0 && at - 1 == c->frames ? c->frames : at;
 }
 
 // The thread's recent look-ups: node by parent and frame word. 4 KiB, so that the usual change of stack
@@ -96,6 +117,9 @@ typedef struct ht_py_memo {
 enum ht_py_node_flags {
   HT_PY_IS_ENTRY = 1, // entered from C
   HT_PY_IS_SHIM = 2,  // no node of its own; the next inner frame was entered from C
+  HT_PY_FLAGS = 3,
+  HT_PY_WALL_SHIFT =
+      2, // in a wall, above the flags of the frame outside of it: the next outer wall
 };
 
 HT_ALWAYS_INLINE ht_py_memo *ht_py_memo_of(const ht_py_cache *c, uint32_t parent, uintptr_t word) {
@@ -134,6 +158,16 @@ HT_ALWAYS_INLINE uint32_t ht_py_stack_inline(ht_ctx *ctx, bool gil_held, const h
   if (HT_UNLIKELY(head == 0)) return HT_NODE_NONE;
   return HT_LIKELY(ht_py_same(&ctx->py, head, s)) ? ctx->py.node : changed(ctx, head);
 }
+
+// The chunks of this thread's data stack (py_chunks.c), as the arena hooks see them. `gone` holds whether
+// anything is recorded or not.
+void ht_py_chunk_new(ht_ctx *ctx, void *p, size_t size);
+void ht_py_chunk_gone(ht_ctx *ctx, void *p, size_t size);
+void ht_py_chunks_hooked(void); // what was freed before went unseen
+void ht_py_chunks_flush(ht_py_cache *c, bool new_thread);
+// Puts a wall in front of `frame`, which is to be entry at + 1, if it is the first of a known chunk.
+// Returns the index of the entry before the frame's.
+uint32_t ht_py_chunk_wall(ht_py_cache *c, uintptr_t frame, uint32_t at);
 
 // The cold half, one for each family: brings the cache up to date.
 #define F(name) uint32_t ht_py_changed_##name(ht_ctx *ctx, uintptr_t head);

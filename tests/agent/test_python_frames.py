@@ -16,12 +16,21 @@ SOURCES = Path(__file__).resolve().parents[2] / "native"
 @pytest.mark.interpreters
 def test_python_frames(tmp_path: Path) -> None:
     """Every announced allocation has the frames, files and lines that the interpreter says."""
-    runner = tmp_path / "test_python"
-    source = SOURCES / "agent" / "tests" / "test_python.c"
-    subprocess.run(["cc", "-std=gnu17", f"-I{SOURCES}", "-o", runner, source], check=True)
-    check = SOURCES / "agent" / "tests" / "check_python.py"
+    here = SOURCES / "agent" / "tests"
+    runner, kept_chunk = tmp_path / "test_python", tmp_path / "kept_chunk.so"
+    cc = ["cc", "-std=gnu17", "-o"]
+    subprocess.run([*cc, runner, here / "test_python.c", f"-I{SOURCES}"], check=True)
+    subprocess.run([*cc, kept_chunk, here / "kept_chunk.c", "-shared", "-fPIC"], check=True)
     result = subprocess.run(
-        [sys.executable, check, runner, agent_path(), sys.executable],
+        [
+            sys.executable,
+            here / "check_python.py",
+            "--kept-chunk",
+            kept_chunk,
+            runner,
+            agent_path(),
+            sys.executable,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Records python_cases.py under real interpreters and compares stacks with what they say.
 
-    check_python.py [--embedder EMBEDDER] RUNNER LIBRARY PYTHON...
+    check_python.py [--embedder EMBEDDER] [--kept-chunk KEPT_CHUNK] RUNNER LIBRARY PYTHON...
 
-RUNNER and EMBEDDER are the built test_python.c and embed_python.c. Checked for every announced
-allocation: that it was recorded once, in the right domain, with exactly the frames, files and lines
-that the interpreter reported; in another run with native stacks, that as many Python frames are
-marked as entered from C as there are evaluation loops on the native stack.
+RUNNER, EMBEDDER and KEPT_CHUNK are the built test_python.c, embed_python.c and kept_chunk.c.
+Checked for every announced allocation: that it was recorded once, in the right domain, with
+exactly the frames, files and lines that the interpreter reported; in another run with native
+stacks, that as many Python frames are marked as entered from C as there are evaluation loops on
+the native stack.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import NamedTuple
 CASES = [
     "simple", "generators", "coroutines", "executed", "specialised", "callbacks", "watched",
     "threads", "signals", "names", "reallocations", "forks", "at_random", "traced",
-    "subinterpreters", "deep",
+    "subinterpreters", "deep", "recursion",
 ]  # fmt: skip
 OBJECTS, NATIVE_ALL, FOLLOW = 1, 4, 8
 PYTHON, ENTRY = 1, 2
@@ -216,8 +217,11 @@ def is_stripped(python: str) -> bool:
 
 
 class Checker:
-    def __init__(self, runner: str, embedder: str | None, library: str) -> None:
+    def __init__(
+        self, runner: str, embedder: str | None, kept_chunk: str | None, library: str
+    ) -> None:
         self.runner, self.embedder, self.library = runner, embedder, library
+        self.kept_chunk = kept_chunk
         self.passed = self.failed = 0
 
     def fail(self, what: str) -> None:
@@ -254,15 +258,20 @@ class Checker:
         return recording
 
     def cases(
-        self, python: str, cases: list[str], config: int, env: dict[str, str] | None = None
+        self,
+        python: str,
+        cases: list[str],
+        config: int,
+        env: dict[str, str] | None = None,
+        interval: int = 0,
     ) -> None:
         script = str(Path(__file__).resolve().parent / "python_cases.py")
         with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="surrogatepass") as said:
             recording = self.record(
-                python, ["-B", script, said.name, *cases], config, 900_000, env=env
+                python, ["-B", script, said.name, *cases], config, 900_000, interval, env
             )
             announced = [json.loads(line) for line in said]
-        where = f"{python} {' '.join(cases)} config={config} {env or ''}"
+        where = f"{python} {' '.join(cases)} config={config} interval={interval} {env or ''}"
         self.check(len(announced) > 0, f"{where}: nothing was announced")
         stripped = config & NATIVE_ALL and is_stripped(python)
         by_size: dict[int, list[Alloc]] = defaultdict(list)
@@ -344,7 +353,13 @@ class Checker:
         for case in CASES:
             self.cases(python, [case], OBJECTS | FOLLOW)
         self.cases(python, CASES, OBJECTS | FOLLOW)
-        self.cases(python, [c for c in CASES if c != "deep"], OBJECTS | NATIVE_ALL | FOLLOW)
+        shallow = [c for c in CASES if c not in ("deep", "recursion")]
+        self.cases(python, shallow, OBJECTS | NATIVE_ALL | FOLLOW)
+        # Whole parts of the stack come and go between two samples; what is announced is larger.
+        self.cases(python, ["recursion"], OBJECTS | FOLLOW, interval=60_000)
+        if self.kept_chunk is not None:
+            env = {"CHECK_KEPT_CHUNK": self.kept_chunk}
+            self.cases(python, ["kept_chunk"], OBJECTS | FOLLOW, env=env)
         quick = ["simple", "generators", "callbacks", "threads"]
         self.cases(python, quick, FOLLOW)
         settings = ["malloc", "debug", "malloc_debug", "pymalloc"]
@@ -360,6 +375,7 @@ class Checker:
 def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--embedder")
+    arguments.add_argument("--kept-chunk")
     arguments.add_argument("runner")
     arguments.add_argument("library")
     arguments.add_argument("python", nargs="+")
@@ -367,6 +383,7 @@ def main() -> int:
     checker = Checker(
         str(Path(given.runner).resolve()),
         str(Path(given.embedder).resolve()) if given.embedder else None,
+        str(Path(given.kept_chunk).resolve()) if given.kept_chunk else None,
         str(Path(given.library).resolve()),
     )
     for python in given.python:

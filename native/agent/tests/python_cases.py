@@ -428,6 +428,66 @@ def at_random() -> None:
         step(14)
 
 
+class Dying:
+    """Goes on with the recursion when the frame that holds it is being cleared."""
+
+    def __init__(self, rest: Any) -> None:
+        self.rest = rest
+
+    def __del__(self) -> None:
+        level(self.rest)
+
+
+def hold(_: Dying) -> None:
+    pass
+
+
+def level(rest: Any) -> None:
+    """One call for each element of (way, (way, ... None)). Most allocate nothing, so that what is outside
+    of a frame changes without anything being recorded while it does."""
+    if rest is None:
+        make()
+    elif rest[0] == "on":
+        level(rest[1])
+    elif rest[0] == "twice":
+        level(rest[1])
+        level(rest[1])
+    elif rest[0] == "loop":
+        for _ in 1, 2:
+            level(rest[1])
+    elif rest[0] == "C":
+        any(map(level, rest[1:]))
+    elif rest[0] == "generator":
+        for _ in (level(r) for r in rest[1:]):
+            pass
+    elif rest[0] == "cleared":
+        hold(Dying(rest[1]))
+
+
+def recursion() -> None:
+    """Deep, back to a level in the middle, and down again by another line of it."""
+    choose = random.Random(11)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(4000)
+    for others in ["on"], ["on"] * 40 + ["C", "generator", "cleared", "loop"]:
+        for _ in range(14):
+            depth = choose.randrange(300, 1100)
+            ways = [choose.choice(others) if i % 7 == 0 else "on" for i in range(depth)]
+            for _ in range(2):
+                ways[choose.randrange(depth)] = "twice"
+            ways = [way if way != "loop" or ways.count(way) < 3 else "on" for way in ways]
+            rest = None
+            for way in ways:
+                rest = (way, rest)
+            level(rest)
+    sys.setrecursionlimit(limit)
+
+
+def kept_chunk() -> None:
+    ctypes.PyDLL(os.environ["CHECK_KEPT_CHUNK"]).keep_one_chunk()
+    recursion()
+
+
 def main() -> None:
     wanted = sys.argv[2:]
     for case in wanted:
