@@ -22,6 +22,12 @@ inline unsigned bit_width(uint64_t value) {
   return value == 0 ? 0 : 64u - static_cast<unsigned>(__builtin_clzll(value));
 }
 
+// Empties a container and frees its memory, which `container = {}` keeps.
+template <class Container>
+void give_back(Container &container) {
+  Container().swap(container);
+}
+
 // 128 bits of content: equal digests are taken for equal content.
 struct Digest {
   uint64_t low, high;

@@ -1,6 +1,7 @@
 #include "collector/book.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace heaptide {
 
@@ -175,10 +176,33 @@ void Book::close() {
   closed_ = true;
   contexts_.clear();
   context_index_.clear();
-  shares_ = {};
-  changed_ = {};
+  give_back(shares_);
+  give_back(changed_);
   mappings_ = {};
-  taken_ = {};
+  give_back(taken_);
+}
+
+void Book::forget_archive() {
+  if (!closed() || archived_ == 0) return;
+  if (forgotten_ && archived_epoch_ == ledger_.epoch) return;
+  forgotten_ = true;
+  std::vector<uint8_t> archive = std::exchange(archive_, {});
+  uint32_t contexts = std::exchange(archived_, 0);
+  if (archived_epoch_ != ledger_.epoch) return;
+  const uint8_t *at = archive.data();
+  for (uint32_t i = 0; i < contexts; i++) {
+    ContextSums whole;
+    at = unpack(at, &whole);
+    if (whole.sum_bytes == 0 && whole.sum_blocks == 0) continue;
+    ContextSums share{};
+    share.row = whole.row;
+    share.kind = whole.kind;
+    share.sum_bytes = whole.sum_bytes;
+    share.sum_blocks = whole.sum_blocks;
+    pack(share);
+    archived_++;
+  }
+  archive_.shrink_to_fit();
 }
 
 void Book::sum_up(uint32_t index, ContextSums *sums) const {

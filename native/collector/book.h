@@ -234,6 +234,10 @@ class Book {
   // The process is gone. What it leaves stays its own, "alive at exit"; the sum over all processes
   // goes on without it. Call forget_changed's reader first: contexts are packed away.
   void close();
+  // Once closed: keeps of its contexts only what they have in the sum's peak, as long as that stands. For
+  // whoever has written the rest down.
+  void forget_archive();
+  bool has_archive() const { return closed_ && !forgotten_; }
 
   // Begins to keep this book's share in the peak of the sum. `at_peak`: the sum has been this book
   // alone, so its peak is this book's.
@@ -424,6 +428,7 @@ class Book {
   std::vector<uint8_t> archive_;
   uint32_t archived_ = 0;
   uint32_t archived_epoch_ = 0;
+  bool forgotten_ = false; // all of it but shares in the sum's peak
 };
 
 } // namespace heaptide

@@ -8,13 +8,10 @@
 namespace heaptide {
 namespace {
 
-constexpr uint64_t kAllProcesses = 0xffffffff;
 constexpr uint64_t kHeavyShare = 50;
 // Bytes of a context's rows in chunks as they are written.
 constexpr uint64_t kHistogramRow = 64, kSliceRow = 18, kPeakRow = 12, kContextRow = 9,
                    kTimelineRow = 44;
-
-using Column = std::vector<uint64_t>;
 
 uint64_t cpu_ns() {
   timespec now;
@@ -56,11 +53,10 @@ Chunk Checkpoint::slice_chunk(const SliceRows &rows) {
   return chunk;
 }
 
-void Checkpoint::supersede(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows,
-                           Payload *payload) {
-  append(chunks, kind, rows, payload);
-  chunks->back().key = key_of(kind);
-  chunks->back().flags = kSupersedes;
+void Checkpoint::supersede(std::vector<Chunk> *chunks, Chunk chunk) {
+  chunk.key = key_of(chunk.kind);
+  chunk.flags = kSupersedes;
+  chunks->push_back(std::move(chunk));
 }
 
 void Checkpoint::add_mark(uint64_t time, uint32_t process, uint32_t thread, std::string_view name) {
@@ -76,7 +72,7 @@ void Checkpoint::add_note(uint64_t time, uint32_t process, std::string_view text
   notes_.text.push_back(definitions_.string(text));
 }
 
-std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
+std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
   std::vector<Chunk> chunks;
   Book::Totals totals = aggregator_.totals();
   uint64_t events = totals.allocations + totals.deallocations + totals.reallocations;
@@ -85,8 +81,8 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
   add_strings(&chunks);
   if (changed || last) {
     processes_.read_counters();
-    add_processes(&chunks);
-    add_threads(&chunks);
+    add_processes(&chunks, last, failed);
+    add_threads(&chunks, last, failed);
     events_ = events;
     versions_ = versions;
   }
@@ -99,14 +95,16 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last) {
   if (!last && aggregator_.slice_ns() > 1'000'000'000 && aggregator_.partial_slice(&partial)) {
     chunks.push_back(slice_chunk(partial));
   }
+  bool fits = limit_ == 0 || aggregator_.contexts() * kHistogramRow < limit_ / 8;
+  if (fits && !failed) add_final(&chunks);
   if (last || now >= next_heavy_) {
     uint64_t before = cpu_ns();
     uint64_t version = aggregator_.peak_version();
-    if (last || version != peak_version_) add_peaks(&chunks);
+    if (last || stale_ || version != peak_version_) add_peaks(&chunks);
     peak_version_ = version;
-    bool fits = limit_ == 0 || aggregator_.contexts() * kHistogramRow < limit_ / 8;
-    if (last || (fits && events != histogram_events_)) add_histograms(&chunks);
+    if (last || (fits && (stale_ || events != histogram_events_))) add_histograms(&chunks);
     histogram_events_ = events;
+    stale_ = false;
     next_heavy_ = now + (cpu_ns() - before) * kHeavyShare;
   }
   add_timeline(&chunks);
@@ -191,6 +189,7 @@ void Checkpoint::add_definitions(std::vector<Chunk> *chunks) {
 void Checkpoint::add_contexts(std::vector<Chunk> *chunks) {
   ContextRows contexts = aggregator_.take_contexts();
   if (contexts.process.empty()) return;
+  for (uint64_t &thread : contexts.thread) thread = threads_.row_of_place(thread);
   Payload payload;
   payload.column("process", contexts.process)
       .column("thread", contexts.thread)
@@ -219,9 +218,12 @@ void Checkpoint::add_words(std::vector<Chunk> *chunks) {
 
 // ------------------------------------------------------------------------------------- states
 
-void Checkpoint::add_processes(std::vector<Chunk> *chunks) {
+// Rows of processes that have ended are in one more state, so that no prefix of the file lacks one, and then
+// on their own. After a failure nobody knows how much of that the file has: the state has all again.
+void Checkpoint::add_processes(std::vector<Chunk> *chunks, bool last, bool failed) {
   // One row after the other, then turned into columns: the list of names is the list of figures.
-  static constexpr std::string_view kNames[] = {"pid",
+  static constexpr std::string_view kNames[] = {"row",
+                                                "pid",
                                                 "ppid",
                                                 "parent",
                                                 "image",
@@ -253,13 +255,14 @@ void Checkpoint::add_processes(std::vector<Chunk> *chunks) {
                                                 "allocator",
                                                 "off_reason"};
   constexpr size_t kColumns = std::size(kNames);
-  size_t rows = processes_.all().size();
-  if (rows == 0) return;
-  std::vector<Column> columns(kColumns);
-  for (const Process &process : processes_.all()) {
+  if (processes_.all().empty()) return;
+  std::vector<Column> state(kColumns), final(kColumns);
+  for (Process &process : processes_.all()) {
+    if (process.written && !failed) continue;
     const Book &book = *process.book;
     Book::Totals totals = book.totals();
-    uint64_t row[] = {process.pid,
+    uint64_t row[] = {process.row,
+                      process.pid,
                       process.ppid,
                       process.parent,
                       process.image_number,
@@ -291,43 +294,59 @@ void Checkpoint::add_processes(std::vector<Chunk> *chunks) {
                       process.allocator,
                       process.off_reason};
     static_assert(std::size(row) == kColumns);
-    for (size_t i = 0; i < kColumns; i++) columns[i].push_back(row[i]);
+    for (size_t i = 0; i < kColumns; i++) state[i].push_back(row[i]);
+    if (!process.ended() || last) continue;
+    for (size_t i = 0; i < kColumns; i++) final[i].push_back(row[i]);
+    process.written = true;
   }
-  Payload payload;
-  payload.column(kNames[0], columns[0]);
-  for (size_t i = 1; i < kColumns; i++) payload.sparse(kNames[i], columns[i]);
-  supersede(chunks, ChunkKind::kProcesses, rows, &payload);
+  add_states(chunks, ChunkKind::kProcesses, kNames, state, final);
 }
 
-void Checkpoint::add_threads(std::vector<Chunk> *chunks) {
-  const std::deque<RecordedThread> &threads = threads_.all();
-  if (threads.empty()) return;
+void Checkpoint::add_states(std::vector<Chunk> *chunks, ChunkKind kind,
+                            std::span<const std::string_view> names,
+                            const std::vector<Column> &state, const std::vector<Column> &final) {
+  auto chunk_of = [&](const std::vector<Column> &columns) {
+    Payload payload;
+    payload.column(names[0], columns[0]);
+    for (size_t i = 1; i < columns.size(); i++) payload.sparse(names[i], columns[i]);
+    return Chunk{kind, columns[0].size(), payload.finish()};
+  };
+  supersede(chunks, chunk_of(state));
+  if (final[0].empty()) return;
+  chunks->push_back(chunk_of(final));
+  chunks->back().flags = kFinal;
+}
+
+void Checkpoint::add_threads(std::vector<Chunk> *chunks, bool last, bool failed) {
+  static constexpr std::string_view kNames[] = {
+      "row",         "process",       "tid",           "name",  "start",     "end",
+      "allocations", "deallocations", "reallocations", "bytes", "live_bytes"};
+  constexpr size_t kColumns = std::size(kNames);
+  // What the last checkpoint has written for good is in the file now.
+  if (!failed) threads_.forget_written();
+  if (threads_.version() == 0) return;
   Column live = aggregator_.live_by_thread();
-  Column process, tid, name, start, end, allocations, deallocations, reallocations, bytes;
-  for (const RecordedThread &thread : threads) {
-    const Thread &figures = *thread.figures;
-    process.push_back(figures.process);
-    tid.push_back(thread.tid);
-    name.push_back(thread.name);
-    start.push_back(thread.start);
-    end.push_back(thread.end);
-    allocations.push_back(figures.allocations());
-    deallocations.push_back(figures.deallocations);
-    reallocations.push_back(figures.reallocations);
-    bytes.push_back(figures.bytes);
+  std::vector<Column> state(kColumns), final(kColumns);
+  for (auto &[id, thread] : threads_.all()) {
+    Book::Totals totals = thread.totals();
+    uint64_t row[] = {id,
+                      thread.process->row,
+                      thread.tid,
+                      thread.name,
+                      thread.start,
+                      thread.end,
+                      totals.allocations,
+                      totals.deallocations,
+                      totals.reallocations,
+                      totals.bytes,
+                      thread.is_first ? live[thread.place->row] : 0};
+    static_assert(std::size(row) == kColumns);
+    for (size_t i = 0; i < kColumns; i++) state[i].push_back(row[i]);
+    if (!thread.is_settled() || last) continue;
+    for (size_t i = 0; i < kColumns; i++) final[i].push_back(row[i]);
+    thread.written = true;
   }
-  Payload payload;
-  payload.column("process", process)
-      .column("tid", tid)
-      .sparse("name", name)
-      .sparse("start", start)
-      .sparse("end", end)
-      .sparse("allocations", allocations)
-      .sparse("deallocations", deallocations)
-      .sparse("reallocations", reallocations)
-      .sparse("bytes", bytes)
-      .sparse("live_bytes", live);
-  supersede(chunks, ChunkKind::kThreads, threads.size(), &payload);
+  add_states(chunks, ChunkKind::kThreads, kNames, state, final);
 }
 
 void Checkpoint::add_timeline(std::vector<Chunk> *chunks) {
@@ -349,62 +368,44 @@ void Checkpoint::add_timeline(std::vector<Chunk> *chunks) {
 
 // With a single process its own peak is that of the sum, and is written once.
 void Checkpoint::add_peaks(std::vector<Chunk> *chunks) {
-  Column process, context, blocks, bytes;
+  ContextTable table = peak_table();
   bool many = aggregator_.ledger().many;
   for (size_t row = 0; row < aggregator_.processes(); row++) {
     aggregator_.book(row).each_context([&](const ContextSums &sums) {
-      if (sums.kind == HT_KIND_ARENA) return;
-      auto add = [&](uint64_t whose, uint64_t its_blocks, uint64_t its_bytes) {
-        if (its_blocks == 0 && its_bytes == 0) return;
-        process.push_back(whose);
-        context.push_back(sums.row);
-        blocks.push_back(its_blocks);
-        bytes.push_back(its_bytes);
-      };
-      add(row, sums.peak_blocks, sums.peak_bytes);
-      if (many) add(kAllProcesses, sums.sum_blocks, sums.sum_bytes);
+      add_peak(&table, row, sums, sums.peak_blocks, sums.peak_bytes);
+      if (many) add_peak(&table, kAllProcesses, sums, sums.sum_blocks, sums.sum_bytes);
     });
   }
-  if (context.empty()) return;
-  Payload payload;
-  payload.column("process", process)
-      .column("context", context)
-      .column("blocks", blocks)
-      .column("bytes", bytes);
-  supersede(chunks, ChunkKind::kPeak, context.size(), &payload);
+  supersede(chunks, table.take());
   peak_chunk_bytes_ = chunks->back().payload.size();
 }
 
 void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {
-  Column freed, sized; // contexts
-  Column columns[kCounters];
+  ContextTable lifetimes = lifetimes_table(), sizes = sizes_table();
   for (size_t row = 0; row < aggregator_.processes(); row++) {
     aggregator_.book(row).each_context([&](const ContextSums &sums) {
-      auto add = [&](Column *contexts, unsigned from, unsigned until) {
-        uint64_t any = 0;
-        for (unsigned i = from; i < until; i++) any |= sums.counters[i];
-        if (any == 0) return;
-        contexts->push_back(sums.row);
-        for (unsigned i = from; i < until; i++) columns[i].push_back(sums.counters[i]);
-      };
-      add(&freed, kByAllocations, kBySize);
-      add(&sized, kBySize, kCounters);
+      add_lifetimes(&lifetimes, sums);
+      add_sizes(&sizes, sums);
     });
   }
-  Payload payload;
-  payload.column("context", freed);
-  for (unsigned i = 0; i < kLifetimeBuckets; i++) {
-    payload.sparse("by_allocations_" + std::to_string(i), columns[kByAllocations + i]);
+  supersede(chunks, lifetimes.take());
+  supersede(chunks, sizes.take());
+}
+
+// What is known for good of the contexts of processes that have ended: written once, then forgotten.
+void Checkpoint::add_final(std::vector<Chunk> *chunks) {
+  FinalRows final(chunks);
+  size_t before = chunks->size();
+  for (size_t row = 0; row < aggregator_.processes(); row++) {
+    Book &book = aggregator_.book(row);
+    if (book.has_archive()) {
+      book.each_context([&](const ContextSums &sums) { final.add(row, sums); });
+    }
+    book.forget_archive();
   }
-  for (unsigned i = 0; i < kLifetimeBuckets; i++) {
-    payload.sparse("by_time_" + std::to_string(i), columns[kByTime + i]);
-  }
-  supersede(chunks, ChunkKind::kLifetimes, freed.size(), &payload);
-  payload.column("context", sized);
-  for (unsigned i = 0; i < kSizeBuckets; i++) {
-    payload.sparse("size_" + std::to_string(i), columns[kBySize + i]);
-  }
-  supersede(chunks, ChunkKind::kSizes, sized.size(), &payload);
+  final.finish();
+  // The states in the file still have the same rows, which readers know to leave out.
+  if (chunks->size() != before) stale_ = true;
 }
 
 } // namespace heaptide

@@ -5,12 +5,14 @@
 #define HEAPTIDE_COLLECTOR_CHECKPOINT_H
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "collector/aggregator.h"
 #include "collector/chunk.h"
+#include "collector/context_tables.h"
 #include "collector/definitions.h"
 #include "collector/processes.h"
 #include "collector/threads.h"
@@ -40,7 +42,8 @@ class Checkpoint {
 
   // Everything new. States that take long to put together (peaks, histograms) are left out while they
   // would take more than a fiftieth of the time; `last`: nothing is left out.
-  std::vector<Chunk> make(uint64_t now, bool last);
+  // `failed`: the file has not got all that has been made before.
+  std::vector<Chunk> make(uint64_t now, bool last, bool failed = false);
 
   // What a last checkpoint would take but for histograms, about; rather more than less.
   uint64_t bytes_to_come() const;
@@ -59,14 +62,19 @@ class Checkpoint {
 
   void add_definitions(std::vector<Chunk> *chunks);
   void add_strings(std::vector<Chunk> *chunks);
-  void add_processes(std::vector<Chunk> *chunks);
-  void add_threads(std::vector<Chunk> *chunks);
+  using Column = std::vector<uint64_t>;
+  void add_processes(std::vector<Chunk> *chunks, bool last, bool failed);
+  void add_threads(std::vector<Chunk> *chunks, bool last, bool failed);
+  static void add_states(std::vector<Chunk> *chunks, ChunkKind kind,
+                         std::span<const std::string_view> names, const std::vector<Column> &state,
+                         const std::vector<Column> &final);
   void add_contexts(std::vector<Chunk> *chunks);
   void add_timeline(std::vector<Chunk> *chunks);
   void add_peaks(std::vector<Chunk> *chunks);
   void add_histograms(std::vector<Chunk> *chunks);
   void add_words(std::vector<Chunk> *chunks);
-  void supersede(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows, Payload *payload);
+  void add_final(std::vector<Chunk> *chunks);
+  static void supersede(std::vector<Chunk> *chunks, Chunk chunk);
 
   Aggregator &aggregator_;
   Definitions &definitions_;
@@ -81,6 +89,8 @@ class Checkpoint {
   uint64_t histogram_events_ = 0;
   uint64_t versions_ = UINT64_MAX; // of processes and threads, likewise
   uint64_t peak_version_ = 0;
+  bool stale_ =
+      false; // peaks and histograms in the file have rows that have been written for good since
   uint64_t next_heavy_ = 0;
   uint64_t limit_ = 0; // 0: none
   uint64_t peak_chunk_bytes_ = 0;

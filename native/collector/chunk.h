@@ -47,6 +47,7 @@ struct ChunkHeader {
 static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
 
 inline constexpr uint8_t kSupersedes = 1;
+inline constexpr uint8_t kFinal = 2; // stays when the others of its kind are superseded
 
 // Space of a chunk in the file: header, payload, padding.
 constexpr uint64_t chunk_bytes(uint64_t stored) {

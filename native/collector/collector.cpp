@@ -28,10 +28,6 @@ constexpr uint64_t kLastRoundsNs = 200 * kMs;
 constexpr uint64_t kSmallFile = 1 << 20;
 constexpr uint64_t kEndBytes = 160; // of the chunk that ends a file
 
-// What the last checkpoint writes anew in the place of earlier ones.
-constexpr ChunkKind kStates[] = {ChunkKind::kProcesses, ChunkKind::kThreads, ChunkKind::kPeak,
-                                 ChunkKind::kLifetimes, ChunkKind::kSizes};
-
 constexpr const char *kReasons[] = {"finished", "stopped",   "duration",
                                     "max-size", "disk-full", "error"};
 
@@ -121,7 +117,8 @@ void Collector::on_thread_name(Stream &stream, uint32_t tid, std::string_view na
 }
 
 void Collector::on_mark(Stream &stream, uint64_t tsc, std::string_view name) {
-  checkpoint_.add_mark(clock_.ns(tsc), stream.book->row(), stream.thread->row, name);
+  checkpoint_.add_mark(clock_.ns(tsc), stream.book->row(),
+                       static_cast<Cursor *>(stream.owner)->thread->row, name);
 }
 
 void Collector::on_note(Stream &stream, std::string_view text) {
@@ -316,9 +313,7 @@ void Collector::fit_in(std::vector<Chunk> *chunks) {
   for (;;) {
     uint64_t bytes = file_.bytes() + kEndBytes;
     for (const Chunk &chunk : *chunks) bytes += chunk_bytes(chunk.payload.size());
-    for (ChunkKind kind : kStates) {
-      for (RecordingFile::Region region : file_.chunks_of(kind)) bytes -= region.bytes;
-    }
+    bytes -= file_.superseded_by(*chunks);
     if (bytes <= options_.max_bytes) return;
     if (folder.promising()) {
       folder.fold();
@@ -352,7 +347,7 @@ void Collector::finish(const Ending &ending) {
   bool failed = writer_->error() != 0;
   writer_->stop();
   failed = failed || file_.error() != 0;
-  std::vector<Chunk> chunks = checkpoint_.make(now, true);
+  std::vector<Chunk> chunks = checkpoint_.make(now, true, failed);
   // After a failure the numbering of rows in the file has stopped: only states are of use.
   if (failed) std::erase_if(chunks, [](const Chunk &chunk) { return !chunk.is_state(); });
   if (options_.max_bytes != 0 && !failed) fit_in(&chunks);

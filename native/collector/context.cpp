@@ -24,10 +24,10 @@ uint32_t Contexts::add(Thread *thread, uint32_t row, uint8_t kind) {
 
 void Contexts::clear() {
   for (Context *page : pages_) std::free(page);
-  pages_ = {};
-  slice_starts_ = {};
-  rows_ = {};
-  spilled_ = {};
+  give_back(pages_);
+  give_back(slice_starts_);
+  give_back(rows_);
+  give_back(spilled_);
 }
 
 uint64_t Contexts::counted(const Context &context, unsigned counter) const {

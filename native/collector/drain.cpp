@@ -7,9 +7,6 @@
 namespace heaptide {
 namespace {
 
-// Counters of different processors agree to less than this, and a block's is not read at the very
-// moment of its first event.
-constexpr uint64_t kTscSlack = 10'000;
 // A producer that waits for room gets it while the round goes on.
 constexpr uint64_t kPublishBlocks = HT_RING_BLOCKS / 4;
 // Read, but left to be searched, if there is more than one thread: what another has freed tells what a free
@@ -18,13 +15,6 @@ constexpr uint64_t kKeptBlocks = 16;
 constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
-// A program may free much that nobody saw it allocate: that is not to cost more than the search of this
-// many words in vain a round, about 0.1 ms.
-constexpr unsigned kSearchedWords = 1 << 16;
-
-// A word of a ring. It may be changing under us if its producer has scribbled over its ring; whatever
-// is read then is checked like anything else.
-inline uint64_t peek(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 
 } // namespace
 
@@ -98,148 +88,6 @@ Drain::Round Drain::round() {
   return round;
 }
 
-// ------------------------------------------------------------------------------ waiting events
-
-// Lets one of those that wait go on, if there is nothing left for it to wait for: the one that is
-// furthest behind, so that threads stay side by side.
-bool Drain::go_on_with_stuck() {
-  if (heap_.empty()) {
-    for (Cursor *cursor : stuck_) {
-      if (reach_for(*cursor)) {
-        retry_stuck();
-        return true;
-      }
-    }
-    if (std::none_of(stuck_.begin(), stuck_.end(), [](Cursor *c) { return c->is_due(); })) {
-      hold_back();
-      return true;
-    }
-  }
-  uint64_t earliest = UINT64_MAX; // that may yet bring what is waited for
-  for (const Entry &entry : heap_) earliest = std::min(earliest, earliest_of(*entry.cursor));
-  Cursor *least = nullptr;
-  for (Cursor *cursor : stuck_) {
-    if (earliest <= cursor->bound || !cursor->is_due()) continue;
-    // What has been found by the second look only may be of use to it; that is seen to last.
-    if (!heap_.empty() && cursor->bound >= round_begun_) continue;
-    if (least == nullptr || std::pair(key_of(*cursor), cursor->stuck_rank) <
-                                std::pair(key_of(*least), least->stuck_rank)) {
-      least = cursor;
-    }
-  }
-  if (least == nullptr) return false;
-  std::erase(stuck_, least);
-  forced_++;
-  run(*least, true);
-  return true;
-}
-
-// What those that are stuck wait for comes with the next round.
-void Drain::hold_back() {
-  for (Cursor *cursor : stuck_) {
-    cursor->sure = cursor->at;
-    finished(*cursor);
-  }
-  stuck_.clear();
-}
-
-// Whether the second look has found what a stuck cursor waits for; then its ring is read up to there.
-bool Drain::reach_for(const Cursor &stuck) {
-  uint64_t word = peek(rings_.words(stuck, stuck.at.block) + stuck.at.word);
-  unsigned op = HT_OP(word);
-  bool is_free = op == HT_OP_FREE || op == HT_OP_REALLOC_BEGIN;
-  bool is_alloc = op == HT_OP_ALLOC || op == HT_OP_REALLOC_END;
-  auto is_awaited = [&](uint64_t other) {
-    unsigned its_op = HT_OP(other);
-    if (its_op == HT_OP_NODE || its_op == HT_OP_META) return !is_free;
-    if (its_op == HT_OP_UNMAP || its_op == HT_OP_REMAP) return !is_free;
-    if (HT_VALUE(other) != HT_VALUE(word)) return op == HT_OP_UNMAP || op == HT_OP_REMAP;
-    bool other_is_free = its_op == HT_OP_FREE || its_op == HT_OP_REALLOC_BEGIN;
-    return is_alloc ? other_is_free : !other_is_free;
-  };
-  bool found = false;
-  for (Cursor *cursor : rings_.open()) {
-    if (!cursor->has_unsure() || cursor->process->predecessor != nullptr) continue;
-    // Only definitions come from another process, from which this one was forked.
-    if (is_free && cursor->process != stuck.process) continue;
-    RingPlace reach = cursor->sure;
-    RingPlace place = cursor->sure;
-    while (place < cursor->limit) {
-      const uint64_t *words = rings_.words(*cursor, place.block);
-      unsigned length = place.word < HT_BLOCK_WORDS ? Decoder::length(peek(words + place.word)) : 0;
-      if (length == 0) {
-        place = {place.block + 1, 1};
-        continue;
-      }
-      bool awaited = is_awaited(peek(words + place.word));
-      place.word = std::min(place.word + length, HT_BLOCK_WORDS); // garbage may be any length
-      if (awaited) reach = place;
-    }
-    if (reach == cursor->sure) continue;
-    bool was_active = cursor->has_events();
-    cursor->sure = std::min(reach, cursor->limit);
-    found = true;
-    if (was_active) continue; // it is stuck itself, and gets its turn with the others
-    cursor->process->active_rings++;
-    push(*cursor);
-  }
-  return found;
-}
-
-// What an event is counted as that goes on without what it waited for. The block of a free (or of a realloc
-// that begins) has been found by the second look, if it was ever recorded. So it comes yet, or it has been
-// counted as freed already, by another thread's event that has happened later.
-Misfit Drain::misfit_of(const Cursor &cursor) {
-  uint64_t word = peek(rings_.words(cursor, cursor.at.block) + cursor.at.word);
-  if (cursor.stuck_rank == 0 || HT_OP(word) == HT_OP_UNMAP) return Misfit::kKeep;
-  if (searched_ >= kSearchedWords) return Misfit::kKeep;
-  Misfit misfit = Misfit::kCount;
-  for (const Cursor *other : rings_.open()) {
-    if (other == &cursor || other->process != cursor.process) continue;
-    Traces traces = search(*other, HT_VALUE(word), earliest_of(cursor) - kTscSlack, cursor.bound);
-    if (traces == Traces::kFree || traces == Traces::kUnknown) return Misfit::kKeepForAny;
-    if (traces == Traces::kAllocation) misfit = Misfit::kKeep;
-  }
-  return misfit;
-}
-
-// What another thread has to say of an address: a free that has been counted and may have happened after
-// `since`, or an allocation that is still to be counted and may have happened before `bound`.
-Drain::Traces Drain::search(const Cursor &cursor, uint64_t address, uint64_t since,
-                            uint64_t bound) {
-  auto holds = [&](uint64_t block, unsigned from, unsigned until, unsigned op,
-                   unsigned realloc_op) {
-    const uint64_t *words = rings_.words(cursor, block);
-    searched_ += until - from;
-    for (unsigned word = from; word < until;) {
-      uint64_t event = peek(words + word);
-      if (HT_VALUE(event) == address && (HT_OP(event) == op || HT_OP(event) == realloc_op)) {
-        return true;
-      }
-      unsigned length = Decoder::length(event);
-      if (length == 0) break;
-      word += length;
-    }
-    return false;
-  };
-  bool overwritten = false;
-  uint64_t head = rings_.head(cursor);
-  unsigned until = cursor.at.word;
-  for (uint64_t block = cursor.at.block;; block--, until = HT_BLOCK_WORDS) {
-    if (holds(block, 1, until, HT_OP_FREE, HT_OP_REALLOC_BEGIN)) return Traces::kFree;
-    if (peek(rings_.words(cursor, block)) < since || block == 0) break;
-    overwritten = block <= cursor.published && head + 8 >= block + HT_RING_BLOCKS;
-    if (overwritten) break;
-  }
-  unsigned from = cursor.at.word;
-  for (uint64_t block = cursor.at.block; block <= cursor.limit.block; block++, from = 1) {
-    unsigned end = block < cursor.limit.block ? HT_BLOCK_WORDS : cursor.limit.word;
-    if (peek(rings_.words(cursor, block)) > bound) break;
-    if (holds(block, from, end, HT_OP_ALLOC, HT_OP_REALLOC_END)) return Traces::kAllocation;
-  }
-  return overwritten ? Traces::kUnknown : Traces::kNone;
-}
-
 // -------------------------------------------------------------------------------------- order
 
 void Drain::advance_block(Cursor &cursor) {
@@ -290,7 +138,7 @@ void Drain::push(Cursor &cursor) {
     finished(cursor);
     return;
   }
-  heap_.push_back({key_of(cursor), &cursor});
+  heap_.push_back({key_of(cursor), earliest_of(cursor), &cursor});
   std::push_heap(heap_.begin(), heap_.end());
 }
 
@@ -313,16 +161,6 @@ void Drain::end(Process &process) {
   for (Cursor *cursor : waiting_) {
     if (cursor->process == next) push(*cursor);
   }
-}
-
-// Something has happened: who waits may find what they wait for. Definitions may come from the process
-// that theirs was forked from, so all are asked.
-void Drain::retry_stuck() {
-  for (Cursor *cursor : stuck_) {
-    heap_.push_back({key_of(*cursor), cursor});
-    std::push_heap(heap_.begin(), heap_.end());
-  }
-  stuck_.clear();
 }
 
 // ------------------------------------------------------------------------------------ reading
@@ -412,10 +250,20 @@ void Drain::run(Cursor &cursor, bool force_first) {
   } else {
     next->cursor = nullptr;
     cursor.bound = bound_of(cursor);
+    cursor.awaits = *stopped;
+    // It may have been sought for this event already, and in vain.
+    if (moved) cursor.has_sought = false;
     unsigned op = HT_OP(*stopped);
     cursor.stuck_rank = op == HT_OP_REALLOC_BEGIN ? 2 : op == HT_OP_FREE || op == HT_OP_UNMAP;
   }
-  if (moved && !stuck_.empty()) retry_stuck();
+  if (moved && !stuck_.empty()) {
+    // One that is alone now need not wait any more.
+    if (!cursor.has_events() && process.active_rings <= 1) {
+      retry_stuck();
+    } else {
+      retry_stuck_after(now->data, stopped);
+    }
+  }
   if (stopped != end) stuck_.push_back(&cursor);
 }
 

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "collector/clock.h"
@@ -28,6 +29,14 @@
 #include "collector/rings.h"
 
 namespace heaptide {
+
+// Counters of different processors agree to less than this, and a block's is not read at the very
+// moment of its first event.
+inline constexpr uint64_t kTscSlack = 10'000;
+
+// A word of a ring. It may be changing under us if its producer has scribbled over its ring; whatever
+// is read then is checked like anything else.
+inline uint64_t peek(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 
 class Drain {
  public:
@@ -45,7 +54,7 @@ class Drain {
 
  private:
   struct Entry {
-    uint64_t key; // TSC
+    uint64_t key, earliest; // TSC
     Cursor *cursor;
     bool operator<(const Entry &other) const { return key > other.key; } // a heap's top is least
   };
@@ -58,7 +67,8 @@ class Drain {
 
   void look_twice(Round *round);
   bool go_on_with_stuck();
-  bool reach_for(const Cursor &stuck);
+  bool reach_for_stuck();
+  bool reach(Cursor &cursor, std::span<Cursor *const> stuck);
   void hold_back();
   Misfit misfit_of(const Cursor &cursor);
   enum class Traces { kNone, kUnknown, kAllocation, kFree };
@@ -75,6 +85,7 @@ class Drain {
   void run(Cursor &cursor, bool force_first);
   void finished(Cursor &cursor);
   void retry_stuck();
+  void retry_stuck_after(const uint64_t *at, const uint64_t *end);
   void discard(Cursor &cursor);
 
   Processes &processes_;
@@ -84,6 +95,7 @@ class Drain {
   std::function<void()> pulse_;
   std::vector<Entry> heap_;
   std::vector<Cursor *> stuck_;
+  std::vector<Cursor *> seekers_; // scratch
   std::vector<Cursor *> active_;
   std::vector<Cursor *> waiting_; // for the end of the process's former image
   uint64_t round_begun_ = 0;      // TSC

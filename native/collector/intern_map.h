@@ -48,7 +48,7 @@ class InternMap {
   size_t size() const { return used_; }
 
   void clear() {
-    entries_ = {};
+    give_back(entries_);
     used_ = 0;
   }
 

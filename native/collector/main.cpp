@@ -1,4 +1,5 @@
 // heaptide-collector: reads what agents record, and writes the recording. Started by `heaptide run`.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -41,6 +42,14 @@ void set_limits() {
   prctl(PR_SET_TIMERSLACK, 5000, 0, 0, 0);
 }
 
+// What a checkpoint needs goes back to the system after it: the usual thresholds grow with what is freed,
+// and a second arena keeps what the writing thread has freed.
+void set_memory() {
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 512 << 10);
+  mallopt(M_ARENA_MAX, 1);
+}
+
 int fail(const std::string &error) {
   std::fprintf(stderr, "heaptide-collector: %s\n", error.c_str());
   return 2;
@@ -51,6 +60,7 @@ int fail(const std::string &error) {
 int main(int argc, char **argv) {
   set_signals();
   set_limits();
+  set_memory();
   heaptide::Options options;
   heaptide::Session session;
   std::string error;

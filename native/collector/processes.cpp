@@ -140,6 +140,7 @@ void Processes::succeed(Process &process, Process &former, uint64_t start_tsc) {
   process.start_time = former.start_time;
   uint64_t until = std::max(process.start, former.start + 1);
   if (former.ended()) {
+    former.written = former.written && former.end <= until;
     former.end = std::min(former.end, until);
     return;
   }

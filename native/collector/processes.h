@@ -55,6 +55,8 @@ struct Process {
   uint32_t active_rings = 0; // with events still to be counted in this round
   uint32_t unsure_rings = 0; // with events that are left to the next one
 
+  bool written = false; // its row, for good
+
   bool ended() const { return end != 0; }
 };
 

@@ -34,7 +34,7 @@ bool RecordingFile::create(const std::string &path, bool roomy) {
     error_ = errno;
     return false;
   }
-  unsigned char header[kFileHeaderBytes] = {'h', 'e', 'a', 'p', 't', 'i', 'd', 'e', 1};
+  unsigned char header[kFileHeaderBytes] = {'h', 'e', 'a', 'p', 't', 'i', 'd', 'e', 2};
   if (!put(0, header, sizeof header)) return false;
   end_ = kFileHeaderBytes;
   for (uint64_t bytes : kReserves) {
@@ -192,6 +192,15 @@ void RecordingFile::drop(ChunkKind kind) {
     return at != index_.end() && at->second.first == kind;
   });
   for (Region region : old) void_chunk(region);
+}
+
+uint64_t RecordingFile::superseded_by(const std::vector<Chunk> &chunks) const {
+  uint64_t bytes = 0;
+  for (const Chunk &chunk : chunks) {
+    auto found = chunk.key == 0 ? current_.end() : current_.find(chunk.key);
+    if (found != current_.end()) bytes += found->second.bytes;
+  }
+  return bytes;
 }
 
 // ------------------------------------------------------------------------------------- space

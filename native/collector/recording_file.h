@@ -48,6 +48,8 @@ class RecordingFile {
   // Writes a chunk in the place of those in `old`, which are voided when it stands.
   bool replace(const std::vector<Region> &old, const Chunk &chunk);
   void drop(ChunkKind kind); // voids all chunks of a kind
+  // The space of what `chunks` will supersede.
+  uint64_t superseded_by(const std::vector<Chunk> &chunks) const;
 
   // Marks the file as finished and closes it.
   bool finish();

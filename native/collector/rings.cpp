@@ -5,7 +5,10 @@
 namespace heaptide {
 namespace {
 
-constexpr uint64_t kCheckNs = 50'000'000;
+constexpr uint64_t kFirstCheckNs = 500'000, kCheckNs = 50'000'000;
+// What a thread has freed tells what other threads' events are about that are read in the same round or
+// the next one.
+constexpr uint32_t kQuietRounds = 2;
 // A ring that has been used this much is worth its pages; a smaller one is left to the next thread.
 constexpr uint64_t kDiscardBlocks = 64;
 
@@ -52,7 +55,7 @@ void Rings::add(uint32_t index, const ht_ring_header &ring) {
   cursor.thread = &threads_.begin(*process, ring.tid, clock_.ns(ring.start_tsc));
   cursor.stream.book = process->book;
   cursor.stream.image = process->image.get();
-  cursor.stream.thread = cursor.thread->figures;
+  cursor.stream.thread = cursor.thread->place;
   cursor.stream.owner = &cursor;
   cursor.at.block = cursor.published = shared_load(ring.tail);
   cursor.first = cursor.sure = cursor.limit = cursor.at;
@@ -66,6 +69,8 @@ void Rings::look(Cursor &cursor) {
   look_again(cursor);
   cursor.looked_until = read_tsc();
   cursor.first = cursor.sure = cursor.limit;
+  cursor.quiet_rounds = cursor.is_due() ? 0 : cursor.quiet_rounds + 1;
+  cursor.has_sought = false;
 }
 
 void Rings::look_again(Cursor &cursor) {
@@ -132,18 +137,17 @@ void Rings::release(Process &process, uint64_t now) {
 }
 
 void Rings::release_unused(uint64_t now) {
-  if (now < next_check_) return;
-  next_check_ = now + kCheckNs;
   std::vector<Cursor *> gone;
   for (Cursor *cursor : open_) {
-    if (cursor->has_events() || now < cursor->quiet_since + kCheckNs) continue;
-    if (cursor->process->foreign) continue;
+    if (cursor->quiet_rounds < kQuietRounds || now < cursor->next_check) continue;
+    if (now < cursor->quiet_since + kFirstCheckNs || cursor->process->foreign) continue;
+    cursor->next_check = now + std::min(now - cursor->quiet_since, kCheckNs);
     if (cursor->tid == 0 || !Threads::runs(cursor->pid, cursor->tid)) gone.push_back(cursor);
   }
   for (Cursor *cursor : gone) {
     // It may have said something between our last look and its end.
     look(*cursor);
-    if (!cursor->has_events()) release(*cursor, now);
+    if (!cursor->is_due()) release(*cursor, now);
   }
 }
 

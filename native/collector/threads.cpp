@@ -20,27 +20,50 @@ bool Threads::runs(uint32_t pid, uint32_t tid) {
   return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
 }
 
+namespace {
+
+Book::Totals totals_of(const Thread &thread) {
+  return {thread.allocations(), thread.deallocations, thread.reallocations, thread.bytes};
+}
+
+} // namespace
+
+Book::Totals RecordedThread::totals() const {
+  if (has_left) return own;
+  Book::Totals now = totals_of(*place);
+  return {now.allocations - base.allocations, now.deallocations - base.deallocations,
+          now.reallocations - base.reallocations, now.bytes - base.bytes};
+}
+
 RecordedThread &Threads::begin(Process &process, uint32_t tid, uint64_t now) {
   version_++;
-  OfProcess &rows = of_process_[process.row];
-  RecordedThread *thread;
-  if (rows.rows >= kMostRows && !rows.ended.empty()) {
-    thread = &rows_[rows.ended.back()];
-    rows.ended.pop_back();
+  OfProcess &mine = of_process_[process.row];
+  RecordedThread &thread = rows_[next_row_];
+  thread.row = next_row_++;
+  if (mine.places >= kMostPlaces && !mine.ended.empty() && !process.ended()) {
+    RecordedThread &last = rows_.at(mine.ended.back());
+    mine.ended.pop_back();
+    last.own = last.totals();
+    last.has_left = true;
+    thread.place = last.place;
+    thread.base = totals_of(*last.place);
+    thread.is_first = false;
   } else {
-    thread = &rows_.emplace_back();
-    thread->figures = &aggregator_.add_thread(*process.book);
-    thread->process = &process;
-    thread->start = now;
-    rows.rows++;
+    thread.place = &aggregator_.add_thread(*process.book);
+    rows_of_places_.push_back(thread.row);
+    mine.places++;
   }
-  thread->tid = tid;
-  thread->end = 0;
-  thread->named = false;
-  thread->next_look = now + kFirstLookNs;
-  thread->look_interval = kFirstLookNs;
-  living_.push_back(thread);
-  return *thread;
+  thread.process = &process;
+  thread.start = now;
+  thread.tid = tid;
+  thread.next_look = now + kFirstLookNs;
+  thread.look_interval = kFirstLookNs;
+  living_.push_back(&thread);
+  return thread;
+}
+
+void Threads::forget_written() {
+  std::erase_if(rows_, [](const auto &row) { return row.second.written; });
 }
 
 void Threads::end(RecordedThread &thread, uint64_t now) {
@@ -48,7 +71,7 @@ void Threads::end(RecordedThread &thread, uint64_t now) {
   thread.end = std::max<uint64_t>(now, thread.start + 1);
   version_++;
   std::erase(living_, &thread);
-  of_process_[thread.process->row].ended.push_back(thread.figures->row);
+  of_process_[thread.process->row].ended.push_back(thread.row);
 }
 
 void Threads::set_name(Process &process, uint32_t tid, std::string_view name) {

@@ -1,8 +1,10 @@
 #include "collector/tests/reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "collector/crc32c.h"
 
@@ -58,7 +60,7 @@ std::vector<uint64_t> ReadChunk::column(const std::string &name) const {
 std::vector<ReadChunk> read_recording(const std::string &path) {
   std::vector<ReadChunk> chunks;
   std::string file = slurp(path);
-  if (file.compare(0, 8, "heaptide") != 0 || number<uint32_t>(file, 8) != 1) return chunks;
+  if (file.compare(0, 8, "heaptide") != 0 || number<uint32_t>(file, 8) != 2) return chunks;
   for (size_t at = 16; at + 48 <= file.size();) {
     uint64_t stored = number<uint64_t>(file, at + 16);
     if (number<uint32_t>(file, at) != 0x4b4e4843 ||
@@ -69,6 +71,7 @@ std::vector<ReadChunk> read_recording(const std::string &path) {
     ReadChunk chunk;
     chunk.kind = number<uint16_t>(file, at + 4);
     chunk.supersedes = (file[at + 7] & 1) != 0;
+    chunk.final = (file[at + 7] & 2) != 0;
     chunk.rows = number<uint64_t>(file, at + 8);
     if (chunk.kind != 0) {
       std::string payload = file.substr(at + 48, stored);
@@ -90,6 +93,48 @@ bool is_finished(const std::string &path) {
   return file.size() >= 16 && (number<uint32_t>(file, 12) & 1) != 0;
 }
 
+namespace {
+
+using Table = std::map<std::string, std::vector<uint64_t>>;
+
+// Rows to where they say they belong; a later one of the same place counts.
+void put_in_place(Table *table) {
+  std::vector<uint64_t> places = (*table)["row"];
+  table->erase("row");
+  size_t rows = 0;
+  for (uint64_t place : places) rows = std::max<size_t>(rows, place + 1);
+  for (auto &[name, column] : *table) {
+    std::vector<uint64_t> placed(rows);
+    for (size_t i = 0; i < places.size(); i++) placed[places[i]] = column[i];
+    column = placed;
+  }
+}
+
+// Without rows of a state whose contexts have final ones, but for those of the sum.
+void leave_out_stale(const std::vector<ReadChunk> &chunks, Table *table) {
+  std::set<uint64_t> known;
+  std::vector<bool> stale;
+  for (const ReadChunk &chunk : chunks) {
+    std::vector<uint64_t> contexts = chunk.column("context");
+    if (chunk.final) known.insert(contexts.begin(), contexts.end());
+  }
+  for (const ReadChunk &chunk : chunks) {
+    std::vector<uint64_t> contexts = chunk.column("context"), processes = chunk.column("process");
+    for (size_t i = 0; i < contexts.size(); i++) {
+      stale.push_back(!chunk.final && processes[i] != 0xffffffff && known.contains(contexts[i]));
+    }
+  }
+  for (auto &[name, column] : *table) {
+    size_t kept = 0;
+    for (size_t i = 0; i < column.size(); i++) {
+      if (!stale[i]) column[kept++] = column[i];
+    }
+    column.resize(kept);
+  }
+}
+
+} // namespace
+
 ReadRecording::ReadRecording(const std::string &path) {
   std::map<uint64_t, ReadChunk> slices;
   std::map<int, std::vector<ReadChunk>> by_kind;
@@ -100,7 +145,9 @@ ReadRecording::ReadRecording(const std::string &path) {
       slices[slice] = chunk;
       continue;
     }
-    if (chunk.supersedes) by_kind[chunk.kind].clear();
+    if (chunk.supersedes) {
+      std::erase_if(by_kind[chunk.kind], [](const ReadChunk &earlier) { return !earlier.final; });
+    }
     by_kind[chunk.kind].push_back(std::move(chunk));
   }
   for (auto &[kind, chunks] : by_kind) {
@@ -119,6 +166,8 @@ ReadRecording::ReadRecording(const std::string &path) {
       }
     }
   }
+  for (int kind : {3, 4}) put_in_place(&tables[kind]);
+  for (int kind : {12, 13, 14}) leave_out_stale(by_kind[kind], &tables[kind]);
   for (auto &[slice, chunk] : slices) {
     auto contexts = chunk.column("context");
     for (auto &[name, column] : chunk.columns) {

@@ -12,7 +12,7 @@ namespace heaptide::testing {
 
 struct ReadChunk {
   int kind = 0;
-  bool supersedes = false;
+  bool supersedes = false, final = false;
   uint64_t rows = 0;
   struct Column {
     char type;

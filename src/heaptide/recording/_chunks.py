@@ -20,6 +20,7 @@ CHUNK_MAGIC: Final = 0x4B4E4843
 CODEC_RAW: Final = 0
 CODEC_ZSTD: Final = 1
 FLAG_SUPERSEDES: Final = 1
+FLAG_FINAL: Final = 2
 
 # Bounds against decompression bombs. Zstandard reaches 1:30000 on zeros; of real recordings no
 # chunk was seen beyond 1:20, since columns of zeros are left out.
@@ -45,6 +46,10 @@ class Chunk(NamedTuple):
     @property
     def supersedes(self) -> bool:
         return bool(self.flags & FLAG_SUPERSEDES)
+
+    @property
+    def final(self) -> bool:
+        return bool(self.flags & FLAG_FINAL)
 
 
 class ChunkFile:
@@ -103,7 +108,7 @@ class ChunkFile:
         for chunk in self.chunks:
             if chunk.kind == kind:
                 if chunk.supersedes and kind != Kind.DELTAS:
-                    found.clear()
+                    found = [earlier for earlier in found if earlier.final]
                 found.append(chunk)
         return found
 

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from heaptide.recording import _columns
 from heaptide.recording._chunks import Chunk, ChunkFile
-from heaptide.recording._rows import Rows, join
+from heaptide.recording._rows import Rows, join, without_final
 from heaptide.recording._schema import (
     ALL_PROCESSES,
     BLOBS,
     KINDS,
     LIFETIME_BUCKETS,
     METRICS,
+    NUMBERED,
     SIZE_BUCKETS,
     WIRE_ALL_PROCESSES,
     FrameKind,
@@ -83,18 +84,40 @@ class Loader:
     # Columns.
 
     def rows(self, kind: Kind) -> Rows:
-        """All row-wise columns of `kind`, concatenated, with blobs left out."""
+        """All row-wise columns of `kind`, concatenated, with blobs left out. Of a row that has been
+        written for good, and is in a state that was not written anew since, the final one counts."""
         found = self._cache.get(kind)
         if found is None:
+            final: list[Rows] = []
             parts: list[Rows] = []
             room = self._chunks.most_rows
-            for chunk in self._chunks.of_kind(kind):
-                parts.append(self._row_wise(chunk))
-                room -= parts[-1].count
+            chunks = self._chunks.of_kind(kind)
+            for chunk in chunks:
+                rows = self._row_wise(chunk)
+                (final if chunk.final else parts).append(rows)
+                room -= rows.count
                 if room < 0:
                     raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
-            found = self._cache[kind] = join(parts)
+            found = (
+                join([without_final(kind, join(parts), final), *final]) if final else join(parts)
+            )
+            if kind in NUMBERED and "row" in found:
+                found = self._numbered(chunks[-1], found)
+            self._cache[kind] = found
         return found
+
+    def _numbered(self, chunk: Chunk, rows: Rows) -> Rows:
+        """Rows at the places that they name; the last of those that name the same one counts."""
+        place = rows.figures("row")
+        count = int(place.max()) + 1 if len(place) else 0
+        if count > self._chunks.most_rows or (len(place) and int(place.min()) < 0):
+            raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
+        columns = {}
+        for name, column in rows.columns.items():
+            if name != "row":
+                columns[name] = np.zeros(count, column.dtype)
+                columns[name][place] = column
+        return Rows(count, columns)
 
     def columns(self, chunk: Chunk) -> dict[str, Array]:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heaptide.recording._schema import NUMBERED, WIRE_ALL_PROCESSES, Kind
 from heaptide.recording._tables import Figures, Ids
 
 Array = NDArray[Any]
@@ -56,6 +57,18 @@ def join(parts: list[Rows]) -> Rows:
         for name in names
     }
     return Rows(sum(part.count for part in parts), columns)
+
+
+def without_final(kind: Kind, rows: Rows, final: list[Rows]) -> Rows:
+    """The rows of a state that are in no final chunk of `kind` as well."""
+    if kind in NUMBERED:
+        name, mine = "row", np.ones(rows.count, bool)
+    elif kind in (Kind.PEAK, Kind.LIFETIMES, Kind.SIZES):
+        name, mine = "context", rows.figures("process") != WIRE_ALL_PROCESSES
+    else:
+        return rows
+    known = np.concatenate([part.figures(name) for part in final])
+    return rows.keep(~(mine & np.isin(rows.figures(name), known)))
 
 
 def _concatenate(arrays: list[Array]) -> Array:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 MAGIC: Final = b"heaptide"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 FLAG_FINISHED: Final = 1
 FLAG_COMPACTED: Final = 2
 
@@ -57,6 +57,10 @@ SUPERSEDING: Final = frozenset(
     }
 )
 """Kinds of which only the last state counts, written with the superseding flag."""
+
+
+NUMBERED: Final = frozenset({Kind.PROCESSES, Kind.THREADS})
+"""Kinds whose rows may name their ids, in a column `row`: final ones come out of order."""
 
 
 class ContextKind(IntEnum):
