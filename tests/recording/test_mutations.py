@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heaptide.errors import RecordingError
+from heaptide.errors import HeaptideError, RecordingError
 from heaptide.recording import Kind, Recording, Writer
 from tests.recording import make
 from tests.recording.mutate import joined, mutated, parted, random_change
@@ -19,11 +19,23 @@ from tests.recording.reading import SHOWN, read_all, shown
 
 ROUNDS = 150
 
+FOUND = sorted((Path(__file__).parent / "data" / "found").glob("*.tide"))
+"""Inputs by which the fuzzer has broken the reader."""
+
 
 def write(path: Path, data: bytes) -> Path:
     path.unlink(missing_ok=True)  # writing to a file that is mapped is slow
     path.write_bytes(data)
     return path
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
+def test_what_the_fuzzer_found(path: Path) -> None:
+    for options in SHOWN:
+        try:
+            shown(path, *options)
+        except HeaptideError as error:
+            assert error.message.isprintable()
 
 
 @pytest.mark.parametrize("level", [None, 3])

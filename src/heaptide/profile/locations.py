@@ -100,7 +100,7 @@ def locate(recording: Recording) -> Locations:
         function[from_symbols] = _numbers(texts, symbols.function, row)
         file[from_symbols] = _numbers(texts, symbols.file, row)
         line[from_symbols] = symbols.line[row]
-        language[from_symbols] = symbols.language[row]
+        language[from_symbols] = np.minimum(symbols.language[row], Language.OTHER)
         resolved[from_symbols] = True
 
     kind = np.full(total, FrameKind.SPECIAL, np.uint8)
