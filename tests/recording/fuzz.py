@@ -54,8 +54,8 @@ def change(data: bytes, most: int, seed: int) -> bytes:
 
 
 def make_seeds(folder: Path) -> None:
-    """Recordings to begin with: one with everything a recording may have, and of real programs unless
-    the folder is called ``fixed``: with a seed, that run reads the same inputs each time."""
+    """Recordings to begin with: one with everything a recording may have, and, unless the folder
+    is called ``fixed``, of real programs. Without these a run with a seed can be repeated."""
     if not folder.exists():
         folder.mkdir(parents=True)
         make.example().write(folder / "example.tide")

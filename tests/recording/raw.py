@@ -50,6 +50,17 @@ def finished(path: Path) -> Path:
     return path
 
 
+def sequence(path: Path) -> Path:
+    """A recording of processes one after the other over several checkpoints, as `finished`."""
+    loop = "for i in 1 2 3 4 5 6 7 8 9 10; do ls /; sleep 0.2; done"
+    subprocess.run(
+        [sys.executable, "-c", _RECORD, str(path), "sh", "-c", loop],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return path
+
+
 def compacted(path: Path) -> Path:
     """The same as `heaptide run` leaves it."""
     command = [*HEAPTIDE, "run", "-q", "-o", str(path), "sh", "-c", FAMILY]

@@ -55,12 +55,13 @@ def cuts_of(data: bytes, chance: random.Random) -> list[int]:
     return sorted(cut for cut in cuts if 0 <= cut <= len(data))
 
 
-@pytest.mark.parametrize("kind", ["finished", "compacted", "killed", "marked"])
+@pytest.mark.parametrize("kind", ["finished", "sequence", "compacted", "killed", "marked"])
 def test_cut_anywhere(kind: str, tmp_path: Path) -> None:
     """What lies before the cut is read, said to be cut, and shown; it never says more than a longer
     prefix does."""
     whole = {**vars(raw), "marked": marked}[kind](tmp_path / "whole.tide")
     data = whole.read_bytes()
+    complete = Recording.open(whole)
     starts = np.array(boundaries(data))
     allocations = -1
     for number, size in enumerate(cuts_of(data, random.Random(5))):
@@ -78,6 +79,16 @@ def test_cut_anywhere(kind: str, tmp_path: Path) -> None:
         counted = recording.summary.allocations
         assert counted >= allocations, size
         allocations = counted
+        # Rows that a state and a final chunk both have count once.
+        for table in (recording.sizes, recording.lifetimes):
+            assert len(np.unique(table.context)) == len(table.context)
+        # Final rows are at their places, though a state that had the others is a hole by now.
+        for cut_ids, ids in (
+            (recording.processes.pid, complete.processes.pid),
+            (recording.threads.tid, complete.threads.tid),
+        ):
+            assert len(cut_ids) <= len(ids)
+            assert ((cut_ids == 0) | (cut_ids == ids[: len(cut_ids)])).all()
         if number % 7 == 0:
             read_all(cut)
             assert shown(cut)

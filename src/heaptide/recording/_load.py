@@ -85,7 +85,7 @@ class Loader:
 
     def rows(self, kind: Kind) -> Rows:
         """All row-wise columns of `kind`, concatenated, with blobs left out. Of a row that has been
-        written for good, and is in a state that was not written anew since, the final one counts."""
+        written for good and is in an older state as well, the final one counts."""
         found = self._cache.get(kind)
         if found is None:
             final: list[Rows] = []
