@@ -128,7 +128,8 @@ uint64_t Checkpoint::bytes_to_come() const {
   for (size_t row = 0; row < aggregator_.processes(); row++) {
     changed += aggregator_.book(row).changed().size();
   }
-  uint64_t fresh_peak = peak_chunk_bytes_ / 4 + (contexts - written_contexts_) * kPeakRow;
+  // Peaks are written less often than contexts.
+  uint64_t fresh_peak = peak_chunk_bytes_ / 4 + (contexts - peak_contexts_) * kPeakRow;
   bytes += std::min(changed, contexts) * kSliceRow;
   bytes += fresh_peak;
   bytes += processes_.all().size() * 160 + threads_.all().size() * 48;
@@ -378,6 +379,7 @@ void Checkpoint::add_peaks(std::vector<Chunk> *chunks) {
   }
   supersede(chunks, table.take());
   peak_chunk_bytes_ = chunks->back().payload.size();
+  peak_contexts_ = aggregator_.contexts();
 }
 
 void Checkpoint::add_histograms(std::vector<Chunk> *chunks) {

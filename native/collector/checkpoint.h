@@ -94,6 +94,7 @@ class Checkpoint {
   uint64_t next_heavy_ = 0;
   uint64_t limit_ = 0; // 0: none
   uint64_t peak_chunk_bytes_ = 0;
+  uint64_t peak_contexts_ = 0; // that there were when peaks were written last
   uint64_t written_contexts_ = 0;
 };
 

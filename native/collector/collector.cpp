@@ -157,8 +157,8 @@ void Collector::housekeeping(uint64_t now) {
   if (most != 0 && squeeze_ != Squeeze::kNo &&
       file_.bytes() + checkpoint_.bytes_to_come() >
           (most > kSmallFile ? most / 8 * 7 : most + most / 4)) {
-    // More comes than making room can make up for; what the rings hold comes on top of it. A program's start is much beside a low limit, and
-    // little of it once it is folded.
+    // More comes than making room can make up for. What the last round adds has to fit into the rest. A
+    // program's start is much beside a low limit, and little of it once it is folded.
     room_ = false;
   }
   if (!writer_->idle()) return;
@@ -333,9 +333,11 @@ void Collector::finish(const Ending &ending) {
   if (ending.error != HT_ERROR_NONE) {
     session_.set_error(ending.error, ending.number, ending.text);
   }
-  // What is in the rings, and what threads still put there before they look at the state.
+  // What is in the rings, and what threads still put there before they look at the state. Not if there is
+  // no room for it: each ring may hold half a megabyte of a file. Then the recording ends with the last
+  // round, and what that has added is all by which the file may miss its limit.
   uint64_t begun = clock_.now();
-  int quiet = 0;
+  int quiet = ending.error == HT_ERROR_MAX_SIZE ? 2 : 0;
   while (quiet < 2 && clock_.now() - begun < kLastRoundsNs) {
     quiet = poll().blocks == 0 ? quiet + 1 : 0;
     if (quiet > 0) nap(kShortSleepNs);
