@@ -33,6 +33,10 @@ def test_help(words: list[str]) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_no_words_at_all() -> None:
+    assert output() == output("--help")
+
+
 def test_public_names() -> None:
     """What ``from heaptide import *`` gives is this, and all of it is there."""
     assert heaptide.__all__ == ["HeaptideError", "Recording", "__version__"]

@@ -56,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. May end the process by a signal instead."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        cli.main(None if arguments is None else list(arguments), "heaptide", standalone_mode=False)
+        cli.main(words or ["--help"], "heaptide", standalone_mode=False)
         sys.stdout.flush()
     except HeaptideError as error:
         _complain(error.message)
