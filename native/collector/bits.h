@@ -17,9 +17,9 @@ inline uint64_t mix(uint64_t a, uint64_t b = 0x9e3779b97f4a7c15ull) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-// Number of bits needed for the value: 0 for 0, 64 at most.
+// Number of bits needed for the value, which is below 2^63: 0 for 0.
 inline unsigned bit_width(uint64_t value) {
-  return value == 0 ? 0 : 64u - static_cast<unsigned>(__builtin_clzll(value));
+  return 63u - static_cast<unsigned>(__builtin_clzll(value << 1 | 1));
 }
 
 // Empties a container and frees its memory, which `container = {}` keeps.

@@ -115,8 +115,8 @@ class Book {
   bool is_plain() const { return !ledger_.many && ledger_.sample_interval <= 1; }
   // Whether what events touch is too much for the nearer caches.
   bool is_large() const { return live_.bytes() > kSmallBytes || contexts_.size() > kFewContexts; }
-  void prefetch_context(uint32_t context) const {
-    if (context < contexts_.size()) contexts_.prefetch(context);
+  void ask_context(uint32_t context) const {
+    if (context < contexts_.size()) contexts_.ask(context);
   }
 
   // ---------------------------------------------------------------------------- other events

@@ -49,184 +49,183 @@ Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
 
 // ------------------------------------------------------------------------------- looking ahead
 
-// Goes through the events of a block. What it needs over and over is held here, where no store can
-// have changed it.
-struct Decoder::Looker {
-  const Book &book;
-  Decoder &decoder;
-  CacheSet *cache;
-  size_t cache_mask;
-  uint32_t thread_kinds;
-  const uint64_t *event, *end;
-  bool done = false;
-  bool garbage = false;
-
-  Looker(Decoder &d, const Stream &stream, const uint64_t *from, const uint64_t *until)
-      : book(*stream.book),
-        decoder(d),
-        cache(d.cache_.data()),
-        cache_mask(d.cache_mask_),
-        thread_kinds(stream.thread->row << 4),
-        event(from),
-        end(until) {}
-
-  // Looks at the next event, if there is one.
-  HT_HOT bool look(Item *item) {
-    if (event >= end) {
-      done = true;
-      return false;
-    }
-    uint64_t word = *event;
+// Finds the events of [at, end), and asks for the groups of blocks and the cache entries they name.
+void Decoder::look(const Stream &stream, const uint64_t *at, const uint64_t *end, Batch *batch) {
+  const Book &book = *stream.book;
+  const CacheSet *cache = cache_.data();
+  const uint32_t thread_kinds = stream.thread->row << 4;
+  batch->stream = &stream;
+  batch->at = at;
+  batch->end = end;
+  batch->garbage = false;
+  Item *item = batch->items;
+  while (at < end) {
+    uint64_t word = *at;
     unsigned words = kLengths[word >> 52];
     if (words == kByValue) [[unlikely]]
-      words = Decoder::length(word);
-    if (words - 1 >= static_cast<size_t>(end - event)) [[unlikely]] {
-      garbage = word != 0;
-      done = true;
-      return false;
+      words = length(word);
+    if (words - 1 >= static_cast<size_t>(end - at)) [[unlikely]] {
+      batch->garbage = word != 0;
+      break;
     }
     LiveTable::Spot spot = book.spot(HT_VALUE(word));
-    // Without a branch on what the event is: that would be guessed wrong every other time.
-    uint32_t second = static_cast<uint32_t>(event[2]) &
-                      (0u - (static_cast<uint32_t>(word >> 52) & 1)); // HT_ALLOC_NATIVE
-    uint32_t set =
-        static_cast<uint32_t>(decoder.cache_set(static_cast<uint32_t>(event[1] >> 32), second,
-                                                thread_kinds | (HT_AUX(word) & 0xf)) &
-                              cache_mask);
     LiveTable::prefetch(spot);
+    // Without a branch on what the event is: that would be guessed wrong every other time.
+    uint32_t second = static_cast<uint32_t>(at[2]) &
+                      (0u - (static_cast<uint32_t>(word >> 52) & 1)); // HT_ALLOC_NATIVE
+    size_t set =
+        cache_set(static_cast<uint32_t>(at[1] >> 32), second, thread_kinds | (HT_AUX(word) & 0xf));
     __builtin_prefetch(cache + set);
-    item->event = event;
-    item->group = spot.group;
-    item->partition = spot.partition;
-    item->tag = spot.tag;
-    item->cache_set = HT_OP(word) == HT_OP_ALLOC ? set : kNoSet;
-    event += words;
-    return true;
+    bool fresh = HT_OP(word) == HT_OP_ALLOC;
+    *item++ = {at, spot.group, spot.partition, spot.tag,
+               fresh ? static_cast<uint32_t>(set) : kNoSet};
+    at += words;
   }
-};
-
-// Makes [at, end) the events to be counted: as already looked at, or by looking now.
-void Decoder::begin_window(const Stream &stream, const uint64_t *at, const uint64_t *end) {
-  Window &w = window_;
-  if (w.stream == &stream && w.at == at && w.end == end) {
-    if (w.first > Window::kItems / 2) {
-      std::copy(w.items + w.first, w.items + w.last, w.items);
-      w.slots_asked -= std::min(w.slots_asked, w.first);
-      w.contexts_asked -= std::min(w.contexts_asked, w.first);
-      w.last -= w.first;
-      w.first = 0;
-    }
-    return;
-  }
-  w.stream = &stream;
-  w.first = w.last = w.slots_asked = w.contexts_asked = 0;
-  w.garbage = false;
-  w.moves = stream.book->moves();
-  Looker looker(*this, stream, at, end);
-  while (looker.look(&w.items[w.last])) w.last++;
-  w.garbage = looker.garbage;
+  batch->count = static_cast<unsigned>(item - batch->items);
+  batch->moves = book.moves();
 }
 
 // Spots go stale when the table grows.
-void Decoder::refresh_spots(const Book &book, unsigned from, unsigned until) {
-  for (unsigned i = from; i < until; i++) {
-    Item &item = window_.items[i];
-    LiveTable::Spot spot = book.spot(HT_VALUE(*item.event));
-    item.group = spot.group;
+void Decoder::refresh_spots(Batch *batch, unsigned from) {
+  const Book &book = *batch->stream->book;
+  for (unsigned i = from; i < batch->count; i++) {
+    Item &item = batch->items[i];
+    item.group = book.spot(HT_VALUE(*item.event)).group;
   }
-  window_.moves = book.moves();
+  batch->moves = book.moves();
 }
 
-inline void Decoder::ask(const Book &book, unsigned until, unsigned limit) {
-  unsigned slots = std::min(until + kSlotDistance, limit);
-  unsigned contexts = std::min(until + kContextDistance, limit);
-  // Not from further back: what has been counted may lie in memory that the table has left.
-  for (unsigned i = std::max(window_.slots_asked, until); i < slots; i++) {
-    const Item &item = window_.items[i];
+void Decoder::ask_slots(const Batch &batch) {
+  for (unsigned i = 0; i < batch.count; i++) {
+    const Item &item = batch.items[i];
     __builtin_prefetch(LiveTable::likely_slot(item.spot(), item.fresh()), 1);
   }
-  for (unsigned i = std::max(window_.contexts_asked, until); i < contexts; i++) {
-    const Item &item = window_.items[i];
-    uint32_t context;
-    if (item.fresh()) {
-      const CacheSet &set = cache_[item.cache_set & cache_mask_];
-      unsigned found = set.match_first(static_cast<uint32_t>(item.event[1] >> 32));
-      context = set.context[__builtin_ctz(found | 8)];
-    } else {
-      context = LiveTable::likely_slot(item.spot(), false)->context;
-    }
-    book.prefetch_context(context);
+}
+
+void Decoder::ask_contexts(const Batch &batch) {
+  const Book &book = *batch.stream->book;
+  for (unsigned i = 0; i < batch.count; i++) {
+    const Item &item = batch.items[i];
+    const CacheSet &set = cache_[item.cache_set & cache_mask_];
+    unsigned found = set.match_first(static_cast<uint32_t>(item.event[1] >> 32));
+    const uint32_t *cached = &set.context[__builtin_ctz(found | 8)];
+    const uint32_t *stored = &LiveTable::likely_slot(item.spot(), false)->context;
+    book.ask_context(*(item.fresh() ? cached : stored));
   }
-  window_.slots_asked = std::max(window_.slots_asked, slots);
-  window_.contexts_asked = std::max(window_.contexts_asked, contexts);
 }
 
 template <bool kPlain>
-const uint64_t *Decoder::count(Stream &stream, unsigned last, Looker *looker, Force force) {
+const uint64_t *Decoder::count_far(Stream &stream, const uint64_t *at, const uint64_t *end,
+                                   Force force, const Ahead &ahead) {
   const Book &book = *stream.book;
-  Window &w = window_;
-  bool large = book.is_large();
-  for (unsigned i = w.first; i < last; i++) {
-    if (w.moves != book.moves()) [[unlikely]]
-      refresh_spots(book, i, w.last);
-    if (!looker->done && looker->look(&w.items[w.last])) w.last++;
-    if (large && i % kStep == 0) ask(book, i, w.last);
-    Misfit misfit = force.first ? force.first_as : force.rest;
-    if (!one<kPlain>(stream, w.items[i], misfit, force.first)) return w.items[i].event;
-    force.first = false;
+  Batch *batch = &batches_[current_], *next = &batches_[1 - current_];
+  if (batch->stream != &stream || batch->at != at || batch->end != end) {
+    look(stream, at, end, batch);
+  } else if (batch->moves != book.moves()) {
+    refresh_spots(batch, 0);
   }
-  if (w.moves != book.moves()) refresh_spots(book, last, w.last);
-  while (!looker->done && looker->look(&w.items[w.last])) w.last++;
-  return nullptr;
+  ask_slots(*batch);
+  next->stream = nullptr;
+  if (ahead.stream != nullptr) look(*ahead.stream, ahead.at, ahead.end, next);
+  ask_contexts(*batch);
+  for (unsigned i = 0; i < batch->count; i++) {
+    if (batch->moves != book.moves()) [[unlikely]]
+      refresh_spots(batch, i);
+    const Item &item = batch->items[i];
+    if (!one<kPlain>(stream, item.event, item.spot(), force)) {
+      forget_ahead();
+      return item.event;
+    }
+  }
+  if (batch->garbage) garbage_++;
+  current_ = 1 - current_;
+  return end;
+}
+
+// Events of a book small enough for the nearer caches: one after the other. Returns where it stopped,
+// `end`: it did not.
+template <bool kPlain>
+const uint64_t *Decoder::count_near(Stream &stream, const uint64_t *at, const uint64_t *end,
+                                    Force force) {
+  const Book &book = *stream.book;
+  while (at < end) {
+    uint64_t word = *at;
+    unsigned words = kLengths[word >> 52];
+    if (words == kByValue) [[unlikely]]
+      words = length(word);
+    if (words - 1 >= static_cast<size_t>(end - at)) [[unlikely]] {
+      if (word != 0) garbage_++;
+      break;
+    }
+    if (!one<kPlain>(stream, at, book.spot(HT_VALUE(word)), force)) return at;
+    at += words;
+  }
+  return end;
 }
 
 const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64_t *end,
                                 Force force, const Ahead &ahead) {
   aggregator_.advance(stream.time);
-  begin_window(stream, at, end);
-  Window &w = window_;
-  unsigned last = w.last;
-  Looker looker(*this, ahead.stream == nullptr ? stream : *ahead.stream, ahead.at, ahead.end);
-  const uint64_t *stopped = stream.book->is_plain() ? count<true>(stream, last, &looker, force)
-                                                    : count<false>(stream, last, &looker, force);
-  if (stopped != nullptr) {
-    forget_ahead();
-    return stopped;
+  bool plain = stream.book->is_plain();
+  if (stream.book->is_large()) {
+    return plain ? count_far<true>(stream, at, end, force, ahead)
+                 : count_far<false>(stream, at, end, force, ahead);
   }
-  if (w.garbage) garbage_++;
-  w.stream = ahead.stream;
-  w.at = ahead.at;
-  w.end = ahead.end;
-  w.first = last;
-  w.garbage = looker.garbage;
-  return end;
+  forget_ahead();
+  return plain ? count_near<true>(stream, at, end, force)
+               : count_near<false>(stream, at, end, force);
 }
 
+// The common events are dealt with here, with as few instructions as they can do with.
 template <bool kPlain>
-HT_HOT bool Decoder::one(Stream &stream, const Item &item, Misfit misfit, bool undefined) {
+HT_HOT bool Decoder::one(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Force &force) {
+  uint64_t word = *at, address = HT_VALUE(word);
+  unsigned code = static_cast<unsigned>(word >> 52), kind = static_cast<unsigned>(word >> 48) & 0xf;
+  if (kind < HT_KIND_MMAP && address != 0 && !force.first) [[likely]] {
+    if (code == HT_OP_FREE << 4) {
+      return stream.book->free<kPlain>(*stream.thread, spot, address, force.rest);
+    }
+    if ((code & ~1u) == HT_OP_ALLOC << 4) { // 1: HT_ALLOC_NATIVE
+      uint32_t first = static_cast<uint32_t>(at[1] >> 32);
+      uint32_t second = static_cast<uint32_t>(at[2]) & (0u - (code & 1));
+      uint32_t thread_kind = stream.thread->row << 4 | kind;
+      const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
+      unsigned found = set.match(first, second, thread_kind);
+      if (found != 0) [[likely]] {
+        return stream.book->allocate<kPlain>(*stream.thread, spot, address,
+                                             static_cast<uint32_t>(at[1]),
+                                             set.context[__builtin_ctz(found)], force.rest);
+      }
+    }
+  }
+  Misfit misfit = force.first ? force.first_as : force.rest;
+  bool undefined = force.first;
+  force.first = false;
+  return uncommon(stream, at, spot, misfit, undefined);
+}
+
+bool Decoder::uncommon(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
+                       bool undefined) {
   Book &book = *stream.book;
   Thread &thread = *stream.thread;
-  uint64_t word = *item.event;
+  uint64_t word = *at;
   switch (HT_OP(word)) {
     case HT_OP_FREE:
-      if (is_mapping(HT_AUX(word) & 0xf)) [[unlikely]] {
-        return book.unmap_at(thread, HT_VALUE(word), misfit);
-      }
-      return book.free<kPlain>(thread, item.spot(), HT_VALUE(word), misfit);
+      if (is_mapping(HT_AUX(word) & 0xf)) return book.unmap_at(thread, HT_VALUE(word), misfit);
+      return book.free(thread, spot, HT_VALUE(word), misfit);
     case HT_OP_ALLOC:
     case HT_OP_REALLOC_END:
-      return allocation<kPlain>(stream, item, misfit, undefined);
+      return allocation(stream, at, spot, misfit, undefined);
     case HT_OP_REALLOC_BEGIN:
       return book.begin_realloc(thread, HT_VALUE(word), stream.realloc, misfit);
     case HT_OP_UNMAP:
     case HT_OP_REMAP:
-      return mapping(stream, item.event, misfit, undefined);
+      return mapping(stream, at, misfit, undefined);
     case HT_OP_NODE:
-      stream.image->add_node(static_cast<uint32_t>(word), HT_AUX(word), item.event[1],
-                             item.event[2]);
+      stream.image->add_node(static_cast<uint32_t>(word), HT_AUX(word), at[1], at[2]);
       return true;
     case HT_OP_META:
-      meta(stream, item.event);
+      meta(stream, at);
       return true;
   }
   return true;
@@ -269,9 +268,8 @@ void Decoder::grow_cache() {
 
 // ------------------------------------------------------------------------------------- events
 
-template <bool kPlain>
-HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit, bool undefined) {
-  const uint64_t *at = item.event;
+bool Decoder::allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
+                         bool undefined) {
   uint64_t word = *at;
   unsigned aux = HT_AUX(word), kind = aux & 0xf;
   uint64_t address = HT_VALUE(word);
@@ -307,7 +305,7 @@ HT_HOT bool Decoder::allocation(Stream &stream, const Item &item, Misfit misfit,
   if (is_mapping(kind)) [[unlikely]] {
     return book.map(thread, address, size, index, misfit);
   }
-  return book.allocate<kPlain>(thread, item.spot(), address, size, index, misfit);
+  return book.allocate(thread, spot, address, size, index, misfit);
 }
 
 bool Decoder::mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {

@@ -64,7 +64,7 @@ class Decoder {
                          const Ahead &ahead);
 
   // To be called when the words last given as `ahead`, or their stream, have changed.
-  void forget_ahead() { window_.stream = nullptr; }
+  void forget_ahead() { batches_[0].stream = batches_[1].stream = nullptr; }
 
   // Words of the event that begins with `word`; 0: no such event.
   static unsigned length(uint64_t word);
@@ -103,26 +103,23 @@ class Decoder {
     bool fresh() const { return cache_set != kNoSet; }
   };
 
-  // Events are looked at about a block before they are counted, and what they read is asked for in
-  // three steps: the group and the cache entry; then the slot; then the context. So a block's worth
-  // of cache misses is under way at once, and nothing waits for one to know the next.
-  struct Window {
-    static constexpr unsigned kItems = 4 * HT_BLOCK_WORDS;
-    const Stream *stream = nullptr;
-    const uint64_t *at = nullptr, *end = nullptr; // what `first` to `last` are the items of
-    unsigned first = 0, last = 0;                 // in items; what is ahead follows `last`
-    unsigned slots_asked = 0, contexts_asked = 0; // up to these items
-    bool garbage = false, ahead_garbage = false;  // behind `last`, or behind all, is no event
-    uint64_t moves = 0;                           // of the book's table, when spots were computed
-    Item items[kItems];
+  // In a large book, the events of a block are looked at while the block before is counted, and what
+  // they read is asked for in three steps: the groups and the cache entries; then the slots; then the
+  // contexts. So a block's worth of cache misses is under way at once.
+  struct Batch {
+    const Stream *stream = nullptr; // nullptr: none
+    const uint64_t *at = nullptr, *end = nullptr;
+    unsigned count = 0;   // of items
+    bool garbage = false; // behind the last is no event
+    uint64_t moves = 0;   // of the book's table, when spots were computed
+    Item items[HT_BLOCK_WORDS];
   };
-  static constexpr unsigned kSlotDistance = 16, kContextDistance = 8, kStep = 4;
   static constexpr size_t kFirstCacheSets = size_t{1} << 12, kMostCacheSets = size_t{1} << 17;
 
-  struct Looker;
-  void begin_window(const Stream &stream, const uint64_t *at, const uint64_t *end);
-  void refresh_spots(const Book &book, unsigned from, unsigned until);
-  void ask(const Book &book, unsigned until, unsigned limit);
+  void look(const Stream &stream, const uint64_t *at, const uint64_t *end, Batch *batch);
+  void refresh_spots(Batch *batch, unsigned from);
+  void ask_slots(const Batch &batch);
+  void ask_contexts(const Batch &batch);
 
   HT_HOT size_t cache_set(uint32_t first, uint32_t second, uint32_t thread_kind) const {
     uint64_t hash = (uint64_t{second} << 32 | first) * 0x9e3779b97f4a7c15ull;
@@ -133,15 +130,19 @@ class Decoder {
                uint32_t *context);
   void remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context);
   void grow_cache();
-  // Counts [w.first, last) of the window while looking at what is ahead. Returns where it stopped,
-  // nullptr: it did not.
+  // Count a block's events. Return where it stopped, `end`: it did not.
   template <bool kPlain>
-  const uint64_t *count(Stream &stream, unsigned last, Looker *looker, Force force);
+  const uint64_t *count_near(Stream &stream, const uint64_t *at, const uint64_t *end, Force force);
+  template <bool kPlain>
+  const uint64_t *count_far(Stream &stream, const uint64_t *at, const uint64_t *end, Force force,
+                            const Ahead &ahead);
   // Each counts one event; false: it has come too early. `undefined`: its stack may be, too.
   template <bool kPlain>
-  bool one(Stream &stream, const Item &item, Misfit misfit, bool undefined);
-  template <bool kPlain>
-  bool allocation(Stream &stream, const Item &item, Misfit misfit, bool undefined);
+  bool one(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Force &force);
+  bool uncommon(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
+                bool undefined);
+  bool allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
+                  bool undefined);
   bool mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
   void meta(Stream &stream, const uint64_t *at);
   void record(Stream &stream);
@@ -151,7 +152,8 @@ class Decoder {
   std::vector<CacheSet> cache_;
   unsigned victim_ = 0; // the next entry of a full set to go
   size_t cache_mask_;
-  Window window_;
+  Batch batches_[2];
+  unsigned current_ = 0; // the batch of what is counted next
   uint64_t garbage_ = 0;
 };
 
