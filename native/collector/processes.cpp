@@ -264,10 +264,13 @@ void Processes::mark_dying(Process &process, uint64_t when) {
 void Processes::check_deaths(uint64_t now) {
   epoll_event events[64];
   int n = epoll_ < 0 ? 0 : epoll_wait(epoll_, events, 64, 0);
+  // Read after the look: since `now` it may have gone on to another image, or spawned a child, and
+  // both would seem to come from a stranger if it had been dead by then.
+  uint64_t looked = n > 0 ? clock_.now() : now;
   for (int i = 0; i < n; i++) {
     Process &process = *static_cast<Process *>(events[i].data.ptr);
-    process.died_at = now;
-    if (!process.dying) mark_dying(process, now);
+    process.died_at = looked;
+    if (!process.dying) mark_dying(process, looked);
     epoll_ctl(epoll_, EPOLL_CTL_DEL, process.pidfd, nullptr);
   }
   bool slow = now >= next_slow_check_;
@@ -278,8 +281,8 @@ void Processes::check_deaths(uint64_t now) {
     if (process->pidfd < 0) {
       Procfs::Stat stat = procfs_.stat(process->pid);
       if (stat.exists && stat.start_time == process->start_time) continue;
-      process->died_at = now;
-      mark_dying(*process, now);
+      process->died_at = clock_.now();
+      mark_dying(*process, process->died_at);
     } else if (shared_load(session_.process(process->slot).state) == HT_PROCESS_EXEC) {
       // On its way into a program that does not report: known by its new executable.
       std::string path = procfs_.executable(process->pid);

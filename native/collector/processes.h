@@ -45,9 +45,10 @@ struct Process {
   std::string executable_path;
   bool dying = false;   // is gone; its rings still have to be read
   bool closing = false; // was gone before this round looked at any ring: the round reads the rest
-  bool has_execed = false;        // gone by an exec, or was in one when it ended
-  uint64_t dying_since = 0;       // what its end will be
-  uint64_t died_at = UINT64_MAX;  // or before: the process of the system, whatever its image
+  bool has_execed = false;  // gone by an exec, or was in one when it ended
+  uint64_t dying_since = 0; // what its end will be
+  // The process of the system, whatever its image, was gone by then: never too early.
+  uint64_t died_at = UINT64_MAX;
   uint64_t last_tsc = UINT64_MAX; // none of its events has happened after this
   Process *predecessor = nullptr; // its former image, until that has been read to its end
 
@@ -69,7 +70,7 @@ class Processes {
   // Takes up processes that have registered since.
   void discover();
 
-  // Marks processes that are gone as dying. `now` in nanoseconds.
+  // Marks processes that are gone as dying. `now` in nanoseconds, of the round: some time ago.
   void check_deaths(uint64_t now);
 
   // The dying process has been heard to its end.
