@@ -66,6 +66,17 @@ def test_the_guides_figures(recording: Recording) -> None:
     assert figures(rendered(recording)) == expected
 
 
+def test_a_sampled_recording_knows_no_temporaries(tmp_path: Path) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    lines = rendered(Recording.open(build.write(tmp_path / "a.tide")))
+    said = [line for line in lines if "temporary" in line or "short-lived" in line]
+    assert [re.sub(" +", " ", line) for line in said] == [
+        "temporary allocations: not known when sampling: only samples are seen",
+        "short-lived allocations: not known when sampling: only samples are seen",
+    ]
+
+
 def test_the_site_is_shown_with_its_line(recording: Recording) -> None:
     row = next(line for line in rendered(recording) if "load" in line)
     assert row.split() == ["100.0", "%", "█" * 8, "2.0", "kB", "20", "load", "/home/user/app.py:12"]

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from .locations import Locations, locate
-from .metrics import COLUMNS, METRICS, Metric, context_figures, metric
+from .metrics import BY_ORDER, COLUMNS, METRICS, Metric, context_figures, metric
 from .origin import Origin
 from .profile import FOLDS, Fold, Profile
 from .summary import Summary, rows_of_pid, summarize, timeline_of
 from .tree import Tree, expand
 
 __all__ = [
+    "BY_ORDER",
     "COLUMNS",
     "FOLDS",
     "METRICS",

@@ -42,6 +42,7 @@ class Metric:
     unit: str  # "bytes" or "allocations"
     beside: str  # the column that tells the other half: how many, or how much
     beside_words: str
+    by_order: bool = False  # counted by the order of allocations, of which samples say nothing
 
     def of(self, figures: Ints) -> Ints:
         """The metric's column of figures shaped (rows, len(COLUMNS))."""
@@ -73,6 +74,7 @@ METRICS = {
             "allocations",
             "allocations",
             "of all",
+            by_order=True,
         ),
         Metric(
             "short-lived",
@@ -81,6 +83,7 @@ METRICS = {
             "allocations",
             "allocations",
             "of all",
+            by_order=True,
         ),
         Metric(
             "copied",
@@ -93,6 +96,9 @@ METRICS = {
     )
 }
 """By the name that ``--metric`` takes."""
+
+BY_ORDER = tuple(metric.column for metric in METRICS.values() if metric.by_order)
+"""The figures of ``COLUMNS`` that are not known of a sampled recording."""
 
 
 def metric(name: str) -> Metric:

@@ -189,10 +189,16 @@ class Profile:
         """Sum the figures by function, line, file, module, thread or process.
 
         Groups without any figure are left out. ``inclusive`` costs a walk of the whole tree.
-        Raises UsageError for another ``by``.
+        Raises UsageError for another ``by``, and for a metric that a sampled recording lacks.
         """
         if by not in FOLDS:
             raise UsageError(f"cannot fold by {by!r}; choose one of {', '.join(FOLDS)}")
+        if metric.by_order and self.recording.sample_interval:
+            raise UsageError(
+                f"{metric.words} are not known of {self.recording.path}, which was recorded with "
+                "--sample: only samples are seen, not which allocation came next; record again "
+                "without it"
+            )
         contexts = self.recording.contexts
         used = np.flatnonzero(self.figures.any(axis=1))
         figures = self.figures[used]

@@ -107,6 +107,18 @@ class Recording:
         return self._loader.meta()
 
     @property
+    def sample_interval(self) -> int:
+        """Mean bytes between samples; 0: every allocation was recorded.
+
+        In a sampled recording figures are estimates without bias, lifetimes by time included; but
+        `temporary`, `short_lived` and `by_allocations` count further *samples* where they say
+        allocations, and mean nothing.
+        """
+        config = self.meta.get("config")
+        interval = config.get("sample_interval") if isinstance(config, dict) else 0
+        return interval if isinstance(interval, int) and interval > 1 else 0
+
+    @property
     def strings(self) -> Strings:
         return self._loader.strings
 

@@ -89,9 +89,8 @@ def _about_the_end(recording: Recording) -> list[Note]:
     if not recording.summary.peak_exact and recording.summary.peak_bytes:
         text = "the peak's exact composition was lost; shown is the highest moment that was kept"
         found.append(Note("warning", text))
-    config = recording.meta.get("config")
-    interval = config.get("sample_interval", 0) if isinstance(config, dict) else 0
-    if isinstance(interval, int) and interval > 1:
+    interval = recording.sample_interval
+    if interval:
         every = units.binary_size(interval)
         found.append(Note("note", f"figures are estimates from one sample every {every} or so"))
     return found

@@ -89,8 +89,6 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
     """The guide's lines, in its order and under its names."""
     peak = units.binary_size(summary.peak_bytes)
     moment = units.duration(summary.peak_time_seconds)
-    temporary = units.percent(summary.temporary_share)
-    short_lived = units.percent(summary.short_lived_share)
     copied = units.size(summary.copied_bytes)
     alive = units.some(summary.alive_at_exit_allocations, "block", "blocks")
     threads = units.some(summary.threads, "thread", "threads")
@@ -104,13 +102,11 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         ("reallocations of these", units.count(summary.reallocations), f"copied {copied}"),
         (
             "temporary allocations",
-            units.count(summary.temporary_allocations),
-            f"{temporary}: freed before the next one",
+            *_part(summary.temporary_allocations, summary.temporary_share, "the next one"),
         ),
         (
             "short-lived allocations",
-            units.count(summary.short_lived_allocations),
-            f"{short_lived}: freed before 8 more",
+            *_part(summary.short_lived_allocations, summary.short_lived_share, "8 more"),
         ),
         ("peak heap", units.size(summary.peak_bytes), f"{peak}, after {moment}"),
         ("peak RSS", units.size(summary.peak_rss_bytes), units.binary_size(summary.peak_rss_bytes)),
@@ -131,6 +127,12 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         ],
         "lrl",
     )
+
+
+def _part(count: int | None, share: float | None, before: str) -> tuple[str, str]:
+    if count is None or share is None:
+        return "not known", "when sampling: only samples are seen"
+    return units.count(count), f"{units.percent(share)}: freed before {before}"
 
 
 def _alive(profile: Profile) -> str:
@@ -236,7 +238,7 @@ def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
     path = shlex.quote(display_path(profile.recording.path))
     base = f"heaptide show {path}"
     tries = [(f"{base} --by line", "the same by line")]
-    if summary.temporary_share >= 0.25:
+    if (summary.temporary_share or 0.0) >= 0.25:
         tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
     if summary.copied_bytes > summary.total_bytes // 10:
         tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
