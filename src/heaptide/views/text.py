@@ -215,7 +215,7 @@ def _chart(screen: Screen, profile: Profile, summary: Summary) -> None:
     peak = (round(summary.peak_time_seconds * 1e9), summary.peak_bytes)
     margin = 8  # at most: four digits, a point, and the axis
     columns = max(min(screen.width, 120) - margin - 1, 10)
-    heights = chart.levels(timeline, start, end, columns, peak_time=peak[0])
+    heights = chart.levels(timeline, start, end, columns, peak=peak)
     plot = chart.draw(heights, peak, start, end, height=CHART_HEIGHT, blocks=screen.glyphs.blocks)
     _section(screen, "Live heap over time")
     screen.line(f"{plot.unit:>{plot.margin - 2}}", "dim")
