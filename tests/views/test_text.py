@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from tests.profile.random_recording import random_recording
 from tests.recording.make import ALL, SECOND, Builder, Change, example
 
-from heaptide.profile import FOLDS, METRICS, Profile
+from heaptide.profile import FOLDS, METRICS, Profile, rows_of_pid
 from heaptide.recording import Language, Recording
 from heaptide.views import text
 from heaptide.views.console import ASCII, UNICODE, Screen
@@ -75,6 +75,46 @@ def test_a_sampled_recording_knows_no_temporaries(tmp_path: Path) -> None:
         "temporary allocations: not known when sampling: only samples are seen",
         "short-lived allocations: not known when sampling: only samples are seen",
     ]
+
+
+def launched() -> Builder:
+    """A shell that starts `env server` (an exec) and `small`, the first and the last small."""
+    build = Builder()
+    rows = [
+        build.process(10, "/bin/sh", ["sh", "start.sh"], peak_bytes=5, end=SECOND),
+        build.process(11, "/bin/env", ["env", "server"], peak_bytes=7, end=SECOND),
+        build.process(11, "/srv/server", ["server"], image=1, peak_bytes=90, end=SECOND),
+        build.process(12, "/srv/small", ["small"], peak_bytes=6, end=SECOND),
+    ]
+    stack = build.stack(build.python("f", "/a.py", 1))
+    changes = {}
+    for row, (pid, size) in zip(rows, ((10, 5), (11, 7), (11, 90), (12, 6))):
+        build.thread(row, pid)
+        context = build.context(row, stack, thread=row)
+        changes[context] = Change(1, size)
+        build.peak({context: (1, size)}, row)
+        build.timeline(SECOND, row, live_bytes=size, peak_bytes=size)
+    build.slice(0, SECOND, changes)
+    build.peak({context: (1, change.bytes_in) for context, change in changes.items()})
+    build.timeline(SECOND, ALL, live_bytes=108, peak_bytes=108)
+    build.finish(SECOND)
+    return build
+
+
+def test_what_a_process_became_heads_its_page(tmp_path: Path) -> None:
+    recording = Recording.open(launched().write(tmp_path / "a.tide"))
+    file = io.StringIO()
+    profile = Profile(recording, rows_of_pid(recording, 11))
+    text.show(profile, METRICS["peak"], "function", file=file, width=80)
+    assert file.getvalue().startswith("process 11: server ")
+    lines = rendered(recording)
+    assert figures(lines)["processes"] == "3"
+    assert any(line.endswith("with 3 threads") for line in lines)
+
+
+def test_the_largest_process_is_proposed(tmp_path: Path) -> None:
+    lines = rendered(Recording.open(launched().write(tmp_path / "a.tide")), width=200)
+    assert [line.split()[4] for line in lines if "--process " in line] == ["11"]
 
 
 def test_the_site_is_shown_with_its_line(recording: Recording) -> None:

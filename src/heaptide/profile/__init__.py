@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .locations import Locations, locate
-from .metrics import BY_ORDER, COLUMNS, METRICS, Metric, context_figures, metric
+from .metrics import BY_ORDER, COLUMNS, METRICS, Metric, context_figures, heaviest, metric
 from .origin import Origin
 from .profile import FOLDS, Fold, Profile
 from .summary import Summary, rows_of_pid, summarize, timeline_of
@@ -26,6 +26,7 @@ __all__ = [
     "Tree",
     "context_figures",
     "expand",
+    "heaviest",
     "locate",
     "metric",
     "rows_of_pid",

@@ -110,6 +110,14 @@ def metric(name: str) -> Metric:
         raise UsageError(f"there is no metric {name!r}; choose one of {known}") from None
 
 
+def heaviest(recording: Recording, processes: Sequence[int]) -> int:
+    """The row with the highest peak among ``processes`` (rows, not empty); the last of equal ones:
+    of the images of one pid that is what the process became."""
+    rows = np.asarray(processes, np.int64)
+    peaks = recording.processes.peak_bytes[rows]
+    return int(rows[len(rows) - 1 - np.argmax(peaks[::-1])])
+
+
 def context_figures(recording: Recording, processes: Sequence[int] | None = None) -> Ints:
     """All figures of all contexts: shape (contexts, len(COLUMNS)).
 
@@ -124,10 +132,8 @@ def context_figures(recording: Recording, processes: Sequence[int] | None = None
         peak = recording.peak_of()
         counted = contexts.counted
     else:
-        chosen = np.asarray(processes, np.int64)
-        highest = chosen[np.argmax(recording.processes.peak_bytes[chosen])]
-        peak = recording.peak_of(int(highest))
-        counted = contexts.counted & np.isin(contexts.process, chosen)
+        peak = recording.peak_of(heaviest(recording, processes))
+        counted = contexts.counted & np.isin(contexts.process, processes)
     figures = np.empty((len(contexts), len(COLUMNS)), np.int64)
     for index, column in enumerate(
         (

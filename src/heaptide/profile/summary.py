@@ -10,7 +10,7 @@ import numpy as np
 from heaptide.errors import UsageError
 from heaptide.recording import ALL_PROCESSES
 
-from .metrics import COLUMNS
+from .metrics import COLUMNS, heaviest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ def _of_processes(profile: Profile, rows: Sequence[int]) -> Summary:
     recording = profile.recording
     chosen = np.asarray(rows, np.int64)
     table = recording.processes
-    highest = int(chosen[np.argmax(table.peak_bytes[chosen])])
+    highest = heaviest(recording, rows)
     end = int(recording.summary.duration_ns)
     ends = np.where(table.end[chosen] == 0, end, table.end[chosen])
     sums = dict(zip(COLUMNS, profile.totals.tolist()))
@@ -124,7 +124,7 @@ def _of_processes(profile: Profile, rows: Sequence[int]) -> Summary:
         peak_time_seconds=int(table.peak_time[highest]) / 1e9,
         peak_rss_bytes=int(table.peak_rss[chosen].max()),
         processes=len({int(pid) for pid in table.pid[chosen]}),
-        threads=int(np.isin(recording.threads.process, chosen).sum()),
+        threads=recording.threads_of(rows),
         **sums,
     )
 

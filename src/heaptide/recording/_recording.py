@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from heaptide.recording import _load, _totals
 from heaptide.recording._chunks import ChunkFile
@@ -225,6 +228,12 @@ class Recording:
     @cached_property
     def summary(self) -> Summary:
         return _totals.summarize(self)
+
+    def threads_of(self, processes: Sequence[int]) -> int:
+        """How many threads ran in these rows of `processes`; one that calls exec stays one."""
+        chosen = np.zeros(len(self.processes), np.bool_)
+        chosen[list(processes)] = True
+        return _totals.count_threads(self, chosen)
 
     # Names.
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from rich.text import Text
 
-from heaptide.profile import METRICS, Metric, Profile, summarize, timeline_of
+from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, timeline_of
 
 from . import chart, units
 from .console import Screen, display_path
@@ -71,7 +71,7 @@ def _title(screen: Screen, profile: Profile) -> None:
     words = recording.meta.get("command")
     command = " ".join(map(str, words)) if isinstance(words, list) else ""
     if profile.processes:
-        row = profile.processes[0]
+        row = heaviest(recording, profile.processes)  # the image that the figures are of
         pid = int(recording.processes.pid[row])
         command = f"process {pid}: {' '.join(recording.command_of(row))}"
     started = recording.meta.get("start_time")
@@ -246,8 +246,9 @@ def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
     if summary.alive_at_exit_bytes:
         tries.append((f"{base} --metric alive", "what is alive at exit"))
     if summary.processes > 1 and profile.processes is None:
-        pid = int(profile.recording.processes.pid[0])
-        tries.append((f"{base} --process {pid}", "one process by itself"))
+        row = heaviest(profile.recording, range(len(profile.recording.processes)))
+        pid = int(profile.recording.processes.pid[row])
+        tries.append((f"{base} --process {pid}", "the largest process by itself"))
     if profile.recording.symbols is None:
         tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
     tries.append((f"{base} --json", "all of it, for a program"))
