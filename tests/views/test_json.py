@@ -113,6 +113,7 @@ def test_a_site(path: str) -> None:
             "process": None,
             "share": 1.0,
             "inclusive": 2000,
+            "imports": 0,
             **dict(zip(COLUMNS, figures)),
         }
     ]

@@ -141,7 +141,10 @@ def test_what_to_try_next_exists(recording: Recording) -> None:
         (
             "thread",
             "peak",
-            [["1.2", "kB", "12", "MainThread", "4711"], ["800", "B", "8"]],
+            [
+                ["1.2", "kB", "12", "MainThread", "4711"],
+                ["800", "B", "8", "worker", "4712,", "runs"],
+            ],
         ),
         ("process", "total", [["3.3", "kB", "30", "4711", "python3", "app.py"]]),
         ("module", "alive", [["600", "B", "6", "app"]]),

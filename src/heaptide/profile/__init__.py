@@ -10,6 +10,7 @@ from .metrics import BY_ORDER, COLUMNS, METRICS, Metric, context_figures, heavie
 from .origin import Origin
 from .profile import FOLDS, Fold, Profile
 from .summary import Summary, rows_of_pid, summarize, timeline_of
+from .threads import thread_entries
 from .tree import Tree, expand
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "metric",
     "rows_of_pid",
     "summarize",
+    "thread_entries",
     "timeline_of",
 ]

@@ -91,6 +91,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
         site["share"] = value / whole if whole else 0.0
         if fold.inclusive is not None:
             site["inclusive"] = int(fold.inclusive[row])
+        site["imports"] = int(fold.imports[row])
         site.update(zip(COLUMNS, fold.figures[row].tolist()))
         site.update(unknown)
         found.append(site)
