@@ -10,7 +10,7 @@ import pytest
 from tests.recording.make import PYTHON_311, SECOND, Builder, Change
 
 from heaptide.profile import METRICS, Profile
-from heaptide.recording import Recording
+from heaptide.recording import ContextKind, Recording
 from heaptide.views import text
 
 
@@ -99,3 +99,27 @@ def test_imports_are_told_from_what_grows(
     assert [row[-len(expected[0]) :] for row in rows(recording, by)] == expected
     fold = Profile(recording).fold(by, METRICS["peak"])
     assert fold.imports.tolist() == ([730] if by == "file" else [700, 30])
+
+
+def test_what_stays_of_a_long_place(tmp_path: Path) -> None:
+    """The module and the line, not half a module and brackets; and whose code it is in line."""
+    build = Builder()
+    build.process()
+    build.thread()
+    held = {
+        build.context(stack=build.stack(build.python(function, file, 241))): (1, size)
+        for size, function, file in [
+            (900, "_call_with_frames_removed_and_more", "<frozen importlib._bootstrap>"),
+            (50, "decode", "/usr/lib/python3.11/json/decoder.py"),
+        ]
+    }
+    held[build.context(stack=build.stack(), kind=ContextKind.PY_OBJECT)] = (1, 5)
+    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
+    build.peak(held)
+    build.finish(SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    assert [row[-1] for row in rows(recording, "function")] == [
+        "…portlib._bootstrap:241",
+        "json/decoder.py:241",
+        "(interpreter)",
+    ]

@@ -135,6 +135,19 @@ def test_what_to_try_next_exists(recording: Recording) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_what_a_command_is_for_is_said_in_80_columns_too(tmp_path: Path) -> None:
+    """With the names that recordings have by default, and whole commands."""
+    name = "heaptide-a_program_with_a_name.1234567.tide"
+    recording = Recording.open(example().write(tmp_path / name))
+    wide, narrow = (rendered(recording, width) for width in (250, 80))
+    expected = []
+    for line in wide[wide.index("Next") + 1 : -1]:
+        command, why = line.split("  ")[1], line.split("  ")[-1].strip()
+        expected += [f"  {why}:", f"    {command}"]
+    assert narrow[narrow.index("Next") + 1 : -1] == expected
+    assert len(expected) >= 8
+
+
 @pytest.mark.parametrize(
     ("by", "metric", "expected"),
     [
@@ -327,7 +340,7 @@ def test_a_terminal_gets_colours_unless_told_not_to(tmp_path: Path) -> None:
         (["a.tide", "--by", "colour"], 2, b"function"),
         (["a.tide", "--top", "-1"], 2, b"--top"),
         (["text.tide"], 1, b"text.tide"),
-        ([], 2, b"REC"),
+        ([], 2, b"heaptide: name a recording, a .tide file that heaptide run wrote; see heaptide "),
     ],
 )
 def test_errors_are_one_line(

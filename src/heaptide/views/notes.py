@@ -160,7 +160,11 @@ _CHECKS = (
     _Check(
         "note",
         lambda table, row: int(table.wait_ns[row]) // 10**8 * 10**8,
-        lambda n: f"its threads waited {units.duration(n / 1e9)} for the recorder",
+        lambda n: (
+            f"its threads waited {units.duration(n / 1e9)} in all for the recorder to keep up: "
+            "that time is the recording's, not the program's. Figures are whole; with "
+            "--sample 512KiB they wait less"
+        ),
     ),
 )
 

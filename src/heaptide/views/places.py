@@ -6,6 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from heaptide.profile.names import qualified
 from heaptide.recording import Language
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 _COMM = 15  # characters of a thread's name that the kernel keeps
 MAIN_THREADS = ("MainThread", "main thread")  # of a Python program, of another
+_FROZEN = re.compile(r"^<frozen (.*)>")
 _CPP = (Language.CPP, Language.C, Language.UNKNOWN, Language.OTHER)
 # What a path is under says less than what it is below that; the longest match goes.
 _PREFIXES = re.compile(
@@ -36,6 +39,11 @@ def short_path(path: str, here: str | None = None) -> str:
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]
     return path
+
+
+def short_place(where: str, width: int) -> str:
+    """``file:line``; if it is too long, without the brackets around a frozen module's name."""
+    return where if cell_len(where) <= width else _FROZEN.sub(r"\1", where)
 
 
 def thread_name(recording: Recording, row: int) -> str:

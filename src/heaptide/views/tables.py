@@ -12,7 +12,7 @@ from rich.text import Text
 from heaptide.profile import Origin, thread_entries
 
 from . import units
-from .places import MAIN_THREADS, short_function, short_path, thread_name
+from .places import MAIN_THREADS, short_function, short_path, short_place, thread_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -75,6 +75,10 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
             name = short_function(name, label.language, name_width)
         elif fold.by == "line":
             place = short_function(place, label.language, place_width)
+        if fold.by == "function":
+            place = short_place(place, place_width)
+        elif fold.by in ("line", "file", "module"):
+            name = short_place(name, name_width)
         style = "bold" if label.own else "dim"
         tagged = f"{place} ({label.tag})".lstrip()
         if label.tag and cell_len(tagged) <= place_width:

@@ -254,9 +254,13 @@ def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
     tries.append((f"{base} --json", "all of it, for a program"))
     _section(screen, "Next")
     width = max(len(command) for command, _ in tries)
+    beside = width + 4 + max(len(why) for _, why in tries) <= screen.width
     for command, why in tries:
         line = Text(f"  {command}")
-        if width + 4 + max(len(w) for _, w in tries) <= screen.width:
+        if beside:
             line.append(f"{' ' * (width - len(command))}  {why}", "dim")
+        else:
+            screen.line(Text(f"  {why}:", "dim"))
+            line = Text(f"    {command}")
         # A command that is too long is left whole: it is there to be copied.
         screen.console.print(line, no_wrap=True, overflow="ignore", crop=False)
