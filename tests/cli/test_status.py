@@ -121,6 +121,20 @@ def test_given_back_when_killed(fake_heaptide: list[str], tmp_path: Path) -> Non
     assert b"\x1b[r" in terminal.seen
 
 
+def test_a_shell_is_told_from_a_recording_that_hangs(
+    fake_heaptide: list[str], tmp_path: Path
+) -> None:
+    """Someone who records a shell is told what ends it, before its prompt."""
+    terminal = Terminal([*fake_heaptide, "run", "-o", str(tmp_path / "r.tide"), "sh"])
+    terminal.until_text(b"(exit, Ctrl-D)\r\n")
+    assert (
+        terminal.row(0) == "heaptide: recording sh and what it starts until it exits (exit, Ctrl-D)"
+    )
+    assert b"$" not in terminal.seen and b"#" not in terminal.seen
+    terminal.type(b"exit\n")
+    assert terminal.wait() == 0
+
+
 def test_nothing_in_a_pipe(start_fake: Start) -> None:
     """Without a terminal there is no line, and no escape sequence in the summary."""
     with start_fake("ready", "sleep", "1") as process:

@@ -15,7 +15,7 @@ from tests.support.recorded import Recorded
 
 from heaptide.errors import LaunchError
 from heaptide.recorder import resolve
-from heaptide.recorder.wrappers import name_of, program_meant
+from heaptide.recorder.wrappers import is_shell_alone, name_of, program_meant
 
 PROGRAM = """\
 import sys
@@ -147,3 +147,22 @@ def test_wrapped_program_that_cannot_be_recorded(
     with pytest.raises(LaunchError, match="statically linked"):
         resolve(["nice", "timeout", "1", "static"])
     assert resolve(["env", "A=1", "./no-such-program"]).argv == ("env", "A=1", "./no-such-program")
+
+
+@pytest.mark.parametrize(
+    ("words", "alone"),
+    [
+        (["bash"], True),
+        (["/bin/sh", "-i"], True),
+        (["env", "A=1", "bash", "-l"], True),
+        (["bash", "--norc"], True),
+        (["bash", "-c", "ls"], False),
+        (["sh", "start.sh"], False),
+        (["sh", "-ec", "ls"], False),
+        (["wish"], False),
+        (["env"], False),
+        ([], False),
+    ],
+)
+def test_a_shell_by_itself_is_told_from_one_with_a_script(words: list[str], alone: bool) -> None:
+    assert is_shell_alone(words) is alone

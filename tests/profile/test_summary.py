@@ -61,7 +61,7 @@ def test_one_process_of_several(tmp_path: Path) -> None:
     first = build.process(11, start=2 * SECOND, end=4 * SECOND, peak_bytes=40, peak_time=3 * SECOND)
     second = build.process(11, image=1, start=4 * SECOND, peak_bytes=5, peak_rss=99)
     for process in (0, first, second):
-        build.thread(process, 10 + process)
+        build.thread(process, 10 if process == 0 else 11)
     stack = build.stack(build.python("f", "/a.py", 1))
     a, b, c = (build.context(p, stack, thread=p) for p in (0, first, second))
     build.slice(
@@ -92,11 +92,41 @@ def test_one_process_of_several(tmp_path: Path) -> None:
         temporary_allocations=1,
         short_lived_allocations=1,
         processes=1,
-        threads=2,
+        threads=1,
     )
     assert expected == summarize(profile)
     assert timeline_of(profile).time.tolist() == [3 * SECOND, 5 * SECOND]
     assert timeline_of(Profile(recording)).time.tolist() == [SECOND]
+
+
+def test_a_thread_that_calls_exec_is_one(tmp_path: Path) -> None:
+    """`env ls`, run twice under one pid by a shell, and a worker's exec out of a second thread."""
+    build = Builder()
+    shell = build.process(10)
+    images = [build.process(11, image=image) for image in (0, 1, 0, 1, 2)]
+    worker = build.process(12)
+    became = build.process(12, image=1)
+    unseen = build.process(13, image=1)  # what its first image did was not recorded
+    for process, tid in [
+        (shell, 10),
+        *((image, 11) for image in images),
+        (worker, 12),
+        (worker, 121),
+        (became, 12),
+        (became, 122),
+        (unseen, 13),
+    ]:
+        build.thread(process, tid)
+    build.finish(SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    assert recording.summary.threads == 1 + 2 + 3 + 1
+    assert [recording.threads_of(rows_of_pid(recording, pid)) for pid in (10, 11, 12, 13)] == [
+        1,
+        2,
+        3,
+        1,
+    ]
+    assert recording.threads_of([became]) == 2
 
 
 def test_an_unknown_process_is_refused_with_those_there_are(tmp_path: Path) -> None:

@@ -94,6 +94,22 @@ def test_peak(example: Recording) -> None:
         assert peak.exact
 
 
+@pytest.mark.parametrize(
+    ("config", "interval"),
+    [
+        ({"sample_interval": 524288}, 524288),
+        ({"sample_interval": 1}, 0),  # as the recorder takes it: every allocation
+        ({"sample_interval": "1"}, 0),
+        ({}, 0),
+        (None, 0),
+    ],
+)
+def test_sample_interval(tmp_path: Path, config: object, interval: int) -> None:
+    build = make.example()
+    build.meta["config"] = config
+    assert Recording.open(build.write(tmp_path / "a.tide")).sample_interval == interval
+
+
 def test_peak_without_its_chunk(tmp_path: Path) -> None:
     """A recording cut before its first peak is judged by the ends of its slices, and says so."""
     build = make.example()

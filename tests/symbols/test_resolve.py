@@ -128,7 +128,7 @@ def test_advice_for_a_stripped_program(tmp_path: Path) -> None:
     resolver = NativeResolver(DebugFiles((tmp_path,)), SymbolCache(tmp_path / "c"))
     [line] = resolve(recording, resolver=resolver).advice
     assert str(program) in line
-    assert "75%" in line
+    assert "75 % of allocations" in line
     assert "-g" in line
     assert "\n" not in line
 
@@ -147,7 +147,7 @@ def test_advice_for_rust(tmp_path: Path) -> None:
     [line] = resolve(recording).advice
     assert "[profile.release]" in line
     assert "strip = false" in line
-    assert "100%" in line
+    assert "100 % of allocations" in line
 
 
 def test_advice_for_lines(tmp_path: Path) -> None:

@@ -31,19 +31,64 @@ def timeline(*rows: tuple[int, int, int]) -> Timeline:
 
 def test_columns_hold_the_highest_of_their_time() -> None:
     rows = timeline((5, 10, 30), (15, 20, 20), (18, 5, 25), (35, 7, 7))
-    # 0-10: up to 30; 10-20: up to 25; 20-30: still 5; 30-40: 7.
-    assert chart.levels(rows, 0, 40, 4).tolist() == [30, 25, 5, 7]
+    # 0-10: up to 30; 10-20: up to 25; 20-30: up to 7, as between 18 and 35; 30-40: 7.
+    assert chart.levels(rows, 0, 40, 4).tolist() == [30, 25, 7, 7]
+
+
+def test_before_the_first_row_nothing_is_known_and_after_the_last_all_stays() -> None:
+    rows = timeline((25, 8, 9), (26, 6, 8))
+    assert chart.levels(rows, 0, 50, 5).tolist() == [0, 0, 9, 6, 6]
 
 
 def test_a_part_begins_with_what_was_live_before() -> None:
     rows = timeline((5, 50, 50), (19, 1, 1))
     assert chart.levels(rows, 0, 30, 3).tolist() == [50, 50, 1]
+    rows = timeline((5, 50, 50), (16, 40, 50), (35, 1, 9))
+    assert chart.levels(rows, 0, 40, 4).tolist() == [50, 50, 9, 40]
 
 
 def test_the_row_after_the_peak_does_not_repeat_it() -> None:
     rows = timeline((5, 10, 10), (25, 20, 90))
-    assert chart.levels(rows, 0, 40, 4, peak_time=12).tolist() == [10, 10, 20, 20]
-    assert chart.levels(rows, 0, 40, 4).tolist() == [10, 10, 90, 20]
+    assert chart.levels(rows, 0, 40, 4, peak=(12, 90)).tolist() == [10, 90, 20, 20]
+    assert chart.levels(rows, 0, 40, 4).tolist() == [10, 90, 90, 20]
+
+
+def test_a_recording_shorter_than_a_row_of_its_timeline() -> None:
+    """What a program of 14 ms shows: no rise behind the mark, and no dip between them."""
+    rows = timeline((98, 59, 88))
+    expected = [0, 0, 0, 0, 0, 88, 88, 88, 88, 59, 59, 59, 59, 59]
+    assert chart.levels(rows, 0, 140, 14, peak=(55, 88)).tolist() == expected
+
+
+def test_a_peak_whose_time_is_not_in_the_time_of_its_row() -> None:
+    """Events bear their own time, rows of the timeline the one at which they were read."""
+    rows = timeline((25, 10, 10), (45, 20, 90), (65, 5, 30))
+    early = chart.levels(rows, 0, 80, 8, peak=(12, 90))
+    assert early.tolist() == [0, 90, 90, 90, 20, 30, 30, 5]
+    late = chart.levels(rows, 0, 80, 8, peak=(62, 90))
+    assert late.tolist() == [0, 0, 10, 90, 90, 90, 90, 5]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1000), st.integers(0, 50), st.integers(0, 50)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(0, 1000),
+    st.integers(1, 90),
+)
+def test_the_mark_stands_where_the_curve_is_highest(
+    rows: list[tuple[int, int, int]], when: int, columns: int
+) -> None:
+    rows = sorted((time, live, max(live, above)) for time, live, above in rows)
+    peak = max(above for _, _, above in rows)
+    tells = min(time for time, _, above in rows if above == peak)
+    heights = chart.levels(timeline(*rows), 0, 1000, columns, peak=(when, peak))
+    assert heights.max() == peak
+    at, told = (min(time * columns // 1000, columns - 1) for time in (when, tells))
+    assert heights[at] == peak
+    assert set(heights[min(at, told) : max(at, told)].tolist()) <= {peak}
 
 
 def test_no_rows_no_heap() -> None:

@@ -18,6 +18,7 @@ from tests.profile.random_recording import random_recording
 from tests.recording.make import SECOND, Builder, Change, example
 
 from heaptide.cli.show import show
+from heaptide.errors import UsageError
 from heaptide.profile import COLUMNS, FOLDS, METRICS, Profile
 from heaptide.recording import Recording
 from heaptide.views import document as views_document
@@ -68,6 +69,36 @@ def test_the_summary(path: str) -> None:
     }
 
 
+def test_samples_do_not_tell_which_allocation_came_next(tmp_path: Path) -> None:
+    """Null in all places, and no verdict; what else a document says stays as it is."""
+    build = example()
+    whole = shown(build.write(tmp_path / "whole.tide"))
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    sampled = shown(build.write(tmp_path / "sampled.tide"))
+    figures = ("temporary_allocations", "short_lived_allocations")
+    for before, after in zip(
+        (whole["summary"], *whole["sites"], *whole["processes"]),
+        (sampled["summary"], *sampled["sites"], *sampled["processes"]),
+    ):
+        assert [before[name] for name in figures] == [5, 8]
+        assert after == {**before, **dict.fromkeys(figures)}
+    assert sampled["verdicts"] == whole["verdicts"][1:]
+    assert whole["verdicts"][0]["name"] == "temporary_allocations"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("metric", ["temporary", "short-lived"])
+def test_metrics_that_samples_lack_are_refused(
+    tmp_path: Path, metric: str, options: list[str]
+) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    path = build.write(tmp_path / "a.tide")
+    with pytest.raises(UsageError, match=f"^{metric} allocations are not known of .*--sample"):
+        CliRunner().invoke(show, [path, "--metric", metric, *options], catch_exceptions=False)
+
+
 def test_a_site(path: str) -> None:
     figures = (2000, 20, 600, 6, 3300, 30, 3, 100, 5, 8)
     assert shown(path)["sites"] == [
@@ -82,6 +113,7 @@ def test_a_site(path: str) -> None:
             "process": None,
             "share": 1.0,
             "inclusive": 2000,
+            "imports": 0,
             **dict(zip(COLUMNS, figures)),
         }
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heaptide.recording import Language
-from heaptide.views.places import short_function, short_path
+from heaptide.views.places import short_function, short_path, short_place
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,16 @@ def test_paths(path: str, expected: str) -> None:
 def test_functions(name: str, language: Language, width: int, expected: str) -> None:
     short = short_function(name, language, width)
     assert short == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "width", "expected"),
+    [
+        ("<frozen importlib._bootstrap>:241", 33, "<frozen importlib._bootstrap>:241"),
+        ("<frozen importlib._bootstrap>:241", 32, "importlib._bootstrap:241"),
+        ("<string>:1", 5, "<string>:1"),
+        ("json/decoder.py:353", 5, "json/decoder.py:353"),
+    ],
+)
+def test_places(where: str, width: int, expected: str) -> None:
+    assert short_place(where, width) == expected

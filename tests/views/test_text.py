@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from tests.profile.random_recording import random_recording
 from tests.recording.make import ALL, SECOND, Builder, Change, example
 
-from heaptide.profile import FOLDS, METRICS, Profile
+from heaptide.profile import FOLDS, METRICS, Profile, rows_of_pid
 from heaptide.recording import Language, Recording
 from heaptide.views import text
 from heaptide.views.console import ASCII, UNICODE, Screen
@@ -66,6 +66,57 @@ def test_the_guides_figures(recording: Recording) -> None:
     assert figures(rendered(recording)) == expected
 
 
+def test_a_sampled_recording_knows_no_temporaries(tmp_path: Path) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    lines = rendered(Recording.open(build.write(tmp_path / "a.tide")))
+    said = [line for line in lines if "temporary" in line or "short-lived" in line]
+    assert [re.sub(" +", " ", line) for line in said] == [
+        "temporary allocations: not known when sampling: only samples are seen",
+        "short-lived allocations: not known when sampling: only samples are seen",
+    ]
+
+
+def launched() -> Builder:
+    """A shell that starts `env server` (an exec) and `small`, the first and the last small."""
+    build = Builder()
+    rows = [
+        build.process(10, "/bin/sh", ["sh", "start.sh"], peak_bytes=5, end=SECOND),
+        build.process(11, "/bin/env", ["env", "server"], peak_bytes=7, end=SECOND),
+        build.process(11, "/srv/server", ["server"], image=1, peak_bytes=90, end=SECOND),
+        build.process(12, "/srv/small", ["small"], peak_bytes=6, end=SECOND),
+    ]
+    stack = build.stack(build.python("f", "/a.py", 1))
+    changes = {}
+    for row, (pid, size) in zip(rows, ((10, 5), (11, 7), (11, 90), (12, 6))):
+        build.thread(row, pid)
+        context = build.context(row, stack, thread=row)
+        changes[context] = Change(1, size)
+        build.peak({context: (1, size)}, row)
+        build.timeline(SECOND, row, live_bytes=size, peak_bytes=size)
+    build.slice(0, SECOND, changes)
+    build.peak({context: (1, change.bytes_in) for context, change in changes.items()})
+    build.timeline(SECOND, ALL, live_bytes=108, peak_bytes=108)
+    build.finish(SECOND)
+    return build
+
+
+def test_what_a_process_became_heads_its_page(tmp_path: Path) -> None:
+    recording = Recording.open(launched().write(tmp_path / "a.tide"))
+    file = io.StringIO()
+    profile = Profile(recording, rows_of_pid(recording, 11))
+    text.show(profile, METRICS["peak"], "function", file=file, width=80)
+    assert file.getvalue().startswith("process 11: server ")
+    lines = rendered(recording)
+    assert figures(lines)["processes"] == "3"
+    assert any(line.endswith("with 3 threads") for line in lines)
+
+
+def test_the_largest_process_is_proposed(tmp_path: Path) -> None:
+    lines = rendered(Recording.open(launched().write(tmp_path / "a.tide")), width=200)
+    assert [line.split()[4] for line in lines if "--process " in line] == ["11"]
+
+
 def test_the_site_is_shown_with_its_line(recording: Recording) -> None:
     row = next(line for line in rendered(recording) if "load" in line)
     assert row.split() == ["100.0", "%", "█" * 8, "2.0", "kB", "20", "load", "/home/user/app.py:12"]
@@ -84,13 +135,29 @@ def test_what_to_try_next_exists(recording: Recording) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_what_a_command_is_for_is_said_in_80_columns_too(tmp_path: Path) -> None:
+    """With the names that recordings have by default, and whole commands."""
+    name = "heaptide-a_program_with_a_name.1234567.tide"
+    recording = Recording.open(example().write(tmp_path / name))
+    wide, narrow = (rendered(recording, width) for width in (250, 80))
+    expected = []
+    for line in wide[wide.index("Next") + 1 : -1]:
+        command, why = line.split("  ")[1], line.split("  ")[-1].strip()
+        expected += [f"  {why}:", f"    {command}"]
+    assert narrow[narrow.index("Next") + 1 : -1] == expected
+    assert len(expected) >= 8
+
+
 @pytest.mark.parametrize(
     ("by", "metric", "expected"),
     [
         (
             "thread",
             "peak",
-            [["1.2", "kB", "12", "MainThread", "4711"], ["800", "B", "8"]],
+            [
+                ["1.2", "kB", "12", "MainThread", "4711"],
+                ["800", "B", "8", "worker", "4712,", "runs"],
+            ],
         ),
         ("process", "total", [["3.3", "kB", "30", "4711", "python3", "app.py"]]),
         ("module", "alive", [["600", "B", "6", "app"]]),
@@ -273,7 +340,7 @@ def test_a_terminal_gets_colours_unless_told_not_to(tmp_path: Path) -> None:
         (["a.tide", "--by", "colour"], 2, b"function"),
         (["a.tide", "--top", "-1"], 2, b"--top"),
         (["text.tide"], 1, b"text.tide"),
-        ([], 2, b"REC"),
+        ([], 2, b"heaptide: name a recording, a .tide file that heaptide run wrote; see heaptide "),
     ],
 )
 def test_errors_are_one_line(

@@ -89,7 +89,11 @@ def row(**values: int) -> Callable[[Builder], None]:
         (row(allocator=5), "warning", "allocator is linked into it"),
         (row(off_reason=2), "warning", "collector ended"),
         (row(truncated=7), "note", "7 native stacks"),
-        (row(wait_ns=2 * SECOND), "note", "waited 2.00 s"),
+        (
+            row(wait_ns=2 * SECOND),
+            "note",
+            "waited 2.00 s in all for the recorder to keep up: that time",
+        ),
         (lambda build: build.finish(3 * SECOND, "disk-full"), "warning", "disk was full"),
         (lambda build: build.finish(3 * SECOND, "duration"), "note", "--duration"),
         (lambda build: build.finish(3 * SECOND, "max-size"), "note", "--max-size"),

@@ -67,7 +67,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exit_.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "heaptide"
-        _complain(f"{_one_line(error.format_message())}; see {where} --help")
+        _complain(f"{_usage(error)}; see {where} --help")
         return error.exit_code
     except click.ClickException as error:
         _complain(_one_line(error.format_message()))
@@ -89,6 +89,15 @@ def _interrupted() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     return 128 + signal.SIGINT
+
+
+def _usage(error: click.UsageError) -> str:
+    if (
+        isinstance(error, click.MissingParameter)
+        and getattr(error.param, "name", "") == "recording"
+    ):
+        return "name a recording, a .tide file that heaptide run wrote"
+    return _one_line(error.format_message())
 
 
 def _one_line(text: str) -> str:

@@ -12,7 +12,16 @@ import click
 
 from heaptide.cli.errors import describe
 from heaptide.cli.params import DurationType, SizeType
-from heaptide.recorder import Config, Live, Outcome, default_output, end_like, record, resolve
+from heaptide.recorder import (
+    Config,
+    Live,
+    Outcome,
+    default_output,
+    end_like,
+    is_shell_alone,
+    record,
+    resolve,
+)
 from heaptide.recorder.descriptors import let_go
 
 _RECORDING_FAILED = 125
@@ -156,6 +165,8 @@ def command(
     )
     target = resolve(words)
     path = output or default_output(target.name)
+    if not quiet and is_shell_alone(target.argv) and os.isatty(0) and os.isatty(2):
+        _say(f"heaptide: recording {target.name} and what it starts until it exits (exit, Ctrl-D)")
     screen = _Screen(config, quiet)
     try:
         outcome = record(

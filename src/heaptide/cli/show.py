@@ -19,7 +19,7 @@ DEFAULT_TOP = 10
 
 
 @click.command()
-@click.argument("recording", type=click.Path(), metavar="REC")
+@click.argument("recording", type=click.Path(), metavar="RECORDING")
 @click.option(
     "--metric",
     type=click.Choice(METRICS),

@@ -42,6 +42,7 @@ class Metric:
     unit: str  # "bytes" or "allocations"
     beside: str  # the column that tells the other half: how many, or how much
     beside_words: str
+    by_order: bool = False  # counted by the order of allocations, of which samples say nothing
 
     def of(self, figures: Ints) -> Ints:
         """The metric's column of figures shaped (rows, len(COLUMNS))."""
@@ -73,6 +74,7 @@ METRICS = {
             "allocations",
             "allocations",
             "of all",
+            by_order=True,
         ),
         Metric(
             "short-lived",
@@ -81,6 +83,7 @@ METRICS = {
             "allocations",
             "allocations",
             "of all",
+            by_order=True,
         ),
         Metric(
             "copied",
@@ -94,6 +97,9 @@ METRICS = {
 }
 """By the name that ``--metric`` takes."""
 
+BY_ORDER = tuple(metric.column for metric in METRICS.values() if metric.by_order)
+"""The figures of ``COLUMNS`` that are not known of a sampled recording."""
+
 
 def metric(name: str) -> Metric:
     """The metric called ``name``. Raises UsageError, naming the ones there are."""
@@ -102,6 +108,14 @@ def metric(name: str) -> Metric:
     except KeyError:
         known = ", ".join(METRICS)
         raise UsageError(f"there is no metric {name!r}; choose one of {known}") from None
+
+
+def heaviest(recording: Recording, processes: Sequence[int]) -> int:
+    """The row with the highest peak among ``processes`` (rows, not empty); the last of equal ones:
+    of the images of one pid that is what the process became."""
+    rows = np.asarray(processes, np.int64)
+    peaks = recording.processes.peak_bytes[rows]
+    return int(rows[len(rows) - 1 - np.argmax(peaks[::-1])])
 
 
 def context_figures(recording: Recording, processes: Sequence[int] | None = None) -> Ints:
@@ -118,10 +132,8 @@ def context_figures(recording: Recording, processes: Sequence[int] | None = None
         peak = recording.peak_of()
         counted = contexts.counted
     else:
-        chosen = np.asarray(processes, np.int64)
-        highest = chosen[np.argmax(recording.processes.peak_bytes[chosen])]
-        peak = recording.peak_of(int(highest))
-        counted = contexts.counted & np.isin(contexts.process, chosen)
+        peak = recording.peak_of(heaviest(recording, processes))
+        counted = contexts.counted & np.isin(contexts.process, processes)
     figures = np.empty((len(contexts), len(COLUMNS)), np.int64)
     for index, column in enumerate(
         (

@@ -58,6 +58,11 @@ def of_python(filename: str, function: str) -> Origin:
     return Origin.OWN
 
 
+def is_import_system(filename: str) -> bool:
+    """Whether it is a file of Python's import system, in whose frames modules are executed."""
+    return filename.startswith("<frozen importlib._bootstrap")
+
+
 # ---------------------------------------------------------------------------------------------
 # Native modules and source files
 

@@ -15,7 +15,7 @@ from heaptide.recording import ContextKind, FrameKind
 from .locations import Locations, locate
 from .metrics import COLUMNS, Metric, context_figures
 from .modules import python_modules
-from .origin import Origin
+from .origin import Origin, is_import_system
 from .tree import Tree, expand
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heaptide.recording import Recording
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 FOLDS = ("function", "line", "file", "module", "thread", "process")
 """What figures can be folded by, as ``--by`` takes it."""
@@ -38,7 +39,8 @@ class Fold:
     threads or processes (-1: not known). The one that says nothing about ``by`` is -1 throughout.
     ``inclusive``, where asked for, is the metric's sum over all memory that was allocated with the
     group anywhere in its stack, counted once however deep the recursion; for threads and processes
-    it equals their own.
+    it equals their own. ``imports``: the part of the metric that was allocated while a module was
+    imported from the place that it is charged to; 0 for threads and processes.
     """
 
     by: str
@@ -47,6 +49,7 @@ class Fold:
     location: Ints
     entity: Ints
     inclusive: Ints | None
+    imports: Ints
 
     def __len__(self) -> int:
         return len(self.figures)
@@ -122,22 +125,39 @@ class Profile:
         return node
 
     @cached_property
-    def context_site(self) -> Ints:
-        """The row of ``locations`` that each context is charged to."""
-        contexts, locations = self.recording.contexts, self.locations
-        node = self.context_node
+    def _context_site_node(self) -> Ints:
+        """The node that each context is charged to."""
+        locations, node = self.locations, self.context_node
         whose = locations.origin[self.node_location]
         site = np.full(len(node), -1, np.int64)
         for wanted in (Origin.OWN, Origin.LIBRARY, Origin.INTERPRETER):
             if (site >= 0).all():
                 break
             site = np.where(site < 0, self.tree.nearest(whose == wanted)[node], site)
-        site = self.node_location[np.where(site < 0, node, site)]
+        return np.where(site < 0, node, site)
+
+    @cached_property
+    def context_site(self) -> Ints:
+        """The row of ``locations`` that each context is charged to."""
+        contexts, locations = self.recording.contexts, self.locations
+        site = self.node_location[self._context_site_node]
         # Of the interpreter's own allocators only Python frames may have been asked for. Without
         # one it was at work for itself: starting up, shutting down, in a thread of C code.
         objects = (contexts.kind >= ContextKind.PY_RAW) & (contexts.kind <= ContextKind.PY_OBJECT)
         nowhere = locations.kind[site] == FrameKind.SPECIAL
         return np.where(objects & nowhere, locations.outside_python, site)
+
+    @cached_property
+    def context_imports(self) -> Bools:
+        """True where the place charged was importing a module: the import system is between it
+        and the allocation."""
+        machinery = np.array([is_import_system(text) for text in self.locations.texts])
+        within = self.tree.nearest(machinery[self.locations.file[self.node_location]])
+        within = within[self.context_node]
+        depth = self.tree.depth
+        deeper = depth[within] > depth[self._context_site_node]
+        found: Bools = (within >= 0) & deeper
+        return found
 
     @cached_property
     def _modules(self) -> tuple[Ints, list[str]]:
@@ -189,10 +209,16 @@ class Profile:
         """Sum the figures by function, line, file, module, thread or process.
 
         Groups without any figure are left out. ``inclusive`` costs a walk of the whole tree.
-        Raises UsageError for another ``by``.
+        Raises UsageError for another ``by``, and for a metric that a sampled recording lacks.
         """
         if by not in FOLDS:
             raise UsageError(f"cannot fold by {by!r}; choose one of {', '.join(FOLDS)}")
+        if metric.by_order and self.recording.sample_interval:
+            raise UsageError(
+                f"{metric.words} are not known of {self.recording.path}, which was recorded with "
+                "--sample: only samples are seen, not which allocation came next; record again "
+                "without it"
+            )
         contexts = self.recording.contexts
         used = np.flatnonzero(self.figures.any(axis=1))
         figures = self.figures[used]
@@ -201,6 +227,7 @@ class Profile:
             entity, sums = _sum_by(rows.astype(np.int64), figures)
             location = np.full(len(entity), -1, np.int64)
             whole = metric.of(sums) if inclusive else None
+            imports = np.zeros(len(entity), np.int64)
         else:
             groups = self._groups(by)
             site, at_site = _sum_by(self.context_site[used], figures)
@@ -208,6 +235,14 @@ class Profile:
             location = self._heaviest(groups, site, metric.of(at_site))
             entity = np.full(len(group), -1, np.int64)
             whole = self._inclusive(groups, metric)[group] if inclusive else None
+            imports = np.zeros(len(groups), np.int64)
+            importing = self.context_imports[used]
+            np.add.at(
+                imports,
+                groups[self.context_site[used[importing]]],
+                metric.of(figures[importing]),
+            )
+            imports = imports[group]
         total = sums[:, COLUMNS.index("total_bytes")]
         order = np.lexsort((location, entity, -total, -metric.of(sums)))
         return Fold(
@@ -217,6 +252,7 @@ class Profile:
             location[order],
             entity[order],
             None if whole is None else whole[order],
+            imports[order],
         )
 
     def _heaviest(self, groups: Ints, site: Ints, values: Ints) -> Ints:

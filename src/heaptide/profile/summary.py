@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from heaptide.errors import UsageError
 from heaptide.recording import ALL_PROCESSES
 
-from .metrics import COLUMNS
+from .metrics import COLUMNS, heaviest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heaptide.recording import Recording, Timeline
 
     from .profile import Profile
@@ -34,8 +36,8 @@ class Summary:
     peak_rss_bytes: int
     alive_at_exit_bytes: int
     alive_at_exit_allocations: int
-    temporary_allocations: int
-    short_lived_allocations: int
+    temporary_allocations: int | None  # None: not known, for samples do not tell; so short-lived
+    short_lived_allocations: int | None
     processes: int
     threads: int
 
@@ -49,13 +51,18 @@ class Summary:
         return self.calls / self.duration_seconds if self.duration_seconds else 0.0
 
     @property
-    def temporary_share(self) -> float:
+    def temporary_share(self) -> float | None:
         """Temporary allocations as a part, 0 to 1, of all calls, as the guide counts them."""
-        return self.temporary_allocations / self.calls if self.calls else 0.0
+        return self._share(self.temporary_allocations)
 
     @property
-    def short_lived_share(self) -> float:
-        return self.short_lived_allocations / self.calls if self.calls else 0.0
+    def short_lived_share(self) -> float | None:
+        return self._share(self.short_lived_allocations)
+
+    def _share(self, part: int | None) -> float | None:
+        if part is None:
+            return None
+        return part / self.calls if self.calls else 0.0
 
 
 def rows_of_pid(recording: Recording, pid: int) -> list[int]:
@@ -73,29 +80,39 @@ def rows_of_pid(recording: Recording, pid: int) -> list[int]:
 def summarize(profile: Profile) -> Summary:
     """The figures of ``profile``: of all processes or of its own."""
     recording, rows = profile.recording, profile.processes
-    if rows is None:
-        whole = recording.summary
-        return Summary(
-            duration_seconds=whole.duration_ns / 1e9,
-            allocations=whole.allocations,
-            deallocations=whole.deallocations,
-            reallocations=whole.reallocations,
-            total_bytes=whole.total_bytes,
-            copied_bytes=whole.copied_bytes,
-            peak_bytes=whole.peak_bytes,
-            peak_blocks=whole.peak_blocks,
-            peak_time_seconds=whole.peak_time_ns / 1e9,
-            peak_rss_bytes=whole.peak_rss_bytes,
-            alive_at_exit_bytes=whole.alive_at_exit_bytes,
-            alive_at_exit_allocations=whole.alive_at_exit_blocks,
-            temporary_allocations=whole.temporary,
-            short_lived_allocations=whole.short_lived,
-            processes=whole.processes,
-            threads=whole.threads,
-        )
+    found = _of_all(recording) if rows is None else _of_processes(profile, rows)
+    if recording.sample_interval:
+        found = replace(found, temporary_allocations=None, short_lived_allocations=None)
+    return found
+
+
+def _of_all(recording: Recording) -> Summary:
+    whole = recording.summary
+    return Summary(
+        duration_seconds=whole.duration_ns / 1e9,
+        allocations=whole.allocations,
+        deallocations=whole.deallocations,
+        reallocations=whole.reallocations,
+        total_bytes=whole.total_bytes,
+        copied_bytes=whole.copied_bytes,
+        peak_bytes=whole.peak_bytes,
+        peak_blocks=whole.peak_blocks,
+        peak_time_seconds=whole.peak_time_ns / 1e9,
+        peak_rss_bytes=whole.peak_rss_bytes,
+        alive_at_exit_bytes=whole.alive_at_exit_bytes,
+        alive_at_exit_allocations=whole.alive_at_exit_blocks,
+        temporary_allocations=whole.temporary,
+        short_lived_allocations=whole.short_lived,
+        processes=whole.processes,
+        threads=whole.threads,
+    )
+
+
+def _of_processes(profile: Profile, rows: Sequence[int]) -> Summary:
+    recording = profile.recording
     chosen = np.asarray(rows, np.int64)
     table = recording.processes
-    highest = int(chosen[np.argmax(table.peak_bytes[chosen])])
+    highest = heaviest(recording, rows)
     end = int(recording.summary.duration_ns)
     ends = np.where(table.end[chosen] == 0, end, table.end[chosen])
     sums = dict(zip(COLUMNS, profile.totals.tolist()))
@@ -107,7 +124,7 @@ def summarize(profile: Profile) -> Summary:
         peak_time_seconds=int(table.peak_time[highest]) / 1e9,
         peak_rss_bytes=int(table.peak_rss[chosen].max()),
         processes=len({int(pid) for pid in table.pid[chosen]}),
-        threads=int(np.isin(recording.threads.process, chosen).sum()),
+        threads=recording.threads_of(rows),
         **sums,
     )
 

@@ -12,6 +12,7 @@ from heaptide.recorder.output import default_output
 from heaptide.recorder.record import Outcome, record
 from heaptide.recorder.session import Config, Live, Session
 from heaptide.recorder.target import Target, resolve
+from heaptide.recorder.wrappers import is_shell_alone
 
 __all__ = [
     "Child",
@@ -23,6 +24,7 @@ __all__ = [
     "Target",
     "default_output",
     "end_like",
+    "is_shell_alone",
     "record",
     "resolve",
 ]

@@ -43,6 +43,17 @@ _PYTHON = re.compile(r"python(\d(\.\d+)?t?)?$")
 _PYTHON_VALUED = "WX"
 
 
+_SHELL = re.compile(r"-?(?:ba|da|z|k|mk|fi|tc|c|a)?sh$")
+
+
+def is_shell_alone(words: Sequence[str]) -> bool:
+    """Whether ``words`` start a shell without a script or a command: it will read commands."""
+    meant = program_meant(words)
+    if not meant or not _SHELL.match(Path(meant[0]).name):
+        return False
+    return all(word.startswith("--") or re.fullmatch(r"-[ail]+", word) for word in meant[1:])
+
+
 def program_meant(words: Sequence[str]) -> Sequence[str]:
     """``words`` from the program on that wrappers in front of it start (``env A=1 nice ./prog``).
 

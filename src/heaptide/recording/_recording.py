@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from heaptide.recording import _load, _totals
 from heaptide.recording._chunks import ChunkFile
@@ -105,6 +108,18 @@ class Recording:
     def meta(self) -> dict[str, Any]:
         """The JSON object of the `meta` chunk; empty if there is none."""
         return self._loader.meta()
+
+    @property
+    def sample_interval(self) -> int:
+        """Mean bytes between samples; 0: every allocation was recorded.
+
+        In a sampled recording figures are estimates without bias, lifetimes by time included; but
+        `temporary`, `short_lived` and `by_allocations` count further *samples* where they say
+        allocations, and mean nothing.
+        """
+        config = self.meta.get("config")
+        interval = config.get("sample_interval") if isinstance(config, dict) else 0
+        return interval if isinstance(interval, int) and interval > 1 else 0
 
     @property
     def strings(self) -> Strings:
@@ -213,6 +228,12 @@ class Recording:
     @cached_property
     def summary(self) -> Summary:
         return _totals.summarize(self)
+
+    def threads_of(self, processes: Sequence[int]) -> int:
+        """How many threads ran in these rows of `processes`; one that calls exec stays one."""
+        chosen = np.zeros(len(self.processes), np.bool_)
+        chosen[list(processes)] = True
+        return _totals.count_threads(self, chosen)
 
     # Names.
 

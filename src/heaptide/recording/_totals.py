@@ -127,9 +127,32 @@ def summarize(recording: Recording) -> Summary:
         temporary=sums["temporary"],
         short_lived=sums["short_lived"],
         processes=int((processes.image == 0).sum()),
-        threads=len(recording.threads),
+        threads=count_threads(recording),
         lost_events=int(processes.lost_events.sum()),
     )
+
+
+def count_threads(recording: Recording, processes: Mask | None = None) -> int:
+    """Threads that ran in `processes` (True for rows that count; None: all).
+
+    The table has a row for each thread of each image. What goes on in a new image is the thread
+    that called exec, under its process's id.
+    """
+    threads, table = recording.threads, recording.processes
+    # Images of one run of a pid: a row with image 0 begins another.
+    runs = [0] * len(table)
+    run_of_pid: dict[int, int] = {}
+    for row, (pid, image) in enumerate(zip(table.pid.tolist(), table.image.tolist())):
+        if image == 0 or pid not in run_of_pid:
+            run_of_pid[pid] = row
+        runs[row] = run_of_pid[pid]
+    owner = threads.process
+    known = owner >= 0
+    if processes is not None:
+        known = known & processes[owner]
+    main = known & (threads.tid == table.pid[owner])
+    mains = {runs[process] for process in owner[main].tolist()}
+    return int((known & ~main).sum()) + len(mains)
 
 
 def _duration(recording: Recording) -> int:

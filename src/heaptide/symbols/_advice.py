@@ -38,7 +38,7 @@ def advise(files: list[Nameless]) -> list[str]:
 def _line(file: Nameless) -> str:
     path = file.module.shown
     what = "line" if file.names else "name"
-    share = f"{file.share:.0%} of allocations have a frame without a {what} in it"
+    share = f"{file.share * 100:.0f} % of allocations have a frame without a {what} in it"
     if file.known is Known.CHANGED:
         return (
             f"{path} has been rebuilt since it was recorded: {share}; record it again, or put its"

@@ -30,29 +30,59 @@ class Chart:
     margin: int  # columns left of the cells
 
 
-def levels(timeline: Timeline, start: int, end: int, columns: int, *, peak_time: int = -1) -> Ints:
+def levels(
+    timeline: Timeline,
+    start: int,
+    end: int,
+    columns: int,
+    *,
+    peak: tuple[int, int] | None = None,
+) -> Ints:
     """The highest live heap, in bytes, in each of ``columns`` equal parts of start..end (ns).
 
-    A row of the timeline tells the live heap at its time and the highest since the row before;
-    where a part has no row, the heap is what it last was. The row that tells of the peak at
-    ``peak_time`` may come later than the peak: its own live heap is taken, and `draw` has the peak.
+    A row of the timeline tells the live heap at its time and the highest since the row before.
+    A part with rows shows the highest that they tell, and what was live when it began; a part
+    between two rows the highest between them. Nothing is known before the first row; after the
+    last the heap is as that left it.
+
+    ``peak``: time (ns) and bytes of the peak, whose time is known better than by the row that
+    tells of it: all parts between the two are as high as the peak. A row in a later part than
+    the peak adds only its own live heap there.
     """
     if len(timeline) == 0 or columns <= 0:
         return np.zeros(max(columns, 0), np.int64)
-    span = max(end - start, 1)
-    column = np.clip((timeline.time - start) * columns // span, 0, columns - 1)
+    column = _column(timeline.time, start, end, columns)
+    top = np.maximum(timeline.live_bytes, timeline.peak_bytes)
+    at = tells = -1
+    if peak is not None and (timeline.peak_bytes >= peak[1]).any():
+        row = int(np.argmax(timeline.peak_bytes >= peak[1]))
+        at = int(_column(np.array([peak[0]], np.int64), start, end, columns)[0])
+        tells = int(column[row])
+        if at < tells:
+            top[row] = timeline.live_bytes[row]
     highest = np.full(columns, -1, np.int64)
-    before_row = np.append(-1, timeline.time[:-1])
-    tells_peak = (before_row < peak_time) & (peak_time <= timeline.time)
-    top = np.where(tells_peak, 0, timeline.peak_bytes)
-    np.maximum.at(highest, column, np.maximum(timeline.live_bytes, top))
-    last = np.full(columns, -1, np.int64)
+    np.maximum.at(highest, column, top)
+    last = np.zeros(columns, np.int64)
     last[column] = timeline.live_bytes  # the last row of a part wins: rows are in order of time
-    source = np.maximum.accumulate(np.where(last >= 0, np.arange(columns), -1))
-    carried = np.where(source >= 0, last[source], 0)
-    before = np.append(0, carried[:-1])  # what was live when the part began is live in it too
-    filled: Ints = np.where(highest >= 0, np.maximum(highest, before), carried)
+    following = np.searchsorted(column, np.arange(columns))  # the first row of this part or later
+    between = np.where(
+        (following > 0) & (following < len(timeline)),
+        np.append(timeline.peak_bytes, 0)[following],
+        np.where(following == 0, 0, timeline.live_bytes[-1]),
+    )
+    source = np.maximum.accumulate(np.where(highest >= 0, np.arange(columns), -1))
+    before = np.append(0, np.where(source >= 0, last[source], 0)[:-1])
+    filled: Ints = np.where(highest >= 0, np.maximum(highest, before), between)
+    if peak is not None and at >= 0:
+        filled[min(at, tells) : max(at, tells)] = peak[1]
+        filled[at] = peak[1]
     return filled
+
+
+def _column(time: Ints, start: int, end: int, columns: int) -> Ints:
+    """The part of start..end that each of ``time`` is in."""
+    found: Ints = np.clip((time - start) * columns // max(end - start, 1), 0, columns - 1)
+    return found
 
 
 def draw(
@@ -67,7 +97,7 @@ def draw(
     heights = heights.copy()
     at = -1
     if peak is not None and peak[1] > 0:
-        at = min(max((peak[0] - start) * columns // max(end - start, 1), 0), columns - 1)
+        at = int(_column(np.array([peak[0]], np.int64), start, end, columns)[0])
         heights[at] = peak[1]
         # The recorder's peak is exact, the timeline's rows are read apart: nothing rises above.
         heights = np.minimum(heights, peak[1])

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import COLUMNS, Origin, summarize
+from heaptide.profile import BY_ORDER, COLUMNS, Origin, summarize
 from heaptide.recording import Language
 
 from .notes import exited, notes
@@ -66,6 +66,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
     tells = _TELLS[fold.by]
     whole = int(fold.metric.of(profile.totals[None, :])[0])
     shown = len(fold) if top <= 0 else min(top, len(fold))
+    unknown = _unknown(profile.recording)
     found = []
     for row in range(shown):
         at, entity = int(fold.location[row]), int(fold.entity[row])
@@ -90,7 +91,9 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
         site["share"] = value / whole if whole else 0.0
         if fold.inclusive is not None:
             site["inclusive"] = int(fold.inclusive[row])
+        site["imports"] = int(fold.imports[row])
         site.update(zip(COLUMNS, fold.figures[row].tolist()))
+        site.update(unknown)
         found.append(site)
     return found
 
@@ -136,6 +139,11 @@ def python_version(hexversion: int) -> str | None:
     return f"{hexversion >> 24 & 0xFF}.{hexversion >> 16 & 0xFF}.{hexversion >> 8 & 0xFF}"
 
 
+def _unknown(recording: Recording) -> dict[str, None]:
+    """The figures that this recording cannot tell."""
+    return dict.fromkeys(BY_ORDER) if recording.sample_interval else {}
+
+
 def _process_id(recording: Recording, row: int) -> dict[str, Any]:
     table = recording.processes
     return {
@@ -173,6 +181,7 @@ def _process(recording: Recording, row: int) -> dict[str, Any]:
         "wait_seconds": int(table.wait_ns[row]) / 1e9,
         "python": python_version(int(table.python_version[row])),
         "allocator": _ALLOCATORS[allocator] if allocator < len(_ALLOCATORS) else "other",
+        **_unknown(recording),
     }
 
 

@@ -89,9 +89,8 @@ def _about_the_end(recording: Recording) -> list[Note]:
     if not recording.summary.peak_exact and recording.summary.peak_bytes:
         text = "the peak's exact composition was lost; shown is the highest moment that was kept"
         found.append(Note("warning", text))
-    config = recording.meta.get("config")
-    interval = config.get("sample_interval", 0) if isinstance(config, dict) else 0
-    if isinstance(interval, int) and interval > 1:
+    interval = recording.sample_interval
+    if interval:
         every = units.binary_size(interval)
         found.append(Note("note", f"figures are estimates from one sample every {every} or so"))
     return found
@@ -161,7 +160,11 @@ _CHECKS = (
     _Check(
         "note",
         lambda table, row: int(table.wait_ns[row]) // 10**8 * 10**8,
-        lambda n: f"its threads waited {units.duration(n / 1e9)} for the recorder",
+        lambda n: (
+            f"its threads waited {units.duration(n / 1e9)} in all for the recorder to keep up: "
+            "that time is the recording's, not the program's. Figures are whole; with "
+            "--sample 512KiB they wait less"
+        ),
     ),
 )
 

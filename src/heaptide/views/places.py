@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 from heaptide.profile.names import qualified
 from heaptide.recording import Language
 
+if TYPE_CHECKING:
+    from heaptide.recording import Recording
+
+_COMM = 15  # characters of a thread's name that the kernel keeps
+MAIN_THREADS = ("MainThread", "main thread")  # of a Python program, of another
+_FROZEN = re.compile(r"^<frozen (.*)>")
 _CPP = (Language.CPP, Language.C, Language.UNKNOWN, Language.OTHER)
 # What a path is under says less than what it is below that; the longest match goes.
 _PREFIXES = re.compile(
@@ -30,6 +39,31 @@ def short_path(path: str, here: str | None = None) -> str:
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]
     return path
+
+
+def short_place(where: str, width: int) -> str:
+    """``file:line``; if it is too long, without the brackets around a frozen module's name."""
+    return where if cell_len(where) <= width else _FROZEN.sub(r"\1", where)
+
+
+def thread_name(recording: Recording, row: int) -> str:
+    """What a thread is called: its own name, if it has one.
+
+    The system calls a thread like its program until it is renamed, which CPython before 3.14 does
+    not do. Such a name says nothing.
+    """
+    threads, processes = recording.threads, recording.processes
+    name, process = threads.name[row], int(threads.process[row])
+    if process < 0:
+        return name or "thread"
+    command = recording.command_of(process)
+    programs = {processes.exe[process].rpartition("/")[2]}
+    programs |= {word.rpartition("/")[2] for word in command[:2]}  # a script with #! by its name
+    if name and name not in {program[:_COMM] for program in programs}:
+        return name
+    if int(threads.tid[row]) != int(processes.pid[process]):
+        return "thread"
+    return MAIN_THREADS[int(processes.python_version[process]) == 0]
 
 
 def short_function(name: str, language: int, width: int) -> str:

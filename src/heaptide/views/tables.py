@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
-from heaptide.profile import Origin
+from heaptide.profile import Origin, thread_entries
 
 from . import units
-from .places import short_function, short_path
+from .places import MAIN_THREADS, short_function, short_path, short_place, thread_name
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from heaptide.profile import Fold, Profile
 
     from .console import Screen
+
+    Ints = npt.NDArray[np.int64]
 
 _NOT_OWN = {
     Origin.LIBRARY: "library",
@@ -24,6 +29,7 @@ _NOT_OWN = {
     Origin.ALLOCATOR: "allocator",
     Origin.UNKNOWN: "unknown",
 }
+_IMPORTS = " (imports)"
 _BAR_WIDTH = 8
 _GAP = 2
 _LEAST = 8  # cells for a name or a place, however narrow the screen is
@@ -55,7 +61,8 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
         ["bytes" if in_bytes else "count", *(figure(value) for value in values)],
         [metric.beside_words, *(beside(n) for n in metric.beside_of(fold.figures)[:top].tolist())],
     ]
-    labels = [_label(screen, profile, fold, row) for row in range(len(values))]
+    entries = thread_entries(profile) if fold.by == "thread" else np.zeros(0, np.int64)
+    labels = [_label(screen, profile, fold, row, entries) for row in range(len(values))]
     heads = _Label(fold.by, {"function": "line", "line": "function"}.get(fold.by, ""))
     used = sum(max(len(cell) for cell in column) + _GAP for column in left)
     name_width, place_width = _divide([heads, *labels], screen.width - used)
@@ -68,9 +75,14 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
             name = short_function(name, label.language, name_width)
         elif fold.by == "line":
             place = short_function(place, label.language, place_width)
+        if fold.by == "function":
+            place = short_place(place, place_width)
+        elif fold.by in ("line", "file", "module"):
+            name = short_place(name, name_width)
         style = "bold" if label.own else "dim"
-        if label.tag and cell_len(f"{place} ({label.tag})") <= place_width:
-            place = f"{place} ({label.tag})"
+        tagged = f"{place} ({label.tag})".lstrip()
+        if label.tag and cell_len(tagged) <= place_width:
+            place = tagged
         # Paths and functions are told apart by their ends, commands by what they begin with.
         cut = screen.head if fold.by == "process" else screen.tail
         rows.append(
@@ -104,14 +116,19 @@ def _divide(labels: list[_Label], room: int) -> tuple[int, int]:
     return max(name, _LEAST), max(place, _LEAST)
 
 
-def _label(screen: Screen, profile: Profile, fold: Fold, row: int) -> _Label:
+def _label(screen: Screen, profile: Profile, fold: Fold, row: int, entries: Ints) -> _Label:
     at, entity = int(fold.location[row]), int(fold.entity[row])
     if fold.by == "thread":
-        label = _thread(profile, entity)
+        label = _thread(profile, entity, entries)
     elif fold.by == "process":
         label = _process(profile, entity)
     else:
         label = _place(profile, fold.by, at)
+        if int(fold.imports[row]) * 2 > int(fold.values[row]):
+            if fold.by == "line" and label.place:
+                label.place += _IMPORTS
+            else:
+                label.name += _IMPORTS
     label.name, label.place = screen.clean(label.name), screen.clean(label.place)
     return label
 
@@ -135,15 +152,18 @@ def _place(profile: Profile, by: str, at: int) -> _Label:
     return _Label(function, where, language, own, tag)
 
 
-def _thread(profile: Profile, row: int) -> _Label:
-    recording = profile.recording
+def _thread(profile: Profile, row: int, entries: Ints) -> _Label:
+    recording, locations = profile.recording, profile.locations
     if row < 0:
         return _Label("[unknown thread]")
     process = int(recording.threads.process[row])
     place = f"{int(recording.threads.tid[row])}"
-    if len(recording.processes) > 1 and process >= 0:
+    if len(set(recording.processes.pid.tolist())) > 1 and process >= 0:
         place += f" of process {int(recording.processes.pid[process])}"
-    return _Label(recording.threads.name[row] or "thread", place)
+    name, at = thread_name(recording, row), int(entries[row])
+    if at >= 0 and name not in MAIN_THREADS:
+        place += f", runs {locations.texts[locations.function[at]]}"
+    return _Label(name, place)
 
 
 def _process(profile: Profile, row: int) -> _Label:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from rich.text import Text
 
-from heaptide.profile import METRICS, Metric, Profile, summarize, timeline_of
+from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, timeline_of
 
 from . import chart, units
 from .console import Screen, display_path
@@ -71,7 +71,7 @@ def _title(screen: Screen, profile: Profile) -> None:
     words = recording.meta.get("command")
     command = " ".join(map(str, words)) if isinstance(words, list) else ""
     if profile.processes:
-        row = profile.processes[0]
+        row = heaviest(recording, profile.processes)  # the image that the figures are of
         pid = int(recording.processes.pid[row])
         command = f"process {pid}: {' '.join(recording.command_of(row))}"
     started = recording.meta.get("start_time")
@@ -89,8 +89,6 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
     """The guide's lines, in its order and under its names."""
     peak = units.binary_size(summary.peak_bytes)
     moment = units.duration(summary.peak_time_seconds)
-    temporary = units.percent(summary.temporary_share)
-    short_lived = units.percent(summary.short_lived_share)
     copied = units.size(summary.copied_bytes)
     alive = units.some(summary.alive_at_exit_allocations, "block", "blocks")
     threads = units.some(summary.threads, "thread", "threads")
@@ -104,13 +102,11 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         ("reallocations of these", units.count(summary.reallocations), f"copied {copied}"),
         (
             "temporary allocations",
-            units.count(summary.temporary_allocations),
-            f"{temporary}: freed before the next one",
+            *_part(summary.temporary_allocations, summary.temporary_share, "the next one"),
         ),
         (
             "short-lived allocations",
-            units.count(summary.short_lived_allocations),
-            f"{short_lived}: freed before 8 more",
+            *_part(summary.short_lived_allocations, summary.short_lived_share, "8 more"),
         ),
         ("peak heap", units.size(summary.peak_bytes), f"{peak}, after {moment}"),
         ("peak RSS", units.size(summary.peak_rss_bytes), units.binary_size(summary.peak_rss_bytes)),
@@ -131,6 +127,12 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         ],
         "lrl",
     )
+
+
+def _part(count: int | None, share: float | None, before: str) -> tuple[str, str]:
+    if count is None or share is None:
+        return "not known", "when sampling: only samples are seen"
+    return units.count(count), f"{units.percent(share)}: freed before {before}"
 
 
 def _alive(profile: Profile) -> str:
@@ -213,7 +215,7 @@ def _chart(screen: Screen, profile: Profile, summary: Summary) -> None:
     peak = (round(summary.peak_time_seconds * 1e9), summary.peak_bytes)
     margin = 8  # at most: four digits, a point, and the axis
     columns = max(min(screen.width, 120) - margin - 1, 10)
-    heights = chart.levels(timeline, start, end, columns, peak_time=peak[0])
+    heights = chart.levels(timeline, start, end, columns, peak=peak)
     plot = chart.draw(heights, peak, start, end, height=CHART_HEIGHT, blocks=screen.glyphs.blocks)
     _section(screen, "Live heap over time")
     screen.line(f"{plot.unit:>{plot.margin - 2}}", "dim")
@@ -236,7 +238,7 @@ def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
     path = shlex.quote(display_path(profile.recording.path))
     base = f"heaptide show {path}"
     tries = [(f"{base} --by line", "the same by line")]
-    if summary.temporary_share >= 0.25:
+    if (summary.temporary_share or 0.0) >= 0.25:
         tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
     if summary.copied_bytes > summary.total_bytes // 10:
         tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
@@ -244,16 +246,21 @@ def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
     if summary.alive_at_exit_bytes:
         tries.append((f"{base} --metric alive", "what is alive at exit"))
     if summary.processes > 1 and profile.processes is None:
-        pid = int(profile.recording.processes.pid[0])
-        tries.append((f"{base} --process {pid}", "one process by itself"))
+        row = heaviest(profile.recording, range(len(profile.recording.processes)))
+        pid = int(profile.recording.processes.pid[row])
+        tries.append((f"{base} --process {pid}", "the largest process by itself"))
     if profile.recording.symbols is None:
         tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
     tries.append((f"{base} --json", "all of it, for a program"))
     _section(screen, "Next")
     width = max(len(command) for command, _ in tries)
+    beside = width + 4 + max(len(why) for _, why in tries) <= screen.width
     for command, why in tries:
         line = Text(f"  {command}")
-        if width + 4 + max(len(w) for _, w in tries) <= screen.width:
+        if beside:
             line.append(f"{' ' * (width - len(command))}  {why}", "dim")
+        else:
+            screen.line(Text(f"  {why}:", "dim"))
+            line = Text(f"    {command}")
         # A command that is too long is left whole: it is there to be copied.
         screen.console.print(line, no_wrap=True, overflow="ignore", crop=False)

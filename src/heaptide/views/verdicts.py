@@ -30,18 +30,20 @@ def verdicts(summary: Summary, *, exited: bool) -> list[Verdict]:
     """Verdicts on ``summary``. ``exited``: the recording lasted to the program's end."""
     if not summary.calls:
         return []
+    found = []
     share = summary.temporary_share
-    over = share >= TEMPORARY_LIMIT
-    found = [
-        Verdict(
-            "temporary_allocations",
-            "over" if over else "ok",
-            share,
-            TEMPORARY_LIMIT,
-            "ratio",
-            f"temporary allocations: {units.percent(share)} of all calls, limit 50 %",
+    if share is not None:
+        over = share >= TEMPORARY_LIMIT
+        found.append(
+            Verdict(
+                "temporary_allocations",
+                "over" if over else "ok",
+                share,
+                TEMPORARY_LIMIT,
+                "ratio",
+                f"temporary allocations: {units.percent(share)} of all calls, limit 50 %",
+            )
         )
-    ]
     over = summary.peak_bytes >= PEAK_LIMIT
     found.append(
         Verdict(
