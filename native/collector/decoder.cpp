@@ -1,6 +1,5 @@
 #include "collector/decoder.h"
 
-#include <algorithm>
 #include <array>
 
 namespace heaptide {
@@ -30,6 +29,11 @@ constexpr std::array<uint8_t, 4096> make_lengths() {
 constexpr std::array<uint8_t, 4096> kLengths = make_lengths();
 static_assert(HT_ALLOC_NATIVE == 0x10 && HT_ALLOC_BIG == 0x20);
 
+// The native half of the stack of the allocation at `at`, without a branch on whether it has one.
+HT_HOT uint32_t native_of(const uint64_t *at) {
+  return static_cast<uint32_t>(at[2]) & (0u - (static_cast<uint32_t>(*at >> 52) & 1));
+}
+
 bool is_mapping(unsigned kind) {
   return kind == HT_KIND_MMAP || kind == HT_KIND_SBRK || kind == HT_KIND_ARENA;
 }
@@ -39,6 +43,14 @@ bool is_mapping(unsigned kind) {
 unsigned Decoder::length(uint64_t word) {
   unsigned words = kLengths[word >> 52];
   return words == kByValue ? 1 + static_cast<unsigned>(word & 0xffff) : words;
+}
+
+// Words of the event at `at`; 0: there is none, or it does not end by `end`.
+HT_HOT unsigned Decoder::whole(const uint64_t *at, const uint64_t *end) {
+  unsigned words = kLengths[*at >> 52];
+  if (words == kByValue) [[unlikely]]
+    words = length(*at);
+  return words - 1 >= static_cast<size_t>(end - at) ? 0 : words;
 }
 
 Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
@@ -61,20 +73,16 @@ void Decoder::look(const Stream &stream, const uint64_t *at, const uint64_t *end
   Item *item = batch->items;
   while (at < end) {
     uint64_t word = *at;
-    unsigned words = kLengths[word >> 52];
-    if (words == kByValue) [[unlikely]]
-      words = length(word);
-    if (words - 1 >= static_cast<size_t>(end - at)) [[unlikely]] {
+    unsigned words = whole(at, end);
+    if (words == 0) [[unlikely]] {
       batch->garbage = word != 0;
       break;
     }
     LiveTable::Spot spot = book.spot(HT_VALUE(word));
     LiveTable::prefetch(spot);
     // Without a branch on what the event is: that would be guessed wrong every other time.
-    uint32_t second = static_cast<uint32_t>(at[2]) &
-                      (0u - (static_cast<uint32_t>(word >> 52) & 1)); // HT_ALLOC_NATIVE
-    size_t set =
-        cache_set(static_cast<uint32_t>(at[1] >> 32), second, thread_kinds | (HT_AUX(word) & 0xf));
+    size_t set = cache_set(static_cast<uint32_t>(at[1] >> 32), native_of(at),
+                           thread_kinds | (HT_AUX(word) & 0xf));
     __builtin_prefetch(cache + set);
     bool fresh = HT_OP(word) == HT_OP_ALLOC;
     *item++ = {at, spot.group, spot.partition, spot.tag,
@@ -149,15 +157,12 @@ const uint64_t *Decoder::count_near(Stream &stream, const uint64_t *at, const ui
                                     Force force) {
   const Book &book = *stream.book;
   while (at < end) {
-    uint64_t word = *at;
-    unsigned words = kLengths[word >> 52];
-    if (words == kByValue) [[unlikely]]
-      words = length(word);
-    if (words - 1 >= static_cast<size_t>(end - at)) [[unlikely]] {
-      if (word != 0) garbage_++;
+    unsigned words = whole(at, end);
+    if (words == 0) [[unlikely]] {
+      if (*at != 0) garbage_++;
       break;
     }
-    if (!one<kPlain>(stream, at, book.spot(HT_VALUE(word)), force)) return at;
+    if (!one<kPlain>(stream, at, book.spot(HT_VALUE(*at)), force)) return at;
     at += words;
   }
   return end;
@@ -176,25 +181,29 @@ const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64
                : count_near<false>(stream, at, end, force);
 }
 
+// The context as the cache knows it; nullptr: it does not.
+HT_HOT const uint32_t *Decoder::remembered(uint32_t first, uint32_t second,
+                                           uint32_t thread_kind) const {
+  const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
+  unsigned found = set.match(first, second, thread_kind);
+  return found == 0 ? nullptr : &set.context[__builtin_ctz(found)];
+}
+
 // The common events are dealt with here, with as few instructions as they can do with.
 template <bool kPlain>
 HT_HOT bool Decoder::one(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Force &force) {
   uint64_t word = *at, address = HT_VALUE(word);
-  unsigned code = static_cast<unsigned>(word >> 52), kind = static_cast<unsigned>(word >> 48) & 0xf;
+  unsigned code = static_cast<unsigned>(word >> 52), kind = HT_AUX(word) & 0xf;
   if (kind < HT_KIND_MMAP && address != 0 && !force.first) [[likely]] {
     if (code == HT_OP_FREE << 4) {
       return stream.book->free<kPlain>(*stream.thread, spot, address, force.rest);
     }
     if ((code & ~1u) == HT_OP_ALLOC << 4) { // 1: HT_ALLOC_NATIVE
-      uint32_t first = static_cast<uint32_t>(at[1] >> 32);
-      uint32_t second = static_cast<uint32_t>(at[2]) & (0u - (code & 1));
-      uint32_t thread_kind = stream.thread->row << 4 | kind;
-      const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
-      unsigned found = set.match(first, second, thread_kind);
-      if (found != 0) [[likely]] {
+      const uint32_t *known = remembered(static_cast<uint32_t>(at[1] >> 32), native_of(at),
+                                         stream.thread->row << 4 | kind);
+      if (known != nullptr) [[likely]] {
         return stream.book->allocate<kPlain>(*stream.thread, spot, address,
-                                             static_cast<uint32_t>(at[1]),
-                                             set.context[__builtin_ctz(found)], force.rest);
+                                             static_cast<uint32_t>(at[1]), *known, force.rest);
       }
     }
   }
@@ -289,11 +298,9 @@ bool Decoder::allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spo
   Book &book = *stream.book;
   uint32_t index = 0;
   if (address != 0) [[likely]] {
-    uint32_t thread_kind = thread.row << 4 | kind;
-    const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
-    unsigned found = set.match(first, second, thread_kind);
-    if (found != 0) [[likely]] {
-      index = set.context[__builtin_ctz(found)];
+    const uint32_t *known = remembered(first, second, thread.row << 4 | kind);
+    if (known != nullptr) {
+      index = *known;
     } else if (!context(stream, first, second, kind, undefined, &index)) {
       return false;
     }

@@ -116,6 +116,7 @@ class Decoder {
   };
   static constexpr size_t kFirstCacheSets = size_t{1} << 12, kMostCacheSets = size_t{1} << 17;
 
+  static unsigned whole(const uint64_t *at, const uint64_t *end);
   void look(const Stream &stream, const uint64_t *at, const uint64_t *end, Batch *batch);
   void refresh_spots(Batch *batch, unsigned from);
   void ask_slots(const Batch &batch);
@@ -126,6 +127,7 @@ class Decoder {
     return ((hash >> 32) ^ hash >> 52 ^ thread_kind * 0x9e3779b1u) & cache_mask_;
   }
 
+  const uint32_t *remembered(uint32_t first, uint32_t second, uint32_t thread_kind) const;
   bool context(Stream &stream, uint32_t first, uint32_t second, unsigned kind, bool undefined,
                uint32_t *context);
   void remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context);
