@@ -104,9 +104,9 @@ void Aggregator::end_slice(uint64_t ns) {
     on_slice_(rows);
     slice_number_++;
   }
-  for (Book *book : open_) book->forget_changed();
-  carried_ = {};
   ledger_.slice++;
+  for (Book *book : open_) book->begin_slice(ledger_.slice);
+  carried_ = {};
   if (early) {
     slice_start_ = ns;
     return;

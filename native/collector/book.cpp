@@ -7,6 +7,14 @@ namespace heaptide {
 
 // ---------------------------------------------------------------------------------- blocks
 
+bool Book::free_with_care(Thread &thread, uint64_t address, Misfit misfit) {
+  Block block;
+  bool known = disordered_ ? take_one_life(thread, address, &block) : live_.take(address, &block);
+  if (!known) return free_nothing(thread, address, misfit);
+  end_of_life(thread, block);
+  return true;
+}
+
 // A block whose free nobody has seen.
 void Book::lose(const Block &block) {
   leave(block.context, contexts_[block.context], weight_of(block));
@@ -15,8 +23,7 @@ void Book::lose(const Block &block) {
 
 bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Misfit misfit) {
   Block block{};
-  bool known = disordered_ ? take_one_life(thread, address, &block)
-                           : live_.take(spot(address), address, &block);
+  bool known = disordered_ ? take_one_life(thread, address, &block) : live_.take(address, &block);
   if (!known && refuses_free(misfit)) return false;
   if (flight.active) { // the end of the last one is missing
     Orphan gone{};
@@ -33,11 +40,7 @@ bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Mis
 
 // The block of a realloc that has failed stays as it was.
 void Book::put_back(const InFlight &flight) {
-  if (Block *back = live_.place(spot(flight.block.address()), flight.block.address())) {
-    *back = flight.block;
-  } else {
-    keep_shadow(flight.block);
-  }
+  if (!live_.put(flight.block)) keep_shadow(flight.block);
 }
 
 // The end of a realloc whose block is not known: an allocation, until its orphan finds the block.
@@ -46,7 +49,7 @@ bool Book::end_orphaned(Thread &thread, InFlight &flight, uint64_t address, uint
   Orphan orphan{};
   bool waits = flight.active && flight.orphan && take_orphan(flight, &orphan);
   // Without it in the list: what is made here is not what it waits for.
-  bool counted = allocate(thread, spot(address), address, size, context, misfit);
+  bool counted = allocate(thread, address, size, context, misfit);
   if (counted) {
     orphan.flight = nullptr;
     Block made{};
@@ -77,16 +80,16 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
     return true;
   }
   if (!known) return end_orphaned(thread, flight, address, size, context, misfit);
-  Block *block = live_.place(spot(address), address);
-  if (block == nullptr) {
+  Life *life = live_.place(address, size);
+  if (life == nullptr) {
     if (!make_room(address, misfit)) return false;
-    block = live_.place(spot(address), address);
+    life = live_.place(address, size);
   }
   flight.active = false;
   const Block &old = flight.block;
   // Out and in before the peaks are looked at: the heap was never higher in between.
   leave(old.context, contexts_[old.context], weight_of(old));
-  Weight weight = begin_life(block, thread, address, size, context);
+  Weight weight = begin_life(life, thread, address, size, context);
   Context &c = contexts_[context];
   enter(context, c, weight);
   contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
@@ -128,7 +131,6 @@ void Book::add_live_by_thread(std::vector<uint64_t> *live) const {
 // ------------------------------------------------------------------------------------ slices
 
 void Book::begin_slice(uint32_t index, Context &c) {
-  c.slice = ledger_.slice;
   contexts_.slice_start(index) = {c.live_bytes,       c.live_blocks,        c.bytes_in, c.blocks_in,
                                   temporary_until(c), short_lived_until(c), 0,          0};
   changed_.push_back(index);
@@ -136,6 +138,18 @@ void Book::begin_slice(uint32_t index, Context &c) {
 
 uint64_t Book::temporary_until(const Context &c) const {
   return contexts_.counted(c, kByAllocations);
+}
+
+uint64_t Book::count_temporary() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < contexts_.size(); i++) sum += temporary_until(contexts_[i]);
+  return sum;
+}
+
+uint64_t Book::count_short_lived() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < contexts_.size(); i++) sum += short_lived_until(contexts_[i]);
+  return sum;
 }
 
 uint64_t Book::short_lived_until(const Context &c) const {
@@ -150,7 +164,7 @@ void Book::begin_shares(bool at_peak) {
   shares_.resize(contexts_.size());
   for (uint32_t i = 0; i < contexts_.size(); i++) {
     const Context &c = contexts_[i];
-    bool saved = at_peak && c.peak_epoch == epoch_;
+    bool saved = at_peak && has_peak(c);
     shares_[i] = {saved ? c.peak_bytes : c.live_bytes, saved ? c.peak_blocks : c.live_blocks,
                   ledger_.epoch};
   }
@@ -165,6 +179,8 @@ void Book::close() {
     ledger_.live_blocks -= live_blocks_;
   }
   archived_epoch_ = ledger_.epoch;
+  temporary_ = count_temporary();
+  short_lived_ = count_short_lived();
   ContextSums sums;
   for (uint32_t i = 0; i < contexts_.size(); i++) {
     sum_up(i, &sums);
@@ -210,7 +226,7 @@ void Book::sum_up(uint32_t index, ContextSums *sums) const {
   sums->row = contexts_.row(index);
   sums->kind = c.kind;
   for (unsigned i = 0; i < kCounters; i++) sums->counters[i] = contexts_.counted(c, i);
-  bool saved = c.peak_epoch == epoch_;
+  bool saved = has_peak(c);
   sums->peak_bytes = saved ? c.peak_bytes : c.live_bytes;
   sums->peak_blocks = saved ? c.peak_blocks : c.live_blocks;
   if (!ledger_.many) {

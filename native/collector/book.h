@@ -10,7 +10,7 @@
 
 #include "collector/context.h"
 #include "collector/intern_map.h"
-#include "collector/live_table.h"
+#include "collector/live_blocks.h"
 #include "collector/mappings.h"
 #include "collector/sampling.h"
 #include "wire/wire.h"
@@ -72,49 +72,49 @@ struct ContextSums {
 
 class Book {
  public:
-  Book(Ledger &ledger, uint32_t row) : ledger_(ledger), row_(row) {}
+  Book(Ledger &ledger, uint32_t row) : ledger_(ledger), row_(row), stamp_(ledger.slice) {}
   Book(const Book &) = delete;
   Book &operator=(const Book &) = delete;
 
   // ------------------------------------------------------------------------------- hot path
 
   // An allocation by `thread` at `address`; a misfit if a block lives there. False: refused.
-  // `spot` is spot(address). kPlain: is_plain() holds.
+  // kPlain: is_plain() holds.
   template <bool kPlain = false>
-  HT_HOT bool allocate(Thread &thread, LiveTable::Spot spot, uint64_t address, uint64_t size,
-                       uint32_t context, Misfit misfit) {
-    Block *block = live_.place(spot, address);
-    if (block == nullptr) [[unlikely]] {
+  HT_HOT bool allocate(Thread &thread, uint64_t address, uint64_t size, uint32_t context,
+                       Misfit misfit) {
+    Life *life = live_.place(address, size);
+    if (life == nullptr) [[unlikely]] {
       if (!make_room(address, misfit)) return false;
-      block = live_.place(live_.spot(address), address);
+      life = live_.place(address, size);
     }
-    Weight weight = begin_life<kPlain>(block, thread, address, size, context);
+    Weight weight = begin_life<kPlain>(life, thread, address, size, context);
     Context &c = contexts_[context];
     enter<kPlain>(context, c, weight);
-    contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
+    count<kPlain>(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
     raised<kPlain>();
     return true;
   }
 
   // A free by `thread`; a misfit if nothing lives there.
   template <bool kPlain = false>
-  HT_HOT bool free(Thread &thread, LiveTable::Spot spot, uint64_t address, Misfit misfit) {
-    Block block;
-    if (disordered_) [[unlikely]] {
-      if (!take_one_life(thread, address, &block)) return free_nothing(thread, address, misfit);
-    } else if (!live_.take(spot, address, &block)) [[unlikely]] {
-      return free_nothing(thread, address, misfit);
-    }
-    end_of_life<kPlain>(thread, block);
+  HT_HOT bool free(Thread &thread, uint64_t address, Misfit misfit) {
+    LiveBlocks::Spot spot = live_.spot(address);
+    if (spot.page == nullptr || disordered_) [[unlikely]]
+      return free_with_care(thread, address, misfit);
+    // Field by field, as they were written: a wider read of what has just been written would wait.
+    const Life life = spot.life();
+    live_.take(spot, address);
+    end_of_life<kPlain>(thread, address, life.size_low, life);
     return true;
   }
 
-  LiveTable::Spot spot(uint64_t address) const { return live_.spot(address); }
-  uint64_t moves() const { return live_.moves(); } // see LiveTable::Spot
   // Every allocation is recorded, and of one process only: what need not be asked at each event.
   bool is_plain() const { return !ledger_.many && ledger_.sample_interval <= 1; }
   // Whether what events touch is too much for the nearer caches.
-  bool is_large() const { return live_.bytes() > kSmallBytes || contexts_.size() > kFewContexts; }
+  bool is_large() const { return live_.bytes() > kNearBytes; }
+  // What the decoder asks memory for ahead of the events, see LiveBlocks.
+  const LiveBlocks &live() const { return live_; }
   void ask_context(uint32_t context) const {
     if (context < contexts_.size()) contexts_.ask(context);
   }
@@ -159,13 +159,13 @@ class Book {
   uint64_t live_blocks() const { return live_blocks_; }
   uint64_t peak_bytes() const { return peak_bytes_; }
   uint64_t peak_time() const { return peak_time_; }
-  uint32_t peak_epoch() const { return epoch_; }
+  uint32_t peak_epoch() const { return static_cast<uint32_t>(stamp_ >> 32); }
   uint64_t arena_bytes() const { return arena_bytes_; }
   uint64_t arena_peak_bytes() const { return arena_peak_bytes_; }
   uint64_t copied_bytes() const { return copied_bytes_; }
   uint64_t unmatched_frees() const { return unmatched_frees_; }
-  uint64_t temporary() const { return lifetimes_[0]; }
-  uint64_t short_lived() const { return lifetimes_[0] + lifetimes_[1] + lifetimes_[2]; }
+  uint64_t temporary() const { return closed_ ? temporary_ : count_temporary(); }
+  uint64_t short_lived() const { return closed_ ? short_lived_ : count_short_lived(); }
   uint64_t table_bytes() const { return live_.bytes(); }
   bool closed() const { return closed_; }
 
@@ -227,12 +227,17 @@ class Book {
   const std::vector<uint32_t> &changed() const { return changed_; }
   uint64_t temporary_until(const Context &c) const;   // since the start
   uint64_t short_lived_until(const Context &c) const; // since the start
-  void forget_changed() { changed_.clear(); }
+  // Forgets them: slice `next` begins.
+  void begin_slice(uint32_t next) {
+    changed_.clear();
+    stamp_ = stamp_ >> 32 << 32 | next;
+    live_.trim(live_blocks_);
+  }
 
   // ---------------------------------------------------------------------------------- the end
 
   // The process is gone. What it leaves stays its own, "alive at exit"; the sum over all processes
-  // goes on without it. Call forget_changed's reader first: contexts are packed away.
+  // goes on without it. Call the reader of changed() first: contexts are packed away.
   void close();
   // Once closed: keeps of its contexts only what they have in the sum's peak, as long as that stands. For
   // whoever has written the rest down.
@@ -244,8 +249,7 @@ class Book {
   void begin_shares(bool at_peak);
 
  private:
-  static constexpr size_t kSmallBytes = size_t{384} << 10;
-  static constexpr uint32_t kFewContexts = 2048;
+  static constexpr size_t kNearBytes = size_t{6} << 20;
 
   struct Share {
     uint64_t bytes, blocks;
@@ -260,15 +264,19 @@ class Book {
   // Before any change of what is live in a context: keeps what the peaks and the slice are owed.
   template <bool kPlain = false>
   HT_HOT void touch(uint32_t index, Context &c) {
-    if (c.peak_epoch != epoch_) {
-      c.peak_bytes = c.live_bytes;
-      c.peak_blocks = c.live_blocks;
-      c.peak_epoch = epoch_;
+    if (uint64_t news = c.stamp ^ stamp_; news != 0) {
+      if (news >> 32 != 0) {
+        c.peak_bytes = c.live_bytes;
+        c.peak_blocks = c.live_blocks;
+      }
+      if (static_cast<uint32_t>(news) != 0) [[unlikely]]
+        begin_slice(index, c);
+      c.stamp = stamp_;
     }
-    if (c.slice != ledger_.slice) [[unlikely]]
-      begin_slice(index, c);
     if (!kPlain && ledger_.many) keep_share(index, c);
   }
+  // Whether the peak was saved when the context last changed.
+  bool has_peak(const Context &c) const { return (c.stamp ^ stamp_) >> 32 == 0; }
 
   void keep_share(uint32_t index, const Context &c) {
     Share &share = shares_[index];
@@ -311,47 +319,62 @@ class Book {
       if (live_bytes_ > peak_bytes_) {
         peak_bytes_ = live_bytes_;
         peak_time_ = ledger_.now_ns;
-        epoch_++;
+        stamp_ += uint64_t{1} << 32;
       }
     }
     if (!kPlain && ledger_.many) ledger_.raised();
   }
 
   template <bool kPlain = false>
+  HT_HOT Weight weight_of(uint64_t address, uint64_t size, uint32_t born) const {
+    if (kPlain || ledger_.sample_interval <= 1) return {1, size};
+    return weigh(size, ledger_.sample_interval, address, born);
+  }
+  template <bool kPlain = false>
   HT_HOT Weight weight_of(const Block &block) const {
-    if (kPlain || ledger_.sample_interval <= 1) return {1, block.size()};
-    return weigh(block.size(), ledger_.sample_interval, block.address(), block.born);
+    return weight_of<kPlain>(block.address(), block.size(), block.born);
   }
 
-  // Fills in the block; advances the thread's clock and totals.
+  // Fills in the life; advances the thread's clock and totals.
   template <bool kPlain = false>
-  HT_HOT Weight begin_life(Block *block, Thread &thread, uint64_t address, uint64_t size,
+  HT_HOT Weight begin_life(Life *life, Thread &thread, uint64_t address, uint64_t size,
                            uint32_t context) {
-    block->set(address, size);
-    block->context = context;
-    block->born = ledger_.ticks;
-    Weight weight = weight_of<kPlain>(*block);
+    Weight weight = weight_of<kPlain>(address, size, ledger_.ticks);
     thread.sequence += weight.blocks;
     thread.bytes += weight.bytes;
-    block->sequence = static_cast<uint32_t>(thread.sequence);
+    life->context = context;
+    life->sequence = static_cast<uint32_t>(thread.sequence);
+    life->born = ledger_.ticks;
     return weight;
   }
 
   template <bool kPlain = false>
-  HT_HOT void end_of_life(Thread &thread, const Block &block) {
-    Context &c = contexts_[block.context];
-    Weight weight = weight_of<kPlain>(block);
-    leave<kPlain>(block.context, c, weight);
-    count_lifetime(c, block.sequence, block.born, weight.blocks);
+  HT_HOT void end_of_life(Thread &thread, uint64_t address, uint64_t size, const Life &life) {
+    Context &c = contexts_[life.context];
+    Weight weight = weight_of<kPlain>(address, size, life.born);
+    leave<kPlain>(life.context, c, weight);
+    count_lifetime<kPlain>(c, life.sequence, life.born, weight.blocks);
     thread.deallocations += weight.blocks;
   }
+  void end_of_life(Thread &thread, const Block &block) {
+    end_of_life(thread, block.address(), block.size(), block);
+  }
 
+  template <bool kPlain = false>
   HT_HOT void count_lifetime(Context &c, uint32_t sequence, uint32_t born, uint64_t blocks) {
     uint32_t further = static_cast<uint32_t>(c.thread->sequence) - sequence;
-    unsigned bucket = bucket_by_allocations(further);
-    lifetimes_[bucket] += blocks;
-    contexts_.count(c, c.by_allocations, bucket, kByAllocations, blocks);
-    contexts_.count(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
+    count<kPlain>(c, c.by_allocations, bucket_by_allocations(further), kByAllocations, blocks);
+    count<kPlain>(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
+  }
+
+  template <bool kPlain = false>
+  HT_HOT void count(Context &c, uint16_t *counters, unsigned bucket, unsigned first,
+                    uint64_t blocks) {
+    if (kPlain) {
+      contexts_.count_one(c, counters, bucket, first);
+    } else {
+      contexts_.count(c, counters, bucket, first, blocks);
+    }
   }
 
   // --- what is out of order: a handful at a time, if any
@@ -375,6 +398,7 @@ class Book {
   };
   bool make_room(uint64_t address, Misfit misfit);
   bool take_one_life(const Thread &thread, uint64_t address, Block *block);
+  bool free_with_care(Thread &thread, uint64_t address, Misfit misfit);
   bool free_nothing(Thread &thread, uint64_t address, Misfit misfit);
   static bool refuses_free(Misfit misfit) {
     return misfit == Misfit::kRefuse || misfit == Misfit::kKeepBlocks;
@@ -400,19 +424,21 @@ class Book {
   void leave_mapped(uint32_t index, uint64_t bytes, uint64_t blocks);
   void leave_taken(Thread *thread, bool lives_end);
 
+  uint64_t count_temporary() const;
+  uint64_t count_short_lived() const;
   void sum_up(uint32_t index, ContextSums *sums) const;
   void pack(const ContextSums &sums);
   static const uint8_t *unpack(const uint8_t *at, ContextSums *sums);
 
   Ledger &ledger_;
-  LiveTable live_;
+  LiveBlocks live_;
   bool closed_ = false;
   Contexts contexts_;
   uint32_t row_;
-  uint32_t epoch_ = 0; // counts the peaks
+  uint64_t stamp_; // bits 0-31: the slice; bits 32-63: how many peaks there have been
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
-  uint64_t lifetimes_[kLifetimeBuckets] = {};
+  uint64_t temporary_ = 0, short_lived_ = 0; // once closed
   uint64_t unmatched_frees_ = 0, copied_bytes_ = 0;
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
   std::vector<Share> shares_; // by context, empty while there is one process

@@ -33,7 +33,7 @@ bool Book::make_room(uint64_t address, Misfit misfit) {
   if (disordered_ && give_to_orphan(address)) return true;
   if (misfit == Misfit::kRefuse) return false;
   Block block{};
-  if (!live_.take(spot(address), address, &block)) return true;
+  if (!live_.take(address, &block)) return true;
   if (misfit == Misfit::kCount) {
     lose(block);
   } else {
@@ -52,18 +52,17 @@ void Book::keep_shadow(const Block &block) {
 }
 
 bool Book::take_one_life(const Thread &thread, uint64_t address, Block *block) {
-  LiveTable::Spot where = spot(address);
   auto at_address = [&](const Shadow &shadow) { return shadow.block.address() == address; };
   auto oldest = std::find_if(shadows_.begin(), shadows_.end(), at_address);
-  if (oldest == shadows_.end()) return live_.take(where, address, block);
+  if (oldest == shadows_.end()) return live_.take(address, block);
 
-  auto is_own = [&](const Block &b) { return contexts_[b.context].thread == &thread; };
-  const Block *latest = live_.find(where, address);
+  auto is_own = [&](const Life &b) { return contexts_[b.context].thread == &thread; };
+  const Life *latest = live_.find(address);
   if (latest != nullptr && is_own(*latest)) {
     // The block before it has the address again: an allocation there is a misfit still.
     auto before = std::find_if(shadows_.rbegin(), shadows_.rend(), at_address);
-    *block = *latest;
-    *live_.find(where, address) = before->block;
+    live_.take(address, block);
+    live_.put(before->block);
     shadows_.erase(std::next(before).base());
     return true;
   }
@@ -109,20 +108,19 @@ bool Book::take_orphan(const InFlight &flight, Orphan *orphan) {
 // Takes a block at the orphan's address for it: not one of its own thread's, which really came later,
 // unless another thread has freed what it freed.
 bool Book::take_for(const Orphan &orphan, Block *block) {
-  auto fits = [&](const Block &b) {
-    return b.address() == orphan.address &&
-           (orphan.for_any || contexts_[b.context].thread != orphan.thread);
+  auto fits = [&](const Life &b) {
+    return orphan.for_any || contexts_[b.context].thread != orphan.thread;
   };
-  auto shadow = std::find_if(shadows_.begin(), shadows_.end(),
-                             [&](const Shadow &s) { return fits(s.block); });
+  auto shadow = std::find_if(shadows_.begin(), shadows_.end(), [&](const Shadow &s) {
+    return s.block.address() == orphan.address && fits(s.block);
+  });
   if (shadow != shadows_.end()) {
     *block = shadow->block;
     shadows_.erase(shadow);
     return true;
   }
-  LiveTable::Spot where = spot(orphan.address);
-  const Block *live = live_.find(where, orphan.address);
-  return live != nullptr && fits(*live) && live_.take(where, orphan.address, block);
+  const Life *live = live_.find(orphan.address);
+  return live != nullptr && fits(*live) && live_.take(orphan.address, block);
 }
 
 // The orphan's block has been found.
@@ -161,7 +159,7 @@ bool Book::give_to_orphan(uint64_t address) {
     if (orphan->address != address || !take_for(*orphan, &block)) continue;
     adopt(*orphan, block);
     orphans_.erase(orphan);
-    return live_.find(spot(address), address) == nullptr;
+    return live_.find(address) == nullptr;
   }
   return false;
 }
@@ -184,9 +182,9 @@ void Book::settle_old() {
   for (const Orphan &orphan : old) give_up(orphan);
   std::erase_if(shadows_, [this](Shadow &shadow) {
     uint64_t address = shadow.block.address();
-    if (live_.find(spot(address), address) == nullptr) {
+    if (live_.find(address) == nullptr) {
       // The later one has been freed: this one is the address's again.
-      *live_.place(spot(address), address) = shadow.block;
+      live_.put(shadow.block);
       return true;
     }
     if (++shadow.age <= kOldestShadow) return false;

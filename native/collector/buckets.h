@@ -32,6 +32,7 @@ inline unsigned bucket_by_time(uint32_t ticks) {
                                            4, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7};
   static constexpr uint64_t kBounds[8] = {10,      100,       1'000,      10'000,
                                           100'000, 1'000'000, 10'000'000, UINT64_MAX};
+  if (ticks < kBounds[0]) return 0; // most
   unsigned bucket = kByWidth[bit_width(ticks)];
   return bucket + (ticks >= kBounds[bucket] ? 1 : 0);
 }
@@ -42,7 +43,7 @@ inline unsigned bucket_by_size(uint64_t size) {
       0,  0,  0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  7,  8,  8,  9,  9,  10, 10, 10, 10, 11,
       11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11,
       11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11};
-  return kByWidth[bit_width(size == 0 ? 0 : size - 1)];
+  return kByWidth[bit_width(size - (size != 0))];
 }
 
 } // namespace heaptide

@@ -17,8 +17,7 @@ uint32_t Contexts::add(Thread *thread, uint32_t row, uint8_t kind) {
   Context &context = *new (&(*this)[index]) Context();
   context.thread = thread;
   context.kind = kind;
-  context.peak_epoch = UINT32_MAX;
-  context.slice = UINT32_MAX;
+  context.stamp = UINT64_MAX;
   return index;
 }
 

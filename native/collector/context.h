@@ -26,9 +26,8 @@ struct Thread {
 struct alignas(128) Context {
   uint64_t live_bytes, live_blocks;
   uint64_t bytes_in, blocks_in;     // since the start
-  uint64_t peak_bytes, peak_blocks; // live at the process's peak, if peak_epoch is its epoch
-  uint32_t peak_epoch;
-  uint32_t slice; // number of the slice in which it last changed
+  uint64_t peak_bytes, peak_blocks; // live at the process's peak, if the stamp has its number
+  uint64_t stamp;                   // the book's when this last changed
   Thread *thread;
 
   // Histograms since the start, modulo 2^16; Contexts has the rest.
@@ -73,7 +72,7 @@ class Contexts {
   // with a million live blocks.
   void ask(uint32_t index) const {
     const Context &context = (*this)[index];
-    (void)*const_cast<const volatile uint32_t *>(&context.peak_epoch);
+    (void)*const_cast<const volatile uint64_t *>(&context.stamp);
     (void)*const_cast<const volatile uint16_t *>(&context.by_allocations[0]);
   }
 
@@ -87,6 +86,12 @@ class Contexts {
     counters[bucket] = static_cast<uint16_t>(value);
     if (value >> 16 != 0) [[unlikely]]
       spill(context, first + bucket, value >> 16 << 16);
+  }
+  HT_HOT void count_one(Context &context, uint16_t *counters, unsigned bucket, unsigned first) {
+    uint16_t value = static_cast<uint16_t>(counters[bucket] + 1);
+    counters[bucket] = value;
+    if (value == 0) [[unlikely]]
+      spill(context, first + bucket, uint64_t{1} << 16);
   }
   uint64_t counted(const Context &context, unsigned counter) const;
 

@@ -1,38 +1,9 @@
 #include "collector/decoder.h"
 
-#include <array>
+#include <algorithm>
 
 namespace heaptide {
 namespace {
-
-// Words of an event by the upper 12 bits of its first word: op and flags. kByValue: META's depends on
-// its value. 4 KiB, of which a few lines are ever used.
-constexpr uint8_t kByValue = UINT8_MAX;
-constexpr std::array<uint8_t, 4096> make_lengths() {
-  std::array<uint8_t, 4096> lengths{};
-  for (unsigned flags = 0; flags < 16; flags++) {
-    auto set = [&](unsigned op, unsigned words) {
-      lengths[op << 4 | flags] = static_cast<uint8_t>(words);
-    };
-    unsigned longer = (flags & 1) + (flags >> 1 & 1);
-    set(HT_OP_FREE, 1);
-    set(HT_OP_ALLOC, 2 + longer);
-    set(HT_OP_REALLOC_BEGIN, 1);
-    set(HT_OP_REALLOC_END, 2 + longer);
-    set(HT_OP_UNMAP, 2);
-    set(HT_OP_REMAP, 5);
-    set(HT_OP_NODE, 3);
-    set(HT_OP_META, kByValue);
-  }
-  return lengths;
-}
-constexpr std::array<uint8_t, 4096> kLengths = make_lengths();
-static_assert(HT_ALLOC_NATIVE == 0x10 && HT_ALLOC_BIG == 0x20);
-
-// The native half of the stack of the allocation at `at`, without a branch on whether it has one.
-HT_HOT uint32_t native_of(const uint64_t *at) {
-  return static_cast<uint32_t>(at[2]) & (0u - (static_cast<uint32_t>(*at >> 52) & 1));
-}
 
 bool is_mapping(unsigned kind) {
   return kind == HT_KIND_MMAP || kind == HT_KIND_SBRK || kind == HT_KIND_ARENA;
@@ -40,133 +11,62 @@ bool is_mapping(unsigned kind) {
 
 } // namespace
 
-unsigned Decoder::length(uint64_t word) {
-  unsigned words = kLengths[word >> 52];
-  return words == kByValue ? 1 + static_cast<unsigned>(word & 0xffff) : words;
-}
-
 // Words of the event at `at`; 0: there is none, or it does not end by `end`.
 HT_HOT unsigned Decoder::whole(const uint64_t *at, const uint64_t *end) {
-  unsigned words = kLengths[*at >> 52];
-  if (words == kByValue) [[unlikely]]
-    words = length(*at);
+  unsigned words = length(*at);
   return words - 1 >= static_cast<size_t>(end - at) ? 0 : words;
+}
+
+// The stack of the allocation at `at`, without a branch on whether it has a native half.
+HT_HOT Decoder::StackNames Decoder::names_of(const uint64_t *at) {
+  uint32_t native = 0u - (static_cast<uint32_t>(*at >> 52) & 1);
+  return {static_cast<uint32_t>(at[1] >> 32), static_cast<uint32_t>(at[2]) & native};
 }
 
 Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
     : aggregator_(aggregator),
       listener_(listener),
-      cache_(kFirstCacheSets, kEmptySet),
-      cache_mask_(kFirstCacheSets - 1) {}
+      cache_(kFirstCache),
+      cache_mask_(kFirstCache - 1) {}
 
 // ------------------------------------------------------------------------------- looking ahead
 
-// Finds the events of [at, end), and asks for the groups of blocks and the cache entries they name.
-void Decoder::look(const Stream &stream, const uint64_t *at, const uint64_t *end, Batch *batch) {
-  const Book &book = *stream.book;
-  const CacheSet *cache = cache_.data();
-  const uint32_t thread_kinds = stream.thread->row << 4;
-  batch->stream = &stream;
-  batch->at = at;
-  batch->end = end;
-  batch->garbage = false;
-  Item *item = batch->items;
-  while (at < end) {
-    uint64_t word = *at;
-    unsigned words = whole(at, end);
-    if (words == 0) [[unlikely]] {
-      batch->garbage = word != 0;
-      break;
-    }
-    LiveTable::Spot spot = book.spot(HT_VALUE(word));
-    LiveTable::prefetch(spot);
-    // Without a branch on what the event is: that would be guessed wrong every other time.
-    size_t set = cache_set(static_cast<uint32_t>(at[1] >> 32), native_of(at),
-                           thread_kinds | (HT_AUX(word) & 0xf));
-    __builtin_prefetch(cache + set);
-    bool fresh = HT_OP(word) == HT_OP_ALLOC;
-    *item++ = {at, spot.group, spot.partition, spot.tag,
-               fresh ? static_cast<uint32_t>(set) : kNoSet};
-    at += words;
-  }
-  batch->count = static_cast<unsigned>(item - batch->items);
-  batch->moves = book.moves();
+// Calls visit(at) for each event of [at, end).
+template <class Visit>
+HT_HOT void Decoder::each_event(const uint64_t *at, const uint64_t *end, Visit visit) {
+  for (unsigned words; at < end && (words = whole(at, end)) != 0; at += words) visit(at);
 }
 
-// Spots go stale when the table grows.
-void Decoder::refresh_spots(Batch *batch, unsigned from) {
-  const Book &book = *batch->stream->book;
-  for (unsigned i = from; i < batch->count; i++) {
-    Item &item = batch->items[i];
-    item.group = book.spot(HT_VALUE(*item.event)).group;
-  }
-  batch->moves = book.moves();
-}
-
-void Decoder::ask_slots(const Batch &batch) {
-  for (unsigned i = 0; i < batch.count; i++) {
-    const Item &item = batch.items[i];
-    __builtin_prefetch(LiveTable::likely_slot(item.spot(), item.fresh()), 1);
-  }
-}
-
-void Decoder::ask_contexts(const Batch &batch) {
-  const Book &book = *batch.stream->book;
-  for (unsigned i = 0; i < batch.count; i++) {
-    const Item &item = batch.items[i];
-    const CacheSet &set = cache_[item.cache_set & cache_mask_];
-    unsigned found = set.match_first(static_cast<uint32_t>(item.event[1] >> 32));
-    const uint32_t *cached = &set.context[__builtin_ctz(found | 8)];
-    const uint32_t *stored = &LiveTable::likely_slot(item.spot(), false)->context;
-    book.ask_context(*(item.fresh() ? cached : stored));
-  }
+// Asks for what is read first of the events in [at, end): the pages of their blocks, and what is known
+// of their contexts.
+void Decoder::look(const Stream &stream, const uint64_t *at, const uint64_t *end) {
+  const LiveBlocks &live = stream.book->live();
+  const uint32_t row = stream.thread->row << 4;
+  each_event(at, end, [&](const uint64_t *event) {
+    live.ask_page(HT_VALUE(*event));
+    __builtin_prefetch(&cache_[cache_place(names_of(event), row | (HT_AUX(*event) & 0xf))]);
+  });
+  looked_at_ = at;
 }
 
 template <bool kPlain>
 const uint64_t *Decoder::count_far(Stream &stream, const uint64_t *at, const uint64_t *end,
                                    Force force, const Ahead &ahead) {
   const Book &book = *stream.book;
-  Batch *batch = &batches_[current_], *next = &batches_[1 - current_];
-  if (batch->stream != &stream || batch->at != at || batch->end != end) {
-    look(stream, at, end, batch);
-  } else if (batch->moves != book.moves()) {
-    refresh_spots(batch, 0);
-  }
-  ask_slots(*batch);
-  next->stream = nullptr;
-  if (ahead.stream != nullptr) look(*ahead.stream, ahead.at, ahead.end, next);
-  ask_contexts(*batch);
-  for (unsigned i = 0; i < batch->count; i++) {
-    if (batch->moves != book.moves()) [[unlikely]]
-      refresh_spots(batch, i);
-    const Item &item = batch->items[i];
-    if (!one<kPlain>(stream, item.event, item.spot(), force)) {
-      forget_ahead();
-      return item.event;
-    }
-  }
-  if (batch->garbage) garbage_++;
-  current_ = 1 - current_;
-  return end;
+  const LiveBlocks &live = book.live();
+  const uint32_t row = stream.thread->row << 4;
+  if (looked_at_ != at) look(stream, at, end);
+  each_event(at, end, [&](const uint64_t *event) { live.ask_life(HT_VALUE(*event)); });
+  if (ahead.stream != nullptr) look(*ahead.stream, ahead.at, ahead.end);
+  each_event(at, end, [&](const uint64_t *event) {
+    const Life *life = live.expected(HT_VALUE(*event));
+    book.ask_context(life != nullptr ? life->context
+                                     : remembered(names_of(event), row | (HT_AUX(*event) & 0xf)));
+  });
+  return count<kPlain>(stream, at, end, force);
 }
 
-// Events of a book small enough for the nearer caches: one after the other. Returns where it stopped,
-// `end`: it did not.
-template <bool kPlain>
-const uint64_t *Decoder::count_near(Stream &stream, const uint64_t *at, const uint64_t *end,
-                                    Force force) {
-  const Book &book = *stream.book;
-  while (at < end) {
-    unsigned words = whole(at, end);
-    if (words == 0) [[unlikely]] {
-      if (*at != 0) garbage_++;
-      break;
-    }
-    if (!one<kPlain>(stream, at, book.spot(HT_VALUE(*at)), force)) return at;
-    at += words;
-  }
-  return end;
-}
+// ------------------------------------------------------------------------------------ counting
 
 const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64_t *end,
                                 Force force, const Ahead &ahead) {
@@ -176,55 +76,65 @@ const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64
     return plain ? count_far<true>(stream, at, end, force, ahead)
                  : count_far<false>(stream, at, end, force, ahead);
   }
-  forget_ahead();
-  return plain ? count_near<true>(stream, at, end, force)
-               : count_near<false>(stream, at, end, force);
+  return plain ? count<true>(stream, at, end, force) : count<false>(stream, at, end, force);
 }
 
-// The context as the cache knows it; nullptr: it does not.
-HT_HOT const uint32_t *Decoder::remembered(uint32_t first, uint32_t second,
-                                           uint32_t thread_kind) const {
-  const CacheSet &set = cache_[cache_set(first, second, thread_kind)];
-  unsigned found = set.match(first, second, thread_kind);
-  return found == 0 ? nullptr : &set.context[__builtin_ctz(found)];
-}
-
-// The common events are dealt with here, with as few instructions as they can do with.
+// Counts the events of [at, end), and returns where it stopped; `end`: it did not. Allocations and frees
+// of the usual kinds, with what is known of their contexts, go a short way.
 template <bool kPlain>
-HT_HOT bool Decoder::one(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Force &force) {
-  uint64_t word = *at, address = HT_VALUE(word);
-  unsigned code = static_cast<unsigned>(word >> 52), kind = HT_AUX(word) & 0xf;
-  if (kind < HT_KIND_MMAP && address != 0 && !force.first) [[likely]] {
-    if (code == HT_OP_FREE << 4) {
-      return stream.book->free<kPlain>(*stream.thread, spot, address, force.rest);
-    }
-    if ((code & ~1u) == HT_OP_ALLOC << 4) { // 1: HT_ALLOC_NATIVE
-      const uint32_t *known = remembered(static_cast<uint32_t>(at[1] >> 32), native_of(at),
-                                         stream.thread->row << 4 | kind);
-      if (known != nullptr) [[likely]] {
-        return stream.book->allocate<kPlain>(*stream.thread, spot, address,
-                                             static_cast<uint32_t>(at[1]), *known, force.rest);
-      }
-    }
-  }
+const uint64_t *Decoder::count(Stream &stream, const uint64_t *at, const uint64_t *end,
+                               Force force) {
+  Book &book = *stream.book;
+  Thread &thread = *stream.thread;
+  const uint32_t row = thread.row << 4;
   Misfit misfit = force.first ? force.first_as : force.rest;
   bool undefined = force.first;
-  force.first = false;
-  return uncommon(stream, at, spot, misfit, undefined);
+  while (at < end) {
+    uint64_t word = *at;
+    if (!undefined) [[likely]] {
+      unsigned head = static_cast<unsigned>(word >> 48); // op, flags, kind
+      if (head - (HT_OP_FREE << 8) < HT_KIND_MMAP) {
+        if (!book.free<kPlain>(thread, HT_VALUE(word), misfit)) [[unlikely]]
+          return at;
+        at++;
+        continue;
+      }
+      if ((head & ~HT_ALLOC_NATIVE) - (HT_OP_ALLOC << 8) < HT_KIND_MMAP) {
+        const uint64_t *next = at + 2 + (head >> 4 & 1);
+        uint32_t context = remembered(names_of(at), row | (head & 0xf));
+        if (context != Book::kNone && next <= end && HT_VALUE(word) != 0) [[likely]] {
+          if (!book.allocate<kPlain>(thread, HT_VALUE(word), static_cast<uint32_t>(at[1]), context,
+                                     misfit)) [[unlikely]]
+            return at;
+          at = next;
+          continue;
+        }
+      }
+    }
+    unsigned words = whole(at, end);
+    if (words == 0) [[unlikely]] {
+      if (word != 0) garbage_++;
+      break;
+    }
+    if (!uncommon(stream, at, misfit, undefined)) return at;
+    at += words;
+    misfit = force.rest;
+    undefined = false;
+  }
+  return end;
 }
 
-bool Decoder::uncommon(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
-                       bool undefined) {
+bool Decoder::uncommon(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {
   Book &book = *stream.book;
   Thread &thread = *stream.thread;
   uint64_t word = *at;
   switch (HT_OP(word)) {
     case HT_OP_FREE:
       if (is_mapping(HT_AUX(word) & 0xf)) return book.unmap_at(thread, HT_VALUE(word), misfit);
-      return book.free(thread, spot, HT_VALUE(word), misfit);
+      return book.free(thread, HT_VALUE(word), misfit);
     case HT_OP_ALLOC:
     case HT_OP_REALLOC_END:
-      return allocation(stream, at, spot, misfit, undefined);
+      return allocation(stream, at, misfit, undefined);
     case HT_OP_REALLOC_BEGIN:
       return book.begin_realloc(thread, HT_VALUE(word), stream.realloc, misfit);
     case HT_OP_UNMAP:
@@ -244,41 +154,37 @@ bool Decoder::uncommon(Stream &stream, const uint64_t *at, LiveTable::Spot spot,
 
 // The context of an event that the cache does not know. One whose stack had to be shown as cut off is
 // not remembered: what is missing may yet come.
-bool Decoder::context(Stream &stream, uint32_t first, uint32_t second, unsigned kind,
-                      bool undefined, uint32_t *context) {
+bool Decoder::context(Stream &stream, StackNames names, unsigned kind, bool undefined,
+                      uint32_t *context) {
   uint32_t stack;
-  bool whole = stream.image->merge(first, second, false, &stack);
+  bool whole = stream.image->merge(names.first, names.second, false, &stack);
   if (!whole) {
     if (!undefined) return false;
-    stream.image->merge(first, second, true, &stack);
+    stream.image->merge(names.first, names.second, true, &stack);
   }
   uint32_t before = aggregator_.contexts();
   *context = aggregator_.context(*stream.book, *stream.thread, stack, kind);
   if (aggregator_.contexts() != before && size_t{before} / 2 > cache_mask_) grow_cache();
-  if (whole) remember(first, second, stream.thread->row << 4 | kind, *context);
+  if (whole) remember(names, stream.thread->row << 4 | kind, *context);
   return true;
 }
 
-void Decoder::remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context) {
-  CacheSet &set = cache_[cache_set(first, second, thread_kind)];
-  unsigned empty = CacheSet::equal(set.thread_kind, UINT32_MAX);
-  unsigned at = empty != 0 ? static_cast<unsigned>(__builtin_ctz(empty)) : victim_++ % 4;
-  set.first[at] = first;
-  set.second[at] = second;
-  set.thread_kind[at] = thread_kind;
-  set.context[at] = context;
+// At the front of its set: the one at its end goes.
+void Decoder::remember(StackNames names, uint32_t thread_kind, uint32_t context) {
+  KnownSet &set = cache_[cache_place(names, thread_kind)];
+  std::copy_backward(set.known, set.known + kWays - 1, set.known + kWays);
+  set.known[0] = {names, thread_kind, context};
 }
 
 void Decoder::grow_cache() {
-  if (cache_.size() >= kMostCacheSets) return;
+  if (cache_.size() >= kMostCache) return;
   cache_mask_ = cache_.size() * 4 - 1;
-  cache_.assign(cache_.size() * 4, kEmptySet);
+  cache_.assign(cache_.size() * 4, KnownSet());
 }
 
 // ------------------------------------------------------------------------------------- events
 
-bool Decoder::allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
-                         bool undefined) {
+bool Decoder::allocation(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {
   uint64_t word = *at;
   unsigned aux = HT_AUX(word), kind = aux & 0xf;
   uint64_t address = HT_VALUE(word);
@@ -298,12 +204,9 @@ bool Decoder::allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spo
   Book &book = *stream.book;
   uint32_t index = 0;
   if (address != 0) [[likely]] {
-    const uint32_t *known = remembered(first, second, thread.row << 4 | kind);
-    if (known != nullptr) {
-      index = *known;
-    } else if (!context(stream, first, second, kind, undefined, &index)) {
+    index = remembered({first, second}, thread.row << 4 | kind);
+    if (index == Book::kNone && !context(stream, {first, second}, kind, undefined, &index))
       return false;
-    }
   }
   if (end_of_realloc) {
     return book.end_realloc(thread, stream.realloc, address, size, index,
@@ -312,7 +215,7 @@ bool Decoder::allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spo
   if (is_mapping(kind)) [[unlikely]] {
     return book.map(thread, address, size, index, misfit);
   }
-  return book.allocate(thread, spot, address, size, index, misfit);
+  return book.allocate(thread, address, size, index, misfit);
 }
 
 bool Decoder::mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {
@@ -327,10 +230,8 @@ bool Decoder::mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool un
     return true;
   }
   uint32_t index;
-  if (!context(stream, static_cast<uint32_t>(at[4] >> 32), static_cast<uint32_t>(at[4]), kind,
-               undefined, &index)) {
-    return false;
-  }
+  StackNames names = {static_cast<uint32_t>(at[4] >> 32), static_cast<uint32_t>(at[4])};
+  if (!context(stream, names, kind, undefined, &index)) return false;
   return stream.book->remap(*stream.thread, address, at[1] & kAddressMask, to, length, index,
                             misfit);
 }

@@ -2,8 +2,7 @@
 #ifndef HEAPTIDE_COLLECTOR_DECODER_H
 #define HEAPTIDE_COLLECTOR_DECODER_H
 
-#include <emmintrin.h>
-
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -13,6 +12,30 @@
 #include "collector/meta.h"
 
 namespace heaptide {
+
+// Words of an event by the upper 12 bits of its first word: op and flags. kByValue: META's depends on
+// its value. 4 KiB, of which a few lines are ever used.
+inline constexpr uint8_t kByValue = UINT8_MAX;
+constexpr std::array<uint8_t, 4096> make_lengths() {
+  std::array<uint8_t, 4096> lengths{};
+  for (unsigned flags = 0; flags < 16; flags++) {
+    auto set = [&](unsigned op, unsigned words) {
+      lengths[op << 4 | flags] = static_cast<uint8_t>(words);
+    };
+    unsigned longer = (flags & 1) + (flags >> 1 & 1);
+    set(HT_OP_FREE, 1);
+    set(HT_OP_ALLOC, 2 + longer);
+    set(HT_OP_REALLOC_BEGIN, 1);
+    set(HT_OP_REALLOC_END, 2 + longer);
+    set(HT_OP_UNMAP, 2);
+    set(HT_OP_REMAP, 5);
+    set(HT_OP_NODE, 3);
+    set(HT_OP_META, kByValue);
+  }
+  return lengths;
+}
+inline constexpr std::array<uint8_t, 4096> kLengths = make_lengths();
+static_assert(HT_ALLOC_NATIVE == 0x10 && HT_ALLOC_BIG == 0x20);
 
 // One producer of events: whose they are, and what it is in the middle of.
 struct Stream {
@@ -64,98 +87,85 @@ class Decoder {
                          const Ahead &ahead);
 
   // To be called when the words last given as `ahead`, or their stream, have changed.
-  void forget_ahead() { batches_[0].stream = batches_[1].stream = nullptr; }
+  void forget_ahead() { looked_at_ = nullptr; }
 
   // Words of the event that begins with `word`; 0: no such event.
-  static unsigned length(uint64_t word);
+  HT_HOT static unsigned length(uint64_t word) {
+    unsigned words = kLengths[word >> 52];
+    if (words == kByValue) [[unlikely]]
+      words = 1 + static_cast<unsigned>(word & 0xffff);
+    return words;
+  }
 
   uint64_t garbage() const { return garbage_; } // events skipped that made no sense
 
  private:
-  // Contexts by what an event says of them. A set is a cache line: one miss for its four.
-  struct alignas(64) CacheSet {
-    uint32_t first[4], second[4], thread_kind[4], context[4];
+  // What an event says of its stack: its only node, or the Python one; and the native one, or 0.
+  struct StackNames {
+    uint32_t first, second;
+    bool operator==(const StackNames &) const = default;
+  };
+  // A context by what events say of it.
+  struct Known {
+    StackNames names = {0, 0};
+    uint32_t thread_kind = UINT32_MAX, context = Book::kNone;
 
-    // Bit i: entry i may be what is looked for.
-    HT_HOT unsigned match_first(uint32_t value) const { return equal(first, value); }
-    HT_HOT unsigned match(uint32_t one, uint32_t two, uint32_t kind) const {
-      return equal(first, one) & equal(second, two) & equal(thread_kind, kind);
+    HT_HOT bool is(StackNames other, uint32_t kind) const {
+      return names == other && thread_kind == kind;
     }
-    HT_HOT static unsigned equal(const uint32_t *four, uint32_t value) {
-      __m128i found = _mm_cmpeq_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(four)),
-                                      _mm_set1_epi32(static_cast<int>(value)));
-      return static_cast<unsigned>(_mm_movemask_ps(_mm_castsi128_ps(found)));
-    }
   };
-  static constexpr CacheSet kEmptySet = {
-      {}, {}, {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}, {}};
-
-  static constexpr uint32_t kNoSet = UINT32_MAX;
-
-  // An event that has been looked at but not counted yet.
-  struct Item {
-    const uint64_t *event;
-    LiveTable::Group *group; // with the next two, its Spot
-    uint16_t partition, tag;
-    uint32_t cache_set; // of a new block's context; kNoSet for other events
-
-    LiveTable::Spot spot() const { return {group, partition, tag}; }
-    bool fresh() const { return cache_set != kNoSet; }
+  static constexpr unsigned kWays = 4;
+  struct alignas(64) KnownSet { // a cache line
+    Known known[kWays];
   };
-
-  // In a large book, the events of a block are looked at while the block before is counted, and what
-  // they read is asked for in three steps: the groups and the cache entries; then the slots; then the
-  // contexts. So a block's worth of cache misses is under way at once.
-  struct Batch {
-    const Stream *stream = nullptr; // nullptr: none
-    const uint64_t *at = nullptr, *end = nullptr;
-    unsigned count = 0;   // of items
-    bool garbage = false; // behind the last is no event
-    uint64_t moves = 0;   // of the book's table, when spots were computed
-    Item items[HT_BLOCK_WORDS];
-  };
-  static constexpr size_t kFirstCacheSets = size_t{1} << 12, kMostCacheSets = size_t{1} << 17;
+  static constexpr size_t kFirstCache = size_t{1} << 12, kMostCache = size_t{1} << 17;
 
   static unsigned whole(const uint64_t *at, const uint64_t *end);
-  void look(const Stream &stream, const uint64_t *at, const uint64_t *end, Batch *batch);
-  void refresh_spots(Batch *batch, unsigned from);
-  void ask_slots(const Batch &batch);
-  void ask_contexts(const Batch &batch);
+  static StackNames names_of(const uint64_t *at);
+  template <class Visit>
+  static void each_event(const uint64_t *at, const uint64_t *end, Visit visit);
 
-  HT_HOT size_t cache_set(uint32_t first, uint32_t second, uint32_t thread_kind) const {
-    uint64_t hash = (uint64_t{second} << 32 | first) * 0x9e3779b97f4a7c15ull;
-    return ((hash >> 32) ^ hash >> 52 ^ thread_kind * 0x9e3779b1u) & cache_mask_;
+  HT_HOT size_t cache_place(StackNames names, uint32_t thread_kind) const {
+    uint64_t hash = (uint64_t{names.second} << 32 | names.first) ^ uint64_t { thread_kind } << 40;
+    return hash * 0x9e3779b97f4a7c15ull >> 40 & cache_mask_;
   }
 
-  const uint32_t *remembered(uint32_t first, uint32_t second, uint32_t thread_kind) const;
-  bool context(Stream &stream, uint32_t first, uint32_t second, unsigned kind, bool undefined,
-               uint32_t *context);
-  void remember(uint32_t first, uint32_t second, uint32_t thread_kind, uint32_t context);
+  // The context, or kNone: it is not known.
+  HT_HOT uint32_t remembered(StackNames names, uint32_t thread_kind) const {
+    const KnownSet &set = cache_[cache_place(names, thread_kind)];
+    if (set.known[0].is(names, thread_kind)) [[likely]]
+      return set.known[0].context;
+    for (unsigned i = 1; i < kWays; i++) {
+      if (set.known[i].is(names, thread_kind)) return set.known[i].context;
+    }
+    return Book::kNone;
+  }
+  bool context(Stream &stream, StackNames names, unsigned kind, bool undefined, uint32_t *context);
+  void remember(StackNames names, uint32_t thread_kind, uint32_t context);
   void grow_cache();
-  // Count a block's events. Return where it stopped, `end`: it did not.
-  template <bool kPlain>
-  const uint64_t *count_near(Stream &stream, const uint64_t *at, const uint64_t *end, Force force);
+
+  // In a large book, what a block's events read is asked for in three steps, each for what the step
+  // before has found: pages, while the block before is counted; then lives; then contexts. So a
+  // block's worth of cache misses is under way at once.
+  void look(const Stream &stream, const uint64_t *at, const uint64_t *end);
   template <bool kPlain>
   const uint64_t *count_far(Stream &stream, const uint64_t *at, const uint64_t *end, Force force,
                             const Ahead &ahead);
-  // Each counts one event; false: it has come too early. `undefined`: its stack may be, too.
   template <bool kPlain>
-  bool one(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Force &force);
-  bool uncommon(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
-                bool undefined);
-  bool allocation(Stream &stream, const uint64_t *at, LiveTable::Spot spot, Misfit misfit,
-                  bool undefined);
+  const uint64_t *count(Stream &stream, const uint64_t *at, const uint64_t *end, Force force);
+
+  // Each counts one event; false: it has come too early. `undefined`: its stack may be, too.
+  bool uncommon(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
+  bool allocation(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
   bool mapping(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
   void meta(Stream &stream, const uint64_t *at);
   void record(Stream &stream);
 
   Aggregator &aggregator_;
   MetaListener &listener_;
-  std::vector<CacheSet> cache_;
-  unsigned victim_ = 0; // the next entry of a full set to go
+  std::vector<KnownSet> cache_;
   size_t cache_mask_;
-  Batch batches_[2];
-  unsigned current_ = 0; // the batch of what is counted next
+  const uint64_t *looked_at_ = nullptr; // the words that have been asked for ahead
   uint64_t garbage_ = 0;
 };
 

@@ -22,12 +22,16 @@ namespace heaptide {
 inline constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
 inline constexpr uint64_t kLargestSize = kAddressMask;
 
-struct Block {
-  uint64_t key; // bits 0-47 address, bits 48-63 bits 32-47 of the size
+// What is kept of a live block beside its address.
+struct Life {
   uint32_t size_low;
   uint32_t context;
   uint32_t sequence; // its thread's, right after the allocation
   uint32_t born;     // ticks
+};
+
+struct Block : Life {
+  uint64_t key; // bits 0-47 address, bits 48-63 bits 32-47 of the size
 
   uint64_t address() const { return key & kAddressMask; }
   uint64_t size() const { return key >> 48 << 32 | size_low; }
@@ -94,7 +98,7 @@ class LiveTable {
   }
 
   // The block at `address`, or nullptr. Valid until the next place or take.
-  Block *find(const Spot &spot, uint64_t address) {
+  const Block *find(const Spot &spot, uint64_t address) const {
     Place place = locate(spot, address);
     return place.group == nullptr ? nullptr : &place.group->slots[place.slot];
   }

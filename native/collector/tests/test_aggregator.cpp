@@ -243,8 +243,7 @@ class Pair {
     Book &book = aggregator_.book(process);
     uint32_t row, index = context(process, thread, random_.below(5), &row);
     bool fits = !p.blocks.contains(address);
-    CHECK_EQUAL(fits,
-                book.allocate(thread, book.spot(address), address, size, index, Misfit::kRefuse));
+    CHECK_EQUAL(fits, book.allocate(thread, address, size, index, Misfit::kRefuse));
     if (!fits) return;
     model.sequences[thread.row]++;
     p.blocks[address] = {size, row, model.sequences[thread.row], model.now};
@@ -259,10 +258,10 @@ class Pair {
     if (found != p.blocks.end() && random_.below(20) != 0) address = found->first;
     found = p.blocks.find(address);
     bool fits = found != p.blocks.end();
-    CHECK_EQUAL(fits, book.free(thread, book.spot(address), address, Misfit::kRefuse));
+    CHECK_EQUAL(fits, book.free(thread, address, Misfit::kRefuse));
     if (!fits) {
       if (random_.below(2) != 0) return;
-      CHECK(book.free(thread, book.spot(address), address, Misfit::kCount));
+      CHECK(book.free(thread, address, Misfit::kCount));
       p.unmatched++;
       return;
     }
@@ -487,8 +486,8 @@ TEST(histograms_count_on_beyond_their_counters) {
   uint32_t context = aggregator.context(book, thread, 1, HT_KIND_MALLOC);
   constexpr uint64_t kTimes = 200'001;
   for (uint64_t i = 0; i < kTimes; i++) {
-    book.allocate(thread, book.spot(64), 64, 10, context, Misfit::kRefuse);
-    book.free(thread, book.spot(64), 64, Misfit::kRefuse);
+    book.allocate(thread, 64, 10, context, Misfit::kRefuse);
+    book.free(thread, 64, Misfit::kRefuse);
   }
   book.each_context([&](const ContextSums &sums) {
     CHECK_EQUAL(kTimes, sums.counters[kByAllocations]);
@@ -505,7 +504,7 @@ TEST(a_realloc_is_one_step_for_the_peak) {
   Thread &thread = aggregator.add_thread(book);
   uint32_t context = aggregator.context(book, thread, 1, HT_KIND_MALLOC);
   InFlight flight;
-  book.allocate(thread, book.spot(64), 64, 1000, context, Misfit::kRefuse);
+  book.allocate(thread, 64, 1000, context, Misfit::kRefuse);
   CHECK(book.begin_realloc(thread, 64, flight, Misfit::kRefuse));
   CHECK_EQUAL(1000u, book.live_bytes());
   CHECK(book.end_realloc(thread, flight, 128, 1500, context, false, Misfit::kRefuse));
@@ -523,13 +522,12 @@ TEST(sampled_figures_go_back_to_nothing) {
   Random random(5);
   for (uint64_t i = 1; i <= 5000; i++) {
     aggregator.advance(i * 100'000);
-    book.allocate(thread, book.spot(i * 16), i * 16, random.below(20'000), context,
-                  Misfit::kRefuse);
+    book.allocate(thread, i * 16, random.below(20'000), context, Misfit::kRefuse);
   }
   CHECK(book.live_blocks() > 5000);
   for (uint64_t i = 1; i <= 5000; i++) {
     aggregator.advance((5000 + i) * 100'000);
-    CHECK(book.free(thread, book.spot(i * 16), i * 16, Misfit::kRefuse));
+    CHECK(book.free(thread, i * 16, Misfit::kRefuse));
   }
   CHECK_EQUAL(0u, book.live_bytes());
   CHECK_EQUAL(0u, book.live_blocks());
@@ -545,27 +543,27 @@ TEST(the_block_that_stays_is_the_one_that_does) {
   uint32_t kept = aggregator.context(book, keeper, 1, HT_KIND_MALLOC);
   uint32_t used = aggregator.context(book, user, 2, HT_KIND_MALLOC);
   // In truth: user allocates and frees, then keeper allocates.
-  CHECK(book.allocate(keeper, book.spot(64), 64, 100, kept, Misfit::kRefuse));
-  CHECK(!book.allocate(user, book.spot(64), 64, 30, used, Misfit::kRefuse));
-  CHECK(book.allocate(user, book.spot(64), 64, 30, used, Misfit::kKeep));
-  CHECK(book.free(user, book.spot(64), 64, Misfit::kRefuse));
+  CHECK(book.allocate(keeper, 64, 100, kept, Misfit::kRefuse));
+  CHECK(!book.allocate(user, 64, 30, used, Misfit::kRefuse));
+  CHECK(book.allocate(user, 64, 30, used, Misfit::kKeep));
+  CHECK(book.free(user, 64, Misfit::kRefuse));
   for (int i = 0; i < 100; i++) book.settle();
   CHECK_EQUAL(100u, book.live_bytes());
   CHECK_EQUAL(0u, book.unmatched_frees());
-  CHECK(book.free(keeper, book.spot(64), 64, Misfit::kRefuse));
+  CHECK(book.free(keeper, 64, Misfit::kRefuse));
   // A free that comes before its allocation, and one that has none.
-  CHECK(book.free(user, book.spot(64), 64, Misfit::kKeep));
-  CHECK(book.allocate(keeper, book.spot(64), 64, 100, kept, Misfit::kRefuse));
+  CHECK(book.free(user, 64, Misfit::kKeep));
+  CHECK(book.allocate(keeper, 64, 100, kept, Misfit::kRefuse));
   for (int i = 0; i < 3; i++) book.settle();
   CHECK_EQUAL(0u, book.live_bytes());
   CHECK_EQUAL(0u, book.unmatched_frees());
-  CHECK(book.free(user, book.spot(80), 80, Misfit::kKeep));
+  CHECK(book.free(user, 80, Misfit::kKeep));
   for (int i = 0; i < 100; i++) book.settle();
   CHECK_EQUAL(1u, book.unmatched_frees());
-  CHECK(book.allocate(keeper, book.spot(80), 80, 100, kept, Misfit::kRefuse));
+  CHECK(book.allocate(keeper, 80, 100, kept, Misfit::kRefuse));
   CHECK_EQUAL(100u, book.live_bytes());
   // An allocation where a block was freed unseen.
-  CHECK(book.allocate(user, book.spot(80), 80, 30, used, Misfit::kKeep));
+  CHECK(book.allocate(user, 80, 30, used, Misfit::kKeep));
   for (int i = 0; i < 100; i++) book.settle();
   CHECK_EQUAL(30u, book.live_bytes());
   CHECK_EQUAL(2u, book.unmatched_frees());
@@ -586,7 +584,7 @@ TEST(totals_are_exact_whatever_the_order) {
   // Ended before its block is known: an allocation so far, then a move.
   CHECK(book.begin_realloc(one, 64, flight, Misfit::kKeep));
   CHECK(book.end_realloc(one, flight, 96, 50, ones, false, Misfit::kRefuse));
-  CHECK(book.allocate(other, book.spot(64), 64, 30, others, Misfit::kRefuse));
+  CHECK(book.allocate(other, 64, 30, others, Misfit::kRefuse));
   settle();
   CHECK_EQUAL(1u, one.reallocations);
   CHECK_EQUAL(0u, one.allocations());
@@ -594,32 +592,32 @@ TEST(totals_are_exact_whatever_the_order) {
   CHECK_EQUAL(30u, book.copied_bytes());
   // Its block comes in between.
   CHECK(book.begin_realloc(one, 64, flight, Misfit::kKeep));
-  CHECK(book.allocate(other, book.spot(64), 64, 30, others, Misfit::kRefuse));
+  CHECK(book.allocate(other, 64, 30, others, Misfit::kRefuse));
   CHECK(book.end_realloc(one, flight, 64, 40, ones, false, Misfit::kRefuse));
   CHECK_EQUAL(2u, one.reallocations);
   CHECK_EQUAL(90u, book.live_bytes());
   // In place, with its block still to come: it is not what it waits for itself.
   CHECK(book.begin_realloc(one, 128, flight, Misfit::kKeepForAny));
   CHECK(book.end_realloc(one, flight, 128, 20, ones, false, Misfit::kRefuse));
-  CHECK(book.allocate(other, book.spot(128), 128, 10, others, Misfit::kRefuse));
+  CHECK(book.allocate(other, 128, 10, others, Misfit::kRefuse));
   settle();
   CHECK_EQUAL(3u, one.reallocations);
   CHECK_EQUAL(0u, one.allocations());
   CHECK_EQUAL(3u, book.live_blocks());
   // In truth: other allocates, one frees, one allocates, other frees; other's free is counted early.
-  CHECK(book.allocate(other, book.spot(256), 256, 7, others, Misfit::kRefuse));
-  CHECK(book.free(other, book.spot(256), 256, Misfit::kRefuse));
-  CHECK(book.free(one, book.spot(256), 256, Misfit::kKeepForAny));
-  CHECK(book.allocate(one, book.spot(256), 256, 8, ones, Misfit::kRefuse));
+  CHECK(book.allocate(other, 256, 7, others, Misfit::kRefuse));
+  CHECK(book.free(other, 256, Misfit::kRefuse));
+  CHECK(book.free(one, 256, Misfit::kKeepForAny));
+  CHECK(book.allocate(one, 256, 8, ones, Misfit::kRefuse));
   settle();
   CHECK_EQUAL(3u, book.live_blocks());
   // The same, but its own thread frees the block before: that is not taken from it.
-  CHECK(book.free(one, book.spot(256), 256, Misfit::kKeepForAny));
-  CHECK(book.allocate(one, book.spot(256), 256, 8, ones, Misfit::kRefuse));
-  CHECK(book.free(one, book.spot(256), 256, Misfit::kRefuse));
-  CHECK(book.allocate(other, book.spot(256), 256, 9, others, Misfit::kRefuse));
+  CHECK(book.free(one, 256, Misfit::kKeepForAny));
+  CHECK(book.allocate(one, 256, 8, ones, Misfit::kRefuse));
+  CHECK(book.free(one, 256, Misfit::kRefuse));
+  CHECK(book.allocate(other, 256, 9, others, Misfit::kRefuse));
   // There is another block at the address: the one before is gone, and it is known whose it was.
-  CHECK(book.allocate(other, book.spot(256), 256, 11, others, Misfit::kRefuse));
+  CHECK(book.allocate(other, 256, 11, others, Misfit::kRefuse));
   settle();
   CHECK_EQUAL(4u, book.live_blocks());
   CHECK_EQUAL(0u, book.unmatched_frees());
@@ -643,8 +641,8 @@ TEST(slices_grow_with_the_recording) {
   uint32_t context = aggregator.context(book, thread, 1, HT_KIND_MALLOC);
   for (uint64_t ns = 0; ns < 160'000'000'000; ns += 5'000'000) {
     aggregator.advance(ns);
-    book.allocate(thread, book.spot(64), 64, 1, context, Misfit::kRefuse);
-    book.free(thread, book.spot(64), 64, Misfit::kRefuse);
+    book.allocate(thread, 64, 1, context, Misfit::kRefuse);
+    book.free(thread, 64, Misfit::kRefuse);
   }
   aggregator.end_last_slice();
   CHECK_EQUAL(160'000'000u, longest);

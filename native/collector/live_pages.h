@@ -1,0 +1,132 @@
+// Small live blocks, by the page of the program's memory that they are in.
+//
+// A page has a byte for each 16 bytes of it, which says where the life of the block that begins there
+// is kept: so what lies together in the program's memory lies together here, and what the program has
+// in its caches the collector has in its own. A look-up compares nothing but the page's number.
+#ifndef HEAPTIDE_COLLECTOR_LIVE_PAGES_H
+#define HEAPTIDE_COLLECTOR_LIVE_PAGES_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "collector/bits.h"
+#include "collector/live_table.h"
+
+namespace heaptide {
+
+class LivePages {
+ public:
+  // Larger blocks are so few to a page that its bytes would cost more than they do.
+  static constexpr uint64_t kLargestBlock = 1024;
+
+  LivePages();
+  ~LivePages();
+  LivePages(const LivePages &) = delete;
+  LivePages &operator=(const LivePages &) = delete;
+
+  struct Page;
+
+  // The address's page, or nullptr.
+  HT_HOT Page *find(uint64_t address) const {
+    uint64_t number = address >> kPageBits;
+    const Entry &entry = entries_[home(number)];
+    return entry.number == number ? entry.page : find_further(number);
+  }
+
+  struct alignas(16) Page {
+    uint8_t places[256]; // by 16 bytes of memory; 0: no block begins there
+    uint8_t unused;      // the first unused place, whose size_low is the next one; 0: none
+    uint8_t capacity;    // places: 1 to this
+    uint16_t used;
+    uint32_t memory; // bytes
+    uint64_t number;
+
+    Life &life(unsigned place) { return reinterpret_cast<Life *>(this + 1)[int(place) - 1]; }
+    const Life &life(unsigned place) const {
+      return reinterpret_cast<const Life *>(this + 1)[int(place) - 1];
+    }
+
+    HT_HOT static bool is_even(uint64_t address) { return (address & 15) == 0; }
+    HT_HOT static unsigned offset(uint64_t address) { return address >> 4 & 0xff; }
+
+    // The place of the block at an even address; 0: there is none.
+    HT_HOT unsigned place_of(uint64_t address) const { return places[offset(address)]; }
+
+    // An even address without a block, in a page with an unused place.
+    HT_HOT Life *add(uint64_t address) {
+      unsigned place = unused;
+      Life &life = this->life(place);
+      unused = static_cast<uint8_t>(life.size_low);
+      places[offset(address)] = static_cast<uint8_t>(place);
+      used++;
+      return &life;
+    }
+
+    HT_HOT void remove(uint64_t address, unsigned place) {
+      places[offset(address)] = 0;
+      life(place).size_low = unused;
+      unused = static_cast<uint8_t>(place);
+      used--;
+    }
+  };
+  static_assert(sizeof(Page) == 272);
+
+  // A page for the address that has an unused place; nullptr: it is full. Other pages may move.
+  Page *make_room(uint64_t address);
+
+  uint64_t bytes() const { return bytes_; } // of memory
+  void clear();
+
+  // Gives back what empty pages take. For pages that cost more than `budget` bytes a block, first calls
+  // evict(Page &), which is to take note of the page's blocks: they go.
+  template <class Evict>
+  void trim(uint64_t budget, Evict evict) {
+    for (size_t i = 0; i <= mask_; i++) {
+      Page *page = entries_[i].page;
+      if (page == nullptr) continue;
+      if (page->used != 0 && page->memory <= budget * page->used) continue;
+      if (page->used != 0) evict(*page);
+      release(&entries_[i]);
+    }
+    rehash();
+  }
+
+  // Calls visit(uint64_t address, const Life &) for each block of the page.
+  template <class Visit>
+  static void each(const Page &page, Visit visit) {
+    for (unsigned i = 0; i < 256; i++) {
+      if (page.places[i] != 0) visit(page.number << kPageBits | i << 4, page.life(page.places[i]));
+    }
+  }
+
+  // Asks memory for what a look-up of the address reads first.
+  void ask(uint64_t address) const {
+    if (const Page *page = find(address)) __builtin_prefetch(&page->places[Page::offset(address)]);
+  }
+
+ private:
+  static constexpr unsigned kPageBits = 12;
+  static constexpr uint64_t kNone = UINT64_MAX;
+
+  struct Entry {
+    uint64_t number; // kNone: no page
+    Page *page;
+  };
+
+  // Pages that follow each other are spread evenly.
+  HT_HOT size_t home(uint64_t number) const { return number * 0x9e3779b97f4a7c15ull >> shift_; }
+  Page *find_further(uint64_t number) const;
+  void enter(Page *page);
+  void rehash();
+  void release(Entry *entry);
+
+  Entry *entries_;
+  unsigned shift_;
+  size_t mask_;
+  size_t pages_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+} // namespace heaptide
+
+#endif
