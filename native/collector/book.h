@@ -96,6 +96,24 @@ class Book {
     return true;
   }
 
+  // An allocation and its free by the same thread, with nothing of it in between: neither the live
+  // blocks nor what is live in the context need be told. False: nothing is done, it takes the two calls.
+  HT_HOT bool allocate_and_free(Thread &thread, uint64_t address, uint64_t size, uint32_t context) {
+    if (disordered_ || live_bytes_ + size > window_peak_ || !live_.is_vacant(address)) [[unlikely]]
+      return false;
+    Context &c = contexts_[context];
+    touch<true>(context, c);
+    thread.sequence++;
+    thread.deallocations++;
+    thread.bytes += size;
+    c.bytes_in += size;
+    c.blocks_in++;
+    contexts_.count_one(c, c.by_size, bucket_by_size(size), kBySize);
+    contexts_.count_one(c, c.by_allocations, 0, kByAllocations);
+    contexts_.count_one(c, c.by_time, 0, kByTime);
+    return true;
+  }
+
   // A free by `thread`; a misfit if nothing lives there.
   template <bool kPlain = false>
   HT_HOT bool free(Thread &thread, uint64_t address, Misfit misfit) {
@@ -103,7 +121,8 @@ class Book {
     if (spot.page == nullptr || disordered_) [[unlikely]]
       return free_with_care(thread, address, misfit);
     // Field by field, as they were written: a wider read of what has just been written would wait.
-    const Life life = spot.life();
+    const Life &kept = spot.life();
+    const Life life{kept.size_low, kept.context, kept.sequence, kept.born};
     live_.take(spot, address);
     end_of_life<kPlain>(thread, address, life.size_low, life);
     return true;

@@ -9,6 +9,11 @@ bool is_mapping(unsigned kind) {
   return kind == HT_KIND_MMAP || kind == HT_KIND_SBRK || kind == HT_KIND_ARENA;
 }
 
+// The first word of the free of the block whose allocation begins with `word`.
+HT_HOT uint64_t free_of(uint64_t word) {
+  return HT_WORD(HT_OP_FREE, HT_AUX(word) & 0xf, HT_VALUE(word));
+}
+
 } // namespace
 
 // Words of the event at `at`; 0: there is none, or it does not end by `end`.
@@ -103,6 +108,12 @@ const uint64_t *Decoder::count(Stream &stream, const uint64_t *at, const uint64_
         const uint64_t *next = at + 2 + (head >> 4 & 1);
         uint32_t context = remembered(names_of(at), row | (head & 0xf));
         if (context != Book::kNone && next <= end && HT_VALUE(word) != 0) [[likely]] {
+          if (kPlain && *next == free_of(word) && next < end &&
+              book.allocate_and_free(thread, HT_VALUE(word), static_cast<uint32_t>(at[1]),
+                                     context)) {
+            at = next + 1;
+            continue;
+          }
           if (!book.allocate<kPlain>(thread, HT_VALUE(word), static_cast<uint32_t>(at[1]), context,
                                      misfit)) [[unlikely]]
             return at;

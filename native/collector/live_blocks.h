@@ -34,6 +34,13 @@ class LiveBlocks {
     spot.page->remove(address, spot.place);
   }
 
+  // Whether it is known at once that no block lives at `address`.
+  HT_HOT bool is_vacant(uint64_t address) const {
+    const LivePages::Page *page = pages_.find(address);
+    return page != nullptr && page->place_of(address) == 0 &&
+           filter_at_[filter_place(address)] == 0;
+  }
+
   // The life of a block at `address`, for the caller to fill in the rest; nullptr: one lives there
   // already. Valid until the next place or take.
   HT_HOT Life *place(uint64_t address, uint64_t size) {
