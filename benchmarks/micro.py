@@ -17,13 +17,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Pair:
-    """Nanoseconds added to a pair of malloc and free, over the same program run plainly."""
+    """Nanoseconds added to a pair of malloc and free, over the same program run plainly.
+
+    CPU time of the program's process, which is what the agent costs it; and on the wall clock,
+    where the program waits for the collector when that is slower.
+    """
 
     name: str
     plain: float
     added: float
     low: float
     high: float
+    added_wall: float
     goal: float | None
 
 
@@ -68,9 +73,10 @@ def _cases(directory: Path, pairs: int) -> list[_Case]:
     return found
 
 
-def _nanoseconds(command: Sequence[str], env: dict[str, str] | None = None) -> float:
+def _nanoseconds(command: Sequence[str], env: dict[str, str] | None = None) -> tuple[float, float]:
+    """CPU time and wall clock of a pair."""
     run = run_once(command, env)
-    return run.inner_wall / run.operations * 1e9
+    return run.inner_cpu / run.operations * 1e9, run.inner_wall / run.operations * 1e9
 
 
 def measure_pairs(directory: Path, quick: bool, rounds: int, say: Say) -> list[Pair]:
@@ -80,22 +86,24 @@ def measure_pairs(directory: Path, quick: bool, rounds: int, say: Say) -> list[P
     output = directory / "pairs.tide"
     result = []
     for case in _cases(directory, 5_000_000 if quick else 50_000_000):
-        plain, added = [], []
+        plain, added, added_wall = [], [], []
         for _ in range(rounds):
-            base = _nanoseconds(case.program)
+            base, base_wall = _nanoseconds(case.program)
             if case.options is None:
-                got = _nanoseconds(case.program, {"LD_PRELOAD": str(agent_path())})
+                got, wall = _nanoseconds(case.program, {"LD_PRELOAD": str(agent_path())})
             else:
                 own = ("run", "-q", "-f", "--no-symbols", "-o", str(output), *case.options)
-                got = _nanoseconds([*HEAPTIDE, *own, *case.program])
+                got, wall = _nanoseconds([*HEAPTIDE, *own, *case.program])
             plain.append(base)
             added.append(got - base)
+            added_wall.append(wall - base_wall)
         pair = Pair(
             case.name,
             statistics.median(plain),
             statistics.median(added),
             min(added),
             max(added),
+            statistics.median(added_wall),
             case.goal,
         )
         say(f"{pair.name}: {pair.plain:.1f} ns plain, {pair.added:+.1f} ns")

@@ -47,6 +47,13 @@ ROWS = (
         (heaptide(goal=1.45), memray(OBJECTS), memray(), TRACEMALLOC),
     ),
     Row(
+        "Python, dict of lists of records",
+        "py_records.py",
+        ("6000000",),
+        ("1000000",),
+        (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
         "Python, dict and list churn",
         "py_containers.py",
         ("6000000",),
