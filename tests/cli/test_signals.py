@@ -147,3 +147,37 @@ def test_stop_and_continue(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGTERM)
         assert line(process) == "SIGTERM"
         assert line(process) == "status 9"
+
+
+# Runs the program of its arguments as `heaptide run` does on a terminal: with a tick every 10 ms.
+TICKING = """
+import os, sys
+from pathlib import Path
+from heaptide.recorder.child import Child
+from heaptide.recorder.target import Target
+child = Child(Target(path=sys.argv[1], argv=tuple(sys.argv[1:]), name="program"), dict(os.environ))
+child.start()
+print(child.wait(lambda: None, 0.01, lambda pid, how: None), flush=True)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_stopped_and_continued(tmp_path: Path) -> None:
+    """A stop of ours longer than we wait for signals makes none up for the program."""
+    names = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGALRM"]
+    program = [sys.executable, "-c", REPORTER, *names, "SIGTERM"]
+    with subprocess.Popen(
+        [sys.executable, "-c", TICKING, *program], stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert line(process) == "ready"
+        process.send_signal(signal.SIGUSR1)
+        assert line(process) == "SIGUSR1"
+        for _ in range(10):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.05)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.03)
+        process.send_signal(signal.SIGTERM)
+        assert line(process) == "SIGTERM"
+        assert line(process) == "exit status 9"
+    assert process.returncode == 0

@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -19,8 +20,10 @@ from heaptide.errors import LaunchError
 from heaptide.recorder.preflight import CANNOT_EXECUTE, NOT_FOUND
 from heaptide.recorder.target import Target
 
-# si_code of a signal that the kernel made, which for these means: the terminal.
-_SI_KERNEL = 0x80
+# si_code of signals that processes send: kill, sigqueue, tgkill. What the kernel makes, which for
+# these means the terminal, the program has got by itself.
+_SENT = frozenset({0, -1, -6})
+_LARGEST_PID = 1 << 22
 
 _FORWARDED = frozenset(
     {
@@ -74,6 +77,7 @@ class Child:
         self.environment = environment
         self.pid = 0
         self._mask: set[int] = set()
+        self._last: tuple[int, ...] = ()  # the signal that came last
 
     def start(self) -> None:
         """Starts the program. Raises LaunchError if the kernel will not have it."""
@@ -151,11 +155,21 @@ class Child:
                 other_ended(pid, Ended.of(status))
 
     def _next_signal(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         info = signal.sigtimedwait(_WATCHED, timeout)
-        if info is None or info.si_signo == signal.SIGCHLD:
+        if info is None:
             return
-        if info.si_code != _SI_KERNEL:
+        # Stopped and continued after the deadline, Python returns what lies on its stack: anything,
+        # or the last signal once more.
+        if time.monotonic() >= deadline and (tuple(info) == self._last or not _is_sound(info)):
+            return
+        self._last = tuple(info)
+        if info.si_signo in _FORWARDED and info.si_code in _SENT:
             os.kill(self.pid, info.si_signo)
+
+
+def _is_sound(info: signal.struct_siginfo) -> bool:
+    return info.si_signo in _WATCHED and info.si_errno == 0 and 0 <= info.si_pid <= _LARGEST_PID
 
 
 def _stop_self(number: int) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,18 +105,20 @@ class Session:
         except BaseException:
             self._preload.close()
             raise
+        claimed = False
         try:
-            claim(output, force)
-        except BaseException:
-            self.close()
-            raise
-        try:
+            with _interrupts_held():
+                claim(output, force)
+                claimed = True
             self.collector = Collector(
                 _collector_command(program, output, config, command), self._fd
             )
             self._wait_until_ready(self.collector)
         except BaseException:
-            self.abandon()
+            if claimed:
+                self.abandon()
+            else:
+                self.close()
             raise
 
     def __enter__(self) -> Session:
@@ -233,6 +237,16 @@ class Session:
     def _set(self, name: str, value: int) -> None:
         field = _wire.HEADER[name]
         struct.pack_into(field.format, self._memory, field.offset, value)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keeps an interrupt until the end of the block."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _runs(pid: int) -> bool:
