@@ -124,7 +124,11 @@ def _pairs(pairs: Sequence[Pair]) -> list[str]:
 
 def _collector(lines: Sequence[tuple[str, float]]) -> list[str]:
     rows = [
-        [name, f"{rate / 1e6:.0f}", _verdict(-rate / 1e6, -50, " M") if "1 million" in name else ""]
+        [
+            name,
+            f"{rate / 1e6:.0f}",
+            _verdict(-rate / 1e6, -50, " M") if name.startswith("1,000,000 ") else "",
+        ]
         for name, rate in lines
     ]
     rows = [[*row[:2], row[2].replace("≤ -", "≥ ")] for row in rows]

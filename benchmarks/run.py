@@ -59,14 +59,20 @@ def measure(options: argparse.Namespace, directory: Path) -> Results:
 
 
 def _collector(bench: Path | None, skipped: list[str]) -> list[tuple[str, float]]:
-    """What the collector's own benchmark prints: lines `name: N M events/s`."""
+    """What the collector's own benchmark prints: lines `N live  N stacks  N M events/s`."""
     if bench is None:
         skipped.append("the collector alone: --collector-bench was not given")
         return []
     done = subprocess.run([str(bench)], capture_output=True, text=True, check=True)
     _say(done.stdout)
-    found = re.findall(r"^(.+?):\s+([\d.]+) M events/s", done.stdout, re.MULTILINE)
-    return [(name, float(rate) * 1e6) for name, rate in found]
+    line = re.compile(r"^\s*(\d+) live\s+(\d+) stacks\s+([\d.]+) M events/s", re.MULTILINE)
+    found = line.findall(done.stdout)
+    if not found:
+        raise SystemExit(f"{bench}: nothing to read in what it printed:\n{done.stdout}")
+    return [
+        (f"{int(live):,} live blocks, {int(stacks):,} stacks", float(rate) * 1e6)
+        for live, stacks, rate in found
+    ]
 
 
 def _as_json(results: Results) -> str:

@@ -37,6 +37,7 @@ void Aggregator::end_process(Book &book) {
   collect_book(book, &carried_); // its contexts are about to be packed away
   left_by_thread_.resize(threads_.size());
   book.add_live_by_thread(&left_by_thread_);
+  open_contexts_ -= book.contexts().size();
   book.close();
   ended_ += book.totals();
   std::erase(open_, &book);
@@ -55,6 +56,7 @@ uint32_t Aggregator::add_context(Book &book, Thread &thread, uint32_t stack, uns
   new_contexts_.thread.push_back(thread.row);
   new_contexts_.stack.push_back(stack);
   new_contexts_.kind.push_back(kind);
+  open_contexts_++;
   return book.add_context(thread, stack, kind, contexts_++);
 }
 

@@ -50,6 +50,7 @@ class Aggregator {
     return index != Book::kNone ? index : add_context(book, thread, stack, kind);
   }
   uint32_t contexts() const { return contexts_; }
+  uint32_t open_contexts() const { return open_contexts_; } // of processes that live
 
   // The events that follow happened at `ns` since the start, or later. Ends slices that are over.
   void advance(uint64_t ns) {
@@ -100,7 +101,7 @@ class Aggregator {
   std::vector<uint64_t> left_by_thread_;
   SliceRows carried_;          // of books closed during the current slice
   std::deque<Thread> threads_; // stable addresses
-  uint32_t contexts_ = 0;
+  uint32_t contexts_ = 0, open_contexts_ = 0;
   ContextRows new_contexts_;
   uint64_t slice_number_ = 0;
   uint64_t slice_ns_, slice_start_ = 0, slice_end_;

@@ -173,9 +173,8 @@ bool Decoder::context(Stream &stream, StackNames names, unsigned kind, bool unde
     if (!undefined) return false;
     stream.image->merge(names.first, names.second, true, &stack);
   }
-  uint32_t before = aggregator_.contexts();
   *context = aggregator_.context(*stream.book, *stream.thread, stack, kind);
-  if (aggregator_.contexts() != before && size_t{before} / 2 > cache_mask_) grow_cache();
+  if (aggregator_.open_contexts() / 2 > cache_mask_) grow_cache();
   if (whole) remember(names, stream.thread->row << 4 | kind, *context);
   return true;
 }
@@ -189,8 +188,10 @@ void Decoder::remember(StackNames names, uint32_t thread_kind, uint32_t context)
 
 void Decoder::grow_cache() {
   if (cache_.size() >= kMostCache) return;
-  cache_mask_ = cache_.size() * 4 - 1;
-  cache_.assign(cache_.size() * 4, KnownSet());
+  size_t sets = cache_.size() * 4;
+  give_back(cache_); // what it knows is soon known again
+  cache_.resize(sets);
+  cache_mask_ = sets - 1;
 }
 
 // ------------------------------------------------------------------------------------- events
