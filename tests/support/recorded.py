@@ -44,8 +44,8 @@ class Recorded:
         assert len(found) <= 1, found
         return found[0] if found else dict.fromkeys(NUMBERS, 0)
 
-    def show(self, by: str) -> dict[str, Any]:
-        return _show(self.path, by)
+    def show(self, by: str, *options: str) -> dict[str, Any]:
+        return _show(self.path, by, options)
 
     def stacks(self, function: str) -> list[list[str]]:
         """The whole stacks whose innermost named function is ``function``, as lists of function
@@ -71,8 +71,8 @@ NUMBERS = (
 
 
 @lru_cache(maxsize=16)
-def _show(path: Path, by: str) -> dict[str, Any]:
-    command = [*HEAPTIDE, "show", str(path), "--json", "--by", by]
+def _show(path: Path, by: str, options: tuple[str, ...]) -> dict[str, Any]:
+    command = [*HEAPTIDE, "show", str(path), "--json", "--by", by, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     shown: dict[str, Any] = json.loads(done.stdout)

@@ -126,6 +126,45 @@ def test_five_hundred_short_lived_processes(shell: str, build: Builder, record: 
         assert recording.summary.lost_events == 0
 
 
+@pytest.mark.parametrize("program", ["calls.py", "lifetimes.c", "reallocs.c"])
+def test_children_are_recorded_as_alone(program: str, build: Builder, record: Record) -> None:
+    """Three runs of a program by a shell, two of them at a time: each as if it had run alone."""
+    if program.endswith(".py"):
+        command = [sys.executable, str(PROGRAMS / program)]
+    else:
+        command = [str(build(program, "-g"))]
+    env = {"PYTHONHASHSEED": "0"}
+    alone = record(command, env=env)
+    script = '"$@" >/dev/null; "$@" >/dev/null & "$@" >/dev/null; wait'
+    together = record(["sh", "-c", script, "sh", *command], env=env)
+    assert alone.status == together.status == 0, together.stderr
+
+    def lines(recorded: Recorded, *options: str) -> dict[tuple[str, int], list[int]]:
+        shown = recorded.show("line", *options)["sites"]
+        figures = ("allocations", "total_bytes", "alive_at_exit_bytes", "temporary_allocations")
+        return {
+            (site["function"], site["line"]): [site[name] for name in figures]
+            for site in shown
+            if site["file"]
+            and Path(site["file"]).name == program
+            and site["function"] != "<module>"
+        }
+
+    # Not "<module>": what imports allocate depends on what the disk holds.
+    expected = lines(alone)
+    assert expected
+    with Recording.open(together.path) as recording:
+        processes = recording.processes
+        runs = [
+            str(processes.pid[row])
+            for row in range(len(processes))
+            if Path(processes.exe[row]).resolve() == Path(command[0]).resolve()
+        ]
+    assert len(runs) == 3
+    for pid in runs:
+        assert lines(together, "--process", pid) == expected
+
+
 @pytest.mark.parametrize("program", ["lifetimes.c", "threads.c", "reallocs.c", "forks.c"])
 def test_figures_agree(program: str, build: Builder, record: Record) -> None:
     """Totals, peaks, threads and processes tell one story."""
