@@ -105,14 +105,13 @@ enum ht_frees {
 #define HT_BUSY_CAPTURE 1u
 #define HT_BUSY_SLOW 2u
 #define HT_BUSY_WRITE 4u
-#define HT_BUSY_ASIDE 8u // events of a signal handler wait aside (ht_aside)
 
 // Private to one thread, on pages that a forked child finds zeroed (MADV_WIPEONFORK).
 struct ht_ctx {
   // Hot line. In full recording `left` stays negative; sampling counts it down; when recording is
   // off or paused it is huge, so that the one test at the head of each hook covers every mode.
   uint64_t *w;     // next free word of the open block
-  uint64_t *limit; // its end
+  uint64_t *limit; // its end; NULL: events of a signal handler wait aside and come first (ht_aside)
   int64_t left;
   uint8_t frees;  // ht_frees
   uint8_t busy;   // HT_BUSY_*: in a capture, a slow path, or the writing of an event of this thread
@@ -143,12 +142,6 @@ typedef uint32_t __attribute__((may_alias)) ht_state_word;
 #define HT_STATE_CAPTURE (HT_STATE_READY | HT_BUSY_CAPTURE << 8)
 #define HT_STATE_WRITE (HT_STATE_READY | (HT_BUSY_CAPTURE | HT_BUSY_WRITE) << 8)
 #define HT_STATE_INSIDE (HT_STATE_READY | 1u << 16)
-// Ends capture and writing. In one instruction: ASIDE may be set by a signal handler at any moment.
-#define HT_STATE_REST(ctx)                                          \
-  __asm__ volatile("andl %1, %0"                                    \
-                   : "+m"(HT_STATE(ctx))                            \
-                   : "i"(~((HT_BUSY_CAPTURE | HT_BUSY_WRITE) << 8)) \
-                   : "cc", "memory")
 _Static_assert(offsetof(ht_ctx, busy) == offsetof(ht_ctx, frees) + 1 &&
                    offsetof(ht_ctx, inside) == offsetof(ht_ctx, frees) + 2 &&
                    offsetof(ht_ctx, arena) == offsetof(ht_ctx, frees) + 3 &&
@@ -177,8 +170,7 @@ extern ht_global ht;
 // memory when recording is off).
 ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words);
 
-// Where to write an event of `words` when the thread is writing another, or when others wait aside that
-// come first.
+// Where to write an event of `words` when the thread is writing another.
 ht_ctx *ht_aside(ht_ctx *ctx, unsigned words);
 // Puts what waits aside into the ring: its thread writes no event now.
 void ht_take_aside(ht_ctx *ctx);
@@ -195,7 +187,7 @@ HT_ALWAYS_INLINE bool ht_recording(const ht_ctx *ctx) {
 // calls ht_commit for word 0. *ctx may change.
 HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
   ht_ctx *c = *ctx;
-  if (HT_UNLIKELY(c->busy & (HT_BUSY_WRITE | HT_BUSY_ASIDE))) c = *ctx = ht_aside(c, words);
+  if (HT_UNLIKELY(c->busy & HT_BUSY_WRITE)) c = *ctx = ht_aside(c, words);
   c->busy |= HT_BUSY_WRITE;
   atomic_signal_fence(memory_order_seq_cst); // from here on w and limit are ours alone
   if (HT_UNLIKELY(c->w + words > c->limit)) c = *ctx = ht_make_room(c, words);
@@ -204,7 +196,8 @@ HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
   return at;
 }
 
-HT_ALWAYS_INLINE void ht_not_busy(ht_ctx *ctx, uint8_t flags) { // see HT_STATE_REST
+// In one instruction: a signal handler may set others at any moment.
+HT_ALWAYS_INLINE void ht_not_busy(ht_ctx *ctx, uint8_t flags) {
   __asm__ volatile("andb %1, %0" : "+m"(ctx->busy) : "iq"((uint8_t)~flags) : "cc", "memory");
 }
 
@@ -215,7 +208,7 @@ HT_ALWAYS_INLINE void ht_publish(uint64_t *at, uint64_t word) {
 HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
   ht_publish(at, word);
   ht_not_busy(ctx, HT_BUSY_WRITE);
-  if (HT_UNLIKELY(ctx->busy & HT_BUSY_ASIDE)) ht_take_aside(ctx);
+  if (HT_UNLIKELY(ctx->limit == NULL)) ht_take_aside(ctx);
 }
 
 // Sends variable data in as many fragments as it takes. Slow path only (ctx->busy set).

@@ -47,20 +47,54 @@ static void *leave_early(void *old, size_t size) {
 #define RECORD(ctx, p, size) \
   ht_record_alloc(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP)
 
+static HT_NOINLINE void *record_malloc_long(ht_ctx *ctx, void *p, size_t size) {
+  ht_record_alloc_at(ctx, HT_OP_ALLOC, p, size, HT_KIND_MALLOC, 0);
+  return p;
+}
+
+static HT_NOINLINE void *malloc_aside(ht_ctx *ctx, void *p) {
+  ht_take_aside(ctx);
+  return p;
+}
+
 // Apart, so that the hook itself saves no registers when it only calls on.
 // Entered by a jump: its caller is malloc's.
 static HT_NOINLINE void *record_malloc(ht_ctx *ctx, size_t size) {
   void *p = ht_real.malloc(size);
   if (HT_LIKELY(p != NULL)) {
-    ht_record_alloc_inline(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+    RECORD(ctx, p, size);
   } else {
     REFUND(ctx, size);
   }
   return p;
 }
 
+// The same where everything is recorded and so nothing charged.
+static HT_NOINLINE void *record_malloc_all(ht_ctx *ctx, size_t size) {
+  void *p = ht_real.malloc(size);
+  if (HT_LIKELY(p != NULL)) {
+    ht_record_alloc_inline(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  }
+  return p;
+}
+
+// And of each nothing but the size: at most UINT32_MAX.
+static HT_NOINLINE void *record_malloc_only(ht_ctx *ctx, size_t size) {
+  if (size > UINT32_MAX) __builtin_unreachable();
+  void *p = ht_real.malloc(size);
+  if (HT_UNLIKELY(p == NULL)) return NULL;
+  if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, HT_KIND_MALLOC, 0, HT_STATE_READY))) {
+    return record_malloc_long(ctx, p, size);
+  }
+  return HT_UNLIKELY(ctx->limit == NULL) ? malloc_aside(ctx, p) : p;
+}
+
 HT_EXPORT void *malloc(size_t size) {
   ht_ctx *ctx = ht_tls;
+  if (HT_LIKELY(HT_STATE(ctx) == HT_STATE_READY)) {
+    return ht_has_more(ctx) || size > UINT32_MAX ? record_malloc_all(ctx, size)
+                                                 : record_malloc_only(ctx, size);
+  }
   if (!CHARGED(ctx, size)) return ht_real.malloc(size);
   return record_malloc(ctx, size);
 }
@@ -81,9 +115,9 @@ static HT_NOINLINE void free_aside(ht_ctx *ctx, void *p) {
 HT_EXPORT void free(void *p) {
   ht_ctx *ctx = ht_tls;
   if (HT_LIKELY(HT_STATE(ctx) == HT_STATE_READY && p != NULL)) {
-    if (HT_UNLIKELY(!ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_MALLOC)))
+    if (HT_UNLIKELY(!ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_MALLOC, HT_STATE_READY)))
       return free_unusual(ctx, p);
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return free_aside(ctx, p);
+    if (HT_UNLIKELY(ctx->limit == NULL)) return free_aside(ctx, p);
     return ht_real.free(p);
   }
   if (HT_LIKELY(ctx->frees == HT_FREES_NONE)) return ht_real.free(p);

@@ -45,10 +45,11 @@ static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
       }                                                                                           \
       node = ctx->py.node;                                                                        \
     }                                                                                             \
-    if (HT_UNLIKELY(!ht_write_alloc(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(node, 0)))) { \
+    if (HT_UNLIKELY(!ht_write_alloc(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(node, 0),     \
+                                    HT_STATE_READY))) {                                           \
       return record_slow(ctx, p, size, what, node);                                               \
     }                                                                                             \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return record_aside(ctx, p);                \
+    if (HT_UNLIKELY(ctx->limit == NULL)) return record_aside(ctx, p);                             \
     return p;                                                                                     \
   }
 HT_PY_FAMILIES(F)
@@ -57,48 +58,48 @@ HT_PY_FAMILIES(F)
 #define REAL(index) ht_py_domains[HT_PY_##index].real
 #define GENERAL(index) ht_py_general_hooks[HT_PY_##index]
 
-#define FAST(family, name, index)                                                                 \
-  static void *name##_malloc_##family(void *unused, size_t size) {                                \
-    ht_ctx *ctx = ht_tls;                                                                         \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return GENERAL(index).malloc(unused, size); \
-    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
-    void *p = REAL(index).malloc(REAL(index).ctx, size);                                          \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));             \
-  }                                                                                               \
-  static void *name##_calloc_##family(void *unused, size_t count, size_t size) {                  \
-    ht_ctx *ctx = ht_tls;                                                                         \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY))                                             \
-      return GENERAL(index).calloc(unused, count, size);                                          \
-    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
-    void *p = REAL(index).calloc(REAL(index).ctx, count, size);                                   \
-    return record_fast_##family(ctx, p, count * size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));     \
-  }                                                                                               \
-  static void *name##_realloc_##family(void *unused, void *old, size_t size) {                    \
-    ht_ctx *ctx = ht_tls;                                                                         \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || old == NULL)) {                            \
-      return GENERAL(index).realloc(unused, old, size);                                           \
-    }                                                                                             \
-    if (HT_UNLIKELY(!ht_write_free(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index))) {         \
-      ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index);                       \
-    }                                                                                             \
-    HT_STATE(ctx) = HT_STATE_INSIDE;                                                              \
-    void *p = REAL(index).realloc(REAL(index).ctx, old, size);                                    \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));       \
+#define FAST(family, name, index)                                                                  \
+  static void *name##_malloc_##family(void *unused, size_t size) {                                 \
+    ht_ctx *ctx = ht_tls;                                                                          \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return GENERAL(index).malloc(unused, size);  \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                                               \
+    void *p = REAL(index).malloc(REAL(index).ctx, size);                                           \
+    return record_fast_##family(ctx, p, size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));              \
+  }                                                                                                \
+  static void *name##_calloc_##family(void *unused, size_t count, size_t size) {                   \
+    ht_ctx *ctx = ht_tls;                                                                          \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY))                                              \
+      return GENERAL(index).calloc(unused, count, size);                                           \
+    HT_STATE(ctx) = HT_STATE_INSIDE;                                                               \
+    void *p = REAL(index).calloc(REAL(index).ctx, count, size);                                    \
+    return record_fast_##family(ctx, p, count * size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));      \
+  }                                                                                                \
+  static void *name##_realloc_##family(void *unused, void *old, size_t size) {                     \
+    ht_ctx *ctx = ht_tls;                                                                          \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || old == NULL)) {                             \
+      return GENERAL(index).realloc(unused, old, size);                                            \
+    }                                                                                              \
+    if (HT_UNLIKELY(                                                                               \
+            !ht_write_free(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index, HT_STATE_INSIDE))) { \
+      ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, HT_KIND_PY_##index);                        \
+      HT_STATE(ctx) = HT_STATE_INSIDE;                                                             \
+    }                                                                                              \
+    void *p = REAL(index).realloc(REAL(index).ctx, old, size);                                     \
+    return record_fast_##family(ctx, p, size, WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));        \
   }
 
 // One for all versions.
-#define FAST_FREE(name, index)                                                 \
-  static void name##_free_fast(void *unused, void *p) {                        \
-    ht_ctx *ctx = ht_tls;                                                      \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || p == NULL ||            \
-                    !ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_PY_##index))) { \
-      GENERAL(index).free(unused, p);                                          \
-      return;                                                                  \
-    }                                                                          \
-    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) ht_take_aside(ctx);      \
-    HT_STATE(ctx) = HT_STATE_INSIDE;                                           \
-    REAL(index).free(REAL(index).ctx, p);                                      \
-    HT_STATE(ctx) = HT_STATE_READY;                                            \
+#define FAST_FREE(name, index)                                                                  \
+  static void name##_free_fast(void *unused, void *p) {                                         \
+    ht_ctx *ctx = ht_tls;                                                                       \
+    if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || p == NULL ||                             \
+                    !ht_write_free(ctx, HT_OP_FREE, p, HT_KIND_PY_##index, HT_STATE_INSIDE))) { \
+      GENERAL(index).free(unused, p);                                                           \
+      return;                                                                                   \
+    }                                                                                           \
+    if (HT_UNLIKELY(ctx->limit == NULL)) ht_take_aside(ctx);                                    \
+    REAL(index).free(REAL(index).ctx, p);                                                       \
+    HT_STATE(ctx) = HT_STATE_READY;                                                             \
   }
 
 FAST_FREE(mem, MEM)

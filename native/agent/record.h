@@ -52,36 +52,39 @@ HT_ALWAYS_INLINE void ht_record_free_at(ht_ctx *ctx, unsigned op, const void *p,
   ht_commit(ctx, w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
 }
 
-// The same for a context whose state is HT_STATE_READY or, in between, _CAPTURE: no flag to look at, none
-// to keep. Room: for the event of two words; if there is none, or it needs more, it is written otherwise.
+// The same for a context whose state is HT_STATE_READY or, in between, _CAPTURE. `then`: its state
+// afterwards. False: no room for the event, or it needs more than two words; nothing is done, and the
+// state is READY. Else look at ctx->limit: others may wait
+// aside by then.
 HT_ALWAYS_INLINE bool ht_write_alloc(ht_ctx *ctx, unsigned op, const void *p, size_t size,
-                                     unsigned kind, ht_stacks stacks) {
+                                     unsigned kind, ht_stacks stacks, uint32_t then) {
   HT_STATE(ctx) = HT_STATE_WRITE;
   atomic_signal_fence(memory_order_seq_cst);
   uint64_t *w = ctx->w;
   uint64_t python = stacks & 0xffffffff00000000ull, native = stacks << 32;
   if (HT_UNLIKELY(w + 2 > ctx->limit || size > UINT32_MAX || (python != 0 && native != 0))) {
-    HT_STATE_REST(ctx);
+    HT_STATE(ctx) = HT_STATE_READY;
     return false;
   }
   ctx->w = w + 2;
   w[1] = (uint64_t)size | python | native;
   ht_publish(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
-  HT_STATE_REST(ctx);
+  HT_STATE(ctx) = then;
   return true;
 }
 
-HT_ALWAYS_INLINE bool ht_write_free(ht_ctx *ctx, unsigned op, const void *p, unsigned kind) {
+HT_ALWAYS_INLINE bool ht_write_free(ht_ctx *ctx, unsigned op, const void *p, unsigned kind,
+                                    uint32_t then) {
   HT_STATE(ctx) = HT_STATE_WRITE;
   atomic_signal_fence(memory_order_seq_cst);
   uint64_t *w = ctx->w;
   if (HT_UNLIKELY(w >= ctx->limit)) {
-    HT_STATE_REST(ctx);
+    HT_STATE(ctx) = HT_STATE_READY;
     return false;
   }
   ctx->w = w + 1;
   ht_publish(w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
-  HT_STATE_REST(ctx);
+  HT_STATE(ctx) = then;
   return true;
 }
 
@@ -100,6 +103,12 @@ HT_ALWAYS_INLINE bool ht_has_stacks(const ht_ctx *ctx) {
   return ht_python_present | (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL));
 }
 
+// Whether an allocation is more than its requested size.
+HT_ALWAYS_INLINE bool ht_has_more(const ht_ctx *ctx) {
+  return ht_python_present |
+         (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL | HT_CONFIG_USABLE_SIZE));
+}
+
 HT_ALWAYS_INLINE ht_stacks ht_capture(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   return ht_has_stacks(ctx) ? ht_capture_stacks(ctx, pc, sp, bp) : 0;
 }
@@ -116,9 +125,9 @@ HT_ALWAYS_INLINE void ht_record_alloc_inline(ht_ctx *ctx, void *p, size_t size, 
     HT_STATE(ctx) = HT_STATE_CAPTURE;
     stacks = ht_capture_now(ctx, pc, sp, bp);
   }
-  if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, kind, stacks))) {
+  if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, kind, stacks, HT_STATE_READY))) {
     ht_record_alloc_long(ctx, HT_WORD(HT_OP_ALLOC, kind, (uint64_t)(uintptr_t)p), size, stacks);
-  } else if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) {
+  } else if (HT_UNLIKELY(ctx->limit == NULL)) {
     ht_take_aside(ctx);
   }
 }

@@ -29,6 +29,7 @@ static uint64_t scratch[4 * HT_BLOCK_WORDS];
 typedef struct context_page {
   ht_ctx main;
   ht_ctx nested;
+  uint64_t *limit; // main's, while that is NULL
   uint64_t side[SIDE_WORDS];
 } context_page;
 _Static_assert(sizeof(context_page) <= 4096, "a context takes a page");
@@ -280,19 +281,19 @@ static HT_COLD ht_ctx *lost_event(void) {
 
 HT_COLD ht_ctx *ht_aside(ht_ctx *ctx, unsigned words) {
   context_page *page = (context_page *)ctx;
-  if (!(ctx->busy & HT_BUSY_WRITE)) {
-    ht_take_aside(ctx);
-    return ctx;
-  }
   if (ctx->ring == NULL || (page->nested.busy & HT_BUSY_WRITE)) return lost_event();
   if (page->nested.w + words <= page->nested.limit) {
-    ctx->busy |= HT_BUSY_ASIDE;
+    // In a slow path the limit is not ours to change: it ends with a look at what waits.
+    if (!(ctx->busy & HT_BUSY_SLOW) && ctx->limit != NULL) {
+      page->limit = ctx->limit;
+      ctx->limit = NULL;
+    }
     return &page->nested;
   }
   if (ctx->busy & HT_BUSY_SLOW) return lost_event();
   // So much comes from no handler in so short a time: an earlier one has jumped out of the writing, and
   // nobody will end it. What follows goes into another block, for this one is read up to that hole.
-  ctx->busy &= (uint8_t)~HT_BUSY_WRITE;
+  if (ctx->limit == NULL) ctx->limit = page->limit;
   ctx->w = ctx->limit;
   ht_take_aside(ctx);
   return ctx;
@@ -318,43 +319,59 @@ static void next_block(ht_ctx *ctx) {
   }
 }
 
+static bool has_aside(const ht_ctx *ctx) {
+  const context_page *page = (const context_page *)ctx;
+  return __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED) != page->side;
+}
+
+// Puts what waits aside into the ring. Handlers may interrupt this too; each has written all its events
+// by the time it returns.
+static void take_aside(ht_ctx *ctx) {
+  context_page *page = (context_page *)ctx;
+  if (ctx->limit == NULL) ctx->limit = page->limit;
+  uint64_t *from = page->side, *until;
+  do {
+    until = __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED);
+    size_t words = (size_t)(until - from);
+    while (ctx->w + words > ctx->limit) next_block(ctx);
+    // From the end: a reader finds nothing before all is there.
+    for (size_t i = words; i > 0; i--) ht_publish(ctx->w + i - 1, from[i - 1]);
+    ctx->w += words;
+    from = until;
+  } while (!__atomic_compare_exchange_n(&page->nested.w, &until, page->side, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
 ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
   if (HT_UNLIKELY(ctx->busy & HT_BUSY_SLOW)) { // a handler's own context is full
     ctx->busy &= (uint8_t)~HT_BUSY_WRITE;
     return lost_event();
   }
+  if (ctx->ring == NULL && ht_recording(ctx)) ctx->frees = HT_FREES_UNKNOWN; // see ht_take_aside
   if (!ht_recording(ctx)) {
     ctx->w = scratch;
     ctx->limit = scratch + words;
     return ctx;
   }
-  ctx->busy |= HT_BUSY_SLOW;
   do {
-    next_block(ctx);
-  } while (HT_UNLIKELY(ctx->w + words > ctx->limit));
-  ht_not_busy(ctx, HT_BUSY_SLOW);
+    ctx->busy |= HT_BUSY_SLOW;
+    take_aside(ctx);
+    while (ctx->w + words > ctx->limit) next_block(ctx);
+    ht_not_busy(ctx, HT_BUSY_SLOW);
+  } while (HT_UNLIKELY(has_aside(ctx)));
   return ctx;
 }
 
-// Handlers may interrupt this too; each has written all its events by the time it returns.
 HT_COLD void ht_take_aside(ht_ctx *ctx) {
-  context_page *page = (context_page *)ctx;
+  if (ctx->ring == NULL) { // a handler has forked and this is the child: the context has been wiped
+    HT_STATE(ctx) = HT_FREES_UNKNOWN;
+    return;
+  }
   do {
-    ctx->busy |= HT_BUSY_WRITE | HT_BUSY_SLOW;
-    ht_not_busy(ctx, HT_BUSY_ASIDE);
-    uint64_t *from = page->side, *until;
-    do {
-      until = __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED);
-      size_t words = (size_t)(until - from);
-      while (ctx->w + words > ctx->limit) next_block(ctx);
-      // From the end: a reader finds nothing before all is there.
-      for (size_t i = words; i > 0; i--) ht_publish(ctx->w + i - 1, from[i - 1]);
-      ctx->w += words;
-      from = until;
-    } while (!__atomic_compare_exchange_n(&page->nested.w, &until, page->side, false,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    ht_not_busy(ctx, HT_BUSY_WRITE | HT_BUSY_SLOW);
-  } while (ctx->busy & HT_BUSY_ASIDE);
+    ctx->busy |= HT_BUSY_WRITE;
+    ht_make_room(ctx, 0);
+    ht_not_busy(ctx, HT_BUSY_WRITE);
+  } while (ctx->limit == NULL);
 }
 
 // --------------------------------------------------------------------------------------- meta

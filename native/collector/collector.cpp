@@ -19,12 +19,13 @@ constexpr uint64_t kFirstCheckpointNs = 100 * kMs;
 constexpr uint64_t kCheckpointNs = 950 * kMs;
 constexpr uint64_t kFiguresNs = 40 * kMs;
 constexpr uint64_t kRefineNs = 100 * kMs;
-// A ring holds a millisecond of a thread that does nothing but allocate.
-constexpr uint64_t kActiveSleepNs = 250'000, kShortSleepNs = 50'000;
-constexpr double kFillingUp = 0.2, kAlmostHalf = 0.4;
+// A ring holds a fifth of a millisecond of a thread that does nothing but allocate and free, or several.
+constexpr uint64_t kActiveSleepNs = 250'000;
+constexpr uint64_t kWakeUpNs = 50'000; // what it takes to get the processor back
+constexpr double kWakeAt = 0.25;
 constexpr unsigned kIdleRounds = 8; // before sleeps get longer
 constexpr uint64_t kLongestSleepNs = 10 * kMs;
-constexpr uint64_t kLastRoundsNs = 200 * kMs;
+constexpr uint64_t kLastRoundsNs = 200 * kMs, kLastSleepNs = 50'000;
 constexpr uint64_t kSmallFile = 1 << 20;
 constexpr uint64_t kEndBytes = 160; // of the chunk that ends a file
 
@@ -133,6 +134,7 @@ Drain::Round Collector::poll() {
   processes_.discover();
   processes_.check_deaths(now);
   Drain::Round round = drain_.round();
+  round.begun = now;
   // All that has happened before `now` has been counted.
   aggregator_.advance(now);
   return round;
@@ -257,20 +259,23 @@ void Collector::run(const std::atomic<bool> &stop) {
   finish(ending);
 }
 
-// Sleeps as long as no ring can fill up meanwhile, going by how they have filled up so far.
+// Sleeps until the fullest ring is about a quarter full, going by how fast it has filled up so far.
+// Should one fill up faster, its thread wakes us.
 void Collector::rest(const Drain::Round &round) {
+  uint64_t looked = round.begun, since = looked - std::exchange(last_look_, looked);
+  uint64_t ns = kActiveSleepNs;
   if (round.blocks > 0) {
     idle_rounds_ = 0;
-    if (round.fullest >= kAlmostHalf) return;
-    nap(round.fullest >= kFillingUp ? kShortSleepNs : kActiveSleepNs);
-    return;
+    double pace = round.fullest / static_cast<double>(std::max<uint64_t>(since, 1));
+    if (pace * static_cast<double>(kActiveSleepNs) > kWakeAt) {
+      ns = static_cast<uint64_t>(kWakeAt / pace);
+    }
+    uint64_t passed = clock_.now() - looked + kWakeUpNs;
+    if (ns <= passed) return;
+    ns -= passed;
+  } else if (++idle_rounds_ > kIdleRounds) {
+    ns = std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u), kLongestSleepNs);
   }
-  if (++idle_rounds_ <= kIdleRounds) {
-    nap(kActiveSleepNs);
-    return;
-  }
-  uint64_t ns =
-      std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u), kLongestSleepNs);
   session_.about_to_sleep();
   if (!rings_.filling_up() && shared_load(session_.header().finish) == 0) session_.sleep(ns);
   session_.awake();
@@ -340,7 +345,7 @@ void Collector::finish(const Ending &ending) {
   int quiet = ending.error == HT_ERROR_MAX_SIZE ? 2 : 0;
   while (quiet < 2 && clock_.now() - begun < kLastRoundsNs) {
     quiet = poll().blocks == 0 ? quiet + 1 : 0;
-    if (quiet > 0) nap(kShortSleepNs);
+    if (quiet > 0) nap(kLastSleepNs);
   }
   uint64_t now = clock_.now();
   threads_.look_for_names(now);

@@ -110,7 +110,7 @@ void Rings::publish(Cursor &cursor, uint64_t kept) {
 bool Rings::filling_up() const {
   for (const Cursor *cursor : open_) {
     uint64_t head = shared_load(session_.ring(cursor->ring).head);
-    if (head - cursor->at.block >= HT_RING_BLOCKS / 8 && head >= cursor->at.block) return true;
+    if (head - cursor->at.block >= HT_RING_BLOCKS / 4 && head >= cursor->at.block) return true;
   }
   return false;
 }
