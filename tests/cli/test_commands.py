@@ -62,6 +62,21 @@ def test_light_start(words: list[str]) -> None:
     assert result.stderr.splitlines()[-1] == "0 light"
 
 
+def test_one_thread(run: Run, tmp_path: Path) -> None:
+    """A command that reads has one thread, where NumPy would start others that wait busily; the
+    program that is recorded is not told to do the same."""
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    assert run("sh", "-c", "exit ${OPENBLAS_NUM_THREADS:-0}", options=(), env=env).returncode == 0
+    code = (
+        "import os, sys\n"
+        "from heaptide.cli.main import run\n"
+        f"status = run(['show', {str(tmp_path / 'r.tide')!r}])\n"
+        "print(status, 'numpy' in sys.modules, len(os.listdir('/proc/self/task')))\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert shown.stdout.splitlines()[-1] == "0 True 1", shown.stderr
+
+
 def test_reader_that_has_seen_enough(run: Run, tmp_path: Path) -> None:
     """``heaptide show | head -1`` ends without a word."""
     assert run("true", options=("-q",)).returncode == 0

@@ -12,6 +12,7 @@ import click
 
 from heaptide.cli.errors import describe
 from heaptide.cli.params import DurationType, SizeType
+from heaptide.cli.reading import prepare_to_read
 from heaptide.recorder import (
     Config,
     Live,
@@ -266,6 +267,7 @@ def _report(path: Path, outcome: Outcome, *, symbols: bool, quiet: bool) -> bool
     if outcome.processes == 0 or path.stat().st_size == 0:
         path.unlink(missing_ok=True)
         return False
+    prepare_to_read()
     try:
         _finish(path, symbols=symbols, quiet=quiet)
         if not quiet:

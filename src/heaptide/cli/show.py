@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heaptide.cli.reading import prepare_to_read
+
 if TYPE_CHECKING:
     from click.core import ParameterSource
 
@@ -58,6 +60,7 @@ def show(
     Without --metric and --by: a summary, the largest sites at the peak, and the live heap over
     time. With one of them: that table alone.
     """
+    prepare_to_read()
     from heaptide.profile import METRICS as BY_NAME
     from heaptide.profile import Profile, rows_of_pid
     from heaptide.recording import Recording

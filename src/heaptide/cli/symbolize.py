@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from heaptide.cli.reading import prepare_to_read
+
 
 @click.command("symbolize", short_help="Find the function names of a recording.")
 @click.argument("recording", type=click.Path(path_type=Path))
@@ -16,6 +18,7 @@ def command(recording: Path, quiet: bool) -> None:
     For recordings made with --no-symbols, or interrupted; run it where the recorded programs and
     their debug information are.
     """
+    prepare_to_read()
     from heaptide.cli.progress import progress_bar
     from heaptide.recording import symbolize
 
