@@ -69,8 +69,10 @@ static HT_NOINLINE void *record_malloc(ht_ctx *ctx, size_t size) {
   return p;
 }
 
-// The same where everything is recorded and so nothing charged.
-static HT_NOINLINE void *record_malloc_all(ht_ctx *ctx, size_t size) {
+// The same where everything is recorded, and so nothing charged: with stacks, and without. At most
+// UINT32_MAX bytes.
+static HT_NOINLINE void *record_malloc_stacks(ht_ctx *ctx, size_t size) {
+  if (size > UINT32_MAX) __builtin_unreachable();
   void *p = ht_real.malloc(size);
   if (HT_LIKELY(p != NULL)) {
     ht_record_alloc_inline(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
@@ -78,7 +80,6 @@ static HT_NOINLINE void *record_malloc_all(ht_ctx *ctx, size_t size) {
   return p;
 }
 
-// And of each nothing but the size: at most UINT32_MAX.
 static HT_NOINLINE void *record_malloc_only(ht_ctx *ctx, size_t size) {
   if (size > UINT32_MAX) __builtin_unreachable();
   void *p = ht_real.malloc(size);
@@ -91,9 +92,9 @@ static HT_NOINLINE void *record_malloc_only(ht_ctx *ctx, size_t size) {
 
 HT_EXPORT void *malloc(size_t size) {
   ht_ctx *ctx = ht_tls;
-  if (HT_LIKELY(HT_STATE(ctx) == HT_STATE_READY)) {
-    return ht_has_more(ctx) || size > UINT32_MAX ? record_malloc_all(ctx, size)
-                                                 : record_malloc_only(ctx, size);
+  if (HT_LIKELY(HT_STATE(ctx) == HT_STATE_READY && size <= UINT32_MAX &&
+                !(ctx->config & HT_CONFIG_USABLE_SIZE))) {
+    return ht_has_stacks(ctx) ? record_malloc_stacks(ctx, size) : record_malloc_only(ctx, size);
   }
   if (!CHARGED(ctx, size)) return ht_real.malloc(size);
   return record_malloc(ctx, size);

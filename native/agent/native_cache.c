@@ -70,3 +70,7 @@ void ht_native_release(ht_ctx *ctx) {
   if (cache->memos) ht_os_unmap(cache->memos, MEMO_BYTES);
   memset(cache, 0, sizeof *cache);
 }
+
+HT_RAW bool ht_native_holds_from(const ht_native_cache *cache, uint32_t inner) {
+  return outermost_change(cache, inner) == inner;
+}

@@ -96,6 +96,9 @@ HT_ALWAYS_INLINE HT_RAW uint32_t outermost_change(const ht_native_cache *cache, 
   return inner;
 }
 
+// Whether none has: apart, for the look-up of a short stack needs few registers.
+bool ht_native_holds_from(const ht_native_cache *cache, uint32_t inner);
+
 // Whether a memo says what a walk from (pc, sp, bp) would end with.
 //
 // Its words are looked at only when its outer end is in the base: they lie between there and sp, on
@@ -112,20 +115,12 @@ HT_ALWAYS_INLINE HT_RAW bool memo_holds(const ht_native_cache *cache, const ht_n
                   ((mark->flags & FLAG_BP) && mark->bp != m->join_bp)))
     return false;
   uintptr_t differ = 0;
+#pragma GCC unroll 5
   for (unsigned i = 0; i < MEMO_FRAMES; i++) differ |= changed(&word[i]);
   if (HT_UNLIKELY(m->count > MEMO_FRAMES)) {
     for (unsigned i = MEMO_FRAMES; i < m->count; i++) differ |= changed(&word[i]);
   }
-  return differ == 0 && HT_LIKELY(outermost_change(cache, join) == join);
-}
-
-// The node that a walk from (pc, sp, bp) would end with, if that is known; HT_NODE_NONE if not. The
-// cache must be of the present module epoch.
-HT_ALWAYS_INLINE HT_RAW uint32_t memo_find(const ht_native_cache *cache, uintptr_t pc, uintptr_t sp,
-                                           uintptr_t bp) {
-  const ht_native_memo *m = memo_ways(cache, pc, sp);
-  if (HT_LIKELY(memo_holds(cache, m, pc, sp, bp))) return m->node;
-  return memo_holds(cache, m + 1, pc, sp, bp) ? m[1].node : HT_NODE_NONE;
+  return differ == 0 && (m->join <= 1 || HT_LIKELY(ht_native_holds_from(cache, join)));
 }
 
 // Where a memo of the base's inner end would end; cache->first: nowhere.

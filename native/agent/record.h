@@ -103,28 +103,18 @@ HT_ALWAYS_INLINE bool ht_has_stacks(const ht_ctx *ctx) {
   return ht_python_present | (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL));
 }
 
-// Whether an allocation is more than its requested size.
-HT_ALWAYS_INLINE bool ht_has_more(const ht_ctx *ctx) {
-  return ht_python_present |
-         (ctx->config & (HT_CONFIG_NATIVE_AUTO | HT_CONFIG_NATIVE_ALL | HT_CONFIG_USABLE_SIZE));
-}
-
 HT_ALWAYS_INLINE ht_stacks ht_capture(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   return ht_has_stacks(ctx) ? ht_capture_stacks(ctx, pc, sp, bp) : 0;
 }
 
-// Records an allocation that has been made: ht_record_alloc for the one hook where the call counts.
+// ht_record_alloc for the one hook where the call counts: by a context whose state was HT_STATE_READY when
+// the hook began, of the requested size, with stacks.
 HT_ALWAYS_INLINE void ht_record_alloc_inline(ht_ctx *ctx, void *p, size_t size, unsigned kind,
                                              uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY || (ctx->config & HT_CONFIG_USABLE_SIZE))) {
-    ht_record_alloc(ctx, p, size, (enum ht_kind)kind, pc, sp, bp);
-    return;
-  }
-  ht_stacks stacks = 0;
-  if (ht_has_stacks(ctx)) {
-    HT_STATE(ctx) = HT_STATE_CAPTURE;
-    stacks = ht_capture_now(ctx, pc, sp, bp);
-  }
+  HT_STATE(ctx) = HT_STATE_CAPTURE;
+  // Without Python they are asked for because of the native one.
+  ht_stacks stacks = HT_LIKELY(!ht_python_present) ? ht_native_stack(ctx, pc, sp, bp)
+                                                   : ht_capture_now(ctx, pc, sp, bp);
   if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, kind, stacks, HT_STATE_READY))) {
     ht_record_alloc_long(ctx, HT_WORD(HT_OP_ALLOC, kind, (uint64_t)(uintptr_t)p), size, stacks);
   } else if (HT_UNLIKELY(ctx->limit == NULL)) {

@@ -399,12 +399,18 @@ static HT_NOINLINE HT_RAW uint32_t walk_stack(ht_ctx *ctx, uintptr_t pc, uintptr
   return node;
 }
 
+// Not by the first memo that comes into question.
+static HT_NOINLINE HT_RAW uint32_t other_stack(ht_ctx *ctx, uintptr_t pc, uintptr_t sp,
+                                               uintptr_t bp, const ht_native_memo *memo) {
+  if (memo_holds(&ctx->native, memo + 1, pc, sp, bp)) return memo[1].node;
+  return walk_stack(ctx, pc, sp, bp);
+}
+
 HT_RAW uint32_t ht_native_stack(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   const ht_native_cache *cache = &ctx->native;
-  if (HT_LIKELY(cache->memos &&
-                cache->epoch == atomic_load_explicit(&ht.module_epoch, memory_order_relaxed))) {
-    uint32_t node = memo_find(cache, pc, sp, bp);
-    if (HT_LIKELY(node != HT_NODE_NONE)) return node;
-  }
-  return walk_stack(ctx, pc, sp, bp);
+  uint32_t epoch = atomic_load_explicit(&ht.module_epoch, memory_order_relaxed);
+  if (HT_UNLIKELY(!cache->memos || cache->epoch != epoch)) return walk_stack(ctx, pc, sp, bp);
+  const ht_native_memo *memo = memo_ways(cache, pc, sp);
+  if (HT_LIKELY(memo_holds(cache, memo, pc, sp, bp))) return memo->node;
+  return other_stack(ctx, pc, sp, bp, memo);
 }

@@ -293,7 +293,12 @@ static void *write_stepped(void *argument) {
     void *p = (void *)(uintptr_t)i;
     switch (i % 3) {
       case 0:
-        ht_record_free_at(ht_tls, HT_OP_FREE, p, 0);
+        if (i % 2 == 0 || HT_STATE(ht_tls) != HT_STATE_READY ||
+            !ht_write_free(ht_tls, HT_OP_FREE, p, 0, HT_STATE_READY)) {
+          ht_record_free_at(ht_tls, HT_OP_FREE, p, 0);
+        } else if (ht_tls->limit == NULL) {
+          ht_take_aside(ht_tls);
+        }
         break;
       case 1:
         ht_record_alloc_inline(ht_tls, p, i, 0, 0, 0, 0);
