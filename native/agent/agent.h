@@ -7,7 +7,8 @@
 //  - thread-local storage is initial-exec and two words; the rest hangs off the context;
 //  - a signal handler may interrupt any of it. Captures, slow paths and the writing of an event run with
 //    ctx->busy set: events of a handler that allocates meanwhile carry no stack, wait aside until the
-//    interrupted one is written, and are counted as lost when they are too many. Nothing is re-entered.
+//    interrupted one is written, and are counted as lost when they are too many. Nothing is re-entered,
+//    unless the handler has jumped out of it (ht_abandoned).
 #ifndef HEAPTIDE_AGENT_H
 #define HEAPTIDE_AGENT_H
 
@@ -24,6 +25,8 @@
 #define HT_NOINLINE __attribute__((noinline))
 #define HT_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define HT_COLD __attribute__((cold, noinline))
+// For functions that read words of the stack as they are, whatever a sanitizer thinks of them.
+#define HT_RAW __attribute__((no_sanitize("address")))
 
 // ------------------------------------------------------------------------------------- threads
 
@@ -105,8 +108,10 @@ enum ht_frees {
 #define HT_BUSY_CAPTURE 1u
 #define HT_BUSY_SLOW 2u
 #define HT_BUSY_WRITE 4u
+#define HT_BUSY_CALLS 8u // no stacks meanwhile: what is called may allocate
 
-// Private to one thread, on pages that a forked child finds zeroed (MADV_WIPEONFORK).
+// Private to one thread. A forked child finds the hot line zeroed (MADV_WIPEONFORK), and the rest as it
+// was: a handler may have forked in the middle of a capture, and the child goes on with that.
 struct ht_ctx {
   // Hot line. In full recording `left` stays negative; sampling counts it down; when recording is
   // off or paused it is huge, so that the one test at the head of each hook covers every mode.
@@ -118,12 +123,12 @@ struct ht_ctx {
   uint8_t inside; // calls made by a hook that accounts for them itself: not recorded again
   uint8_t arena;  // mappings made now are an allocator's own
   uint32_t config; // ht_config_flags
+  ht_ring_header *ring;
   uint64_t pad[3];
   // Warm.
   ht_py_cache py;
   ht_native_cache native;
   // Cold (ring.c).
-  ht_ring_header *ring;
   uint64_t *blocks; // the ring's HT_RING_BLOCKS blocks
   uint64_t block;   // number of the open block
   uint64_t tail_seen;
@@ -131,6 +136,9 @@ struct ht_ctx {
   uint32_t sample_state[2];
   uint64_t *scratch; // where events go that nobody wants any more
 };
+
+#define HT_HOT_BYTES 64u
+_Static_assert(offsetof(ht_ctx, py) == HT_HOT_BYTES, "a cache line");
 
 extern __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec")));
 
@@ -170,6 +178,10 @@ extern ht_global ht;
 // memory when recording is off).
 ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words);
 
+// Whether a busy context has been left that way by a signal handler that jumped out (siglongjmp) of what
+// it had interrupted; then it is made fit for use.
+bool ht_abandoned(ht_ctx *ctx);
+
 // Where to write an event of `words` when the thread is writing another.
 ht_ctx *ht_aside(ht_ctx *ctx, unsigned words);
 // Puts what waits aside into the ring: its thread writes no event now.
@@ -183,6 +195,14 @@ HT_ALWAYS_INLINE bool ht_recording(const ht_ctx *ctx) {
   return (uint8_t)(ctx->frees - 1) < 2; // ALL or SAMPLED
 }
 
+// Where the next event of `words` goes; NULL: there is no room. A child that a signal handler forks finds
+// the context wiped at any moment, hence both are read once.
+HT_ALWAYS_INLINE uint64_t *ht_room(const ht_ctx *ctx, unsigned words) {
+  uint64_t *w = __atomic_load_n(&ctx->w, __ATOMIC_RELAXED);
+  atomic_signal_fence(memory_order_seq_cst);
+  return HT_LIKELY(w + words <= __atomic_load_n(&ctx->limit, __ATOMIC_RELAXED)) ? w : NULL;
+}
+
 // Reserves `words` words for one event. About 8 instructions. The caller fills words 1.., then
 // calls ht_commit for word 0. *ctx may change.
 HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
@@ -190,8 +210,8 @@ HT_ALWAYS_INLINE uint64_t *ht_reserve(ht_ctx **ctx, unsigned words) {
   if (HT_UNLIKELY(c->busy & HT_BUSY_WRITE)) c = *ctx = ht_aside(c, words);
   c->busy |= HT_BUSY_WRITE;
   atomic_signal_fence(memory_order_seq_cst); // from here on w and limit are ours alone
-  if (HT_UNLIKELY(c->w + words > c->limit)) c = *ctx = ht_make_room(c, words);
-  uint64_t *at = c->w;
+  uint64_t *at;
+  while (HT_UNLIKELY((at = ht_room(c, words)) == NULL)) c = *ctx = ht_make_room(c, words);
   c->w = at + words;
   return at;
 }
@@ -227,6 +247,8 @@ void ht_note(ht_ctx *ctx, const char *text); // HT_META_NOTE, at most once a dis
 
 // Takes this process out of the recording for good.
 void ht_turn_off(enum ht_off_reason reason);
+// The same, and the calling thread makes no system call any more.
+void ht_turn_off_now(enum ht_off_reason reason);
 
 // ------------------------------------------------------------------------------------- trie.c
 

@@ -4,9 +4,6 @@
 
 #include "modules.h"
 
-// For functions that read words of the stack as they are, whatever a sanitizer thinks of them.
-#define HT_RAW __attribute__((no_sanitize("address")))
-
 // [architecture] DWARF register numbers.
 #if defined(__x86_64__)
 enum { HT_REG_BP = 6, HT_REG_SP = 7, HT_REG_PC = 16, HT_REGS = 17 };

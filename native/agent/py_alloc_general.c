@@ -32,7 +32,7 @@ static size_t recorded_size(const ht_ctx *ctx, const ht_py_domain *d, void *p, s
 
 static ht_stacks capture(ht_ctx *ctx, const ht_py_domain *d, const caller *from) {
   uint32_t python = 0, native = 0;
-  if (ctx->busy) return 0; // in a signal handler on top of a capture
+  if (ctx->busy && !ht_abandoned(ctx)) return 0; // in a handler on top of a capture
   ctx->busy = HT_BUSY_CAPTURE;
   if (ht_python_present) python = ht_python_stack(ctx, d->gil_held);
   if (ctx->config &

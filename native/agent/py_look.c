@@ -10,9 +10,9 @@ static bool looked_before;
 
 static void send_ranges(ht_ctx *ctx) {
   if (ctx->busy) return;
-  ctx->busy |= HT_BUSY_CAPTURE;
+  ctx->busy |= HT_BUSY_CALLS;
   ht_py_send_ranges(ctx);
-  ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  ctx->busy &= (uint8_t)~HT_BUSY_CALLS;
 }
 
 static void note_unsupported(ht_ctx *ctx) {
@@ -25,9 +25,9 @@ static void note_unsupported(ht_ctx *ctx) {
   number[2] = (char)(minor < 10 ? '0' + minor : '0' + minor / 10 % 10);
   number[3] = (char)(minor < 10 ? ' ' : '0' + minor % 10);
   if (ctx->busy) return;
-  ctx->busy |= HT_BUSY_CAPTURE;
+  ctx->busy |= HT_BUSY_CALLS;
   ht_note(ctx, text);
-  ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  ctx->busy &= (uint8_t)~HT_BUSY_CALLS;
 }
 
 void ht_python_look(ht_ctx *ctx) {

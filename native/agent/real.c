@@ -109,6 +109,13 @@ static void *program_symbol(const char *name) {
   if (first == NULL || _dl_find_object((void *)(uintptr_t)&ht_hooks_resolve, &own) != 0 ||
       _dl_find_object(first, &found) != 0 || found.dlfo_link_map == own.dlfo_link_map)
     return NULL;
+  // A program at a fixed address whose code takes the function's address gives it one in itself: from
+  // there it jumps to ours.
+  Dl_info info;
+  const ElfW(Sym) *symbol = NULL;
+  if (dladdr1(first, &info, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL &&
+      symbol->st_shndx == SHN_UNDEF)
+    return NULL;
   return first;
 }
 

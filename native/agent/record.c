@@ -26,7 +26,7 @@ ht_stacks ht_capture_now(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) 
 }
 
 ht_stacks ht_capture_stacks(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  if (HT_UNLIKELY(ctx->busy)) return 0; // in a signal handler on top of a capture
+  if (HT_UNLIKELY(ctx->busy) && !ht_abandoned(ctx)) return 0; // in a handler on top of a capture
   ctx->busy = HT_BUSY_CAPTURE;
   ht_stacks stacks = ht_capture_now(ctx, pc, sp, bp);
   ctx->busy = 0;

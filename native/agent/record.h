@@ -52,10 +52,8 @@ HT_ALWAYS_INLINE void ht_record_free_at(ht_ctx *ctx, unsigned op, const void *p,
   ht_commit(ctx, w, HT_WORD(op, kind, (uint64_t)(uintptr_t)p));
 }
 
-// The same for a context whose state is HT_STATE_READY or, in between, _CAPTURE. `then`: its state
-// afterwards. False: no room for the event, or it needs more than two words; nothing is done, and the
-// state is READY. Else look at ctx->limit: others may wait
-// aside by then.
+// The same for a context whose state is HT_STATE_READY or, in between, _CAPTURE. `then`: its state afterwards. False: no room for the event, or it needs more than two words;
+// nothing is done, and the state is READY. Else look at ctx->limit: others may wait aside by then.
 HT_ALWAYS_INLINE bool ht_write_alloc(ht_ctx *ctx, unsigned op, const void *p, size_t size,
                                      unsigned kind, ht_stacks stacks, uint32_t then) {
   HT_STATE(ctx) = HT_STATE_WRITE;

@@ -5,6 +5,7 @@
 
 #include "agent.h"
 #include "session.h"
+#include "stacks.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -23,16 +24,18 @@ __thread ht_ctx *ht_tls __attribute__((tls_model("initial-exec"))) = &boot;
 // slow path. Several threads may write it at once; the longest event is a block.
 static uint64_t scratch[4 * HT_BLOCK_WORDS];
 
-// A context's page. `nested` takes the events of signal handlers that interrupt the thread while it
+// A context's pages. `nested` takes the events of signal handlers that interrupt the thread while it
 // writes one, opens a block or waits for one; they go into the ring right after.
-#define SIDE_WORDS 120u // fits in one block
+#define SIDE_WORDS 4000u
 typedef struct context_page {
   ht_ctx main;
   ht_ctx nested;
   uint64_t *limit; // main's, while that is NULL
   uint64_t side[SIDE_WORDS];
 } context_page;
-_Static_assert(sizeof(context_page) <= 4096, "a context takes a page");
+// Its hot line ends a page of its own.
+#define PAGE ((size_t)4096)
+#define CONTEXT_BYTES (PAGE + ((sizeof(context_page) - HT_HOT_BYTES + PAGE - 1) & ~(PAGE - 1)))
 
 static void empty_side(context_page *page) {
   page->nested.busy = HT_BUSY_SLOW | HT_BUSY_CAPTURE; // no stacks; full is full
@@ -69,6 +72,12 @@ void ht_turn_off(enum ht_off_reason reason) {
   }
 }
 
+void ht_turn_off_now(enum ht_off_reason reason) {
+  ht_ctx *ctx = ht_tls;
+  ht_turn_off(reason);
+  if (ctx->ring != NULL) go_quiet(ctx, OFF_BUDGET);
+}
+
 // ------------------------------------------------------------------------------------ waiting
 
 static void wake_collector(void) {
@@ -100,8 +109,7 @@ static bool collector_gone(void) {
 }
 
 // Waits until the ring has room for block `block`. False: give up recording.
-static bool wait_for_room(ht_ctx *ctx, uint64_t block) {
-  ht_ring_header *ring = ctx->ring;
+static bool wait_for_room(ht_ctx *ctx, ht_ring_header *ring, uint64_t block) {
   for (int spin = 0; spin < 300; spin++) {
     ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
     if (block - ctx->tail_seen < HT_RING_BLOCKS) return true;
@@ -110,7 +118,8 @@ static bool wait_for_room(ht_ctx *ctx, uint64_t block) {
   uint64_t start = ht_os_now_ns(), heartbeat = ht.session->heartbeat, beat_at = start,
            checked = start;
   bool room = false;
-  for (;;) {
+  // Not for the child that a signal handler has forked: what it waits for is its parent's.
+  while (*(ht_ring_header *volatile *)&ctx->ring != NULL) {
     wake_collector();
     ht_os_sleep_ns(40000);
     ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
@@ -166,9 +175,10 @@ static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
   }
   ht_ctx *ctx = contexts[ring_index];
   if (ctx == NULL) {
-    ctx = ht_os_map(sizeof(context_page));
-    if (ctx == NULL) return NULL;
-    ht_syscall(SYS_madvise, (long)ctx, 4096, MADV_WIPEONFORK, 0, 0, 0);
+    char *pages = ht_os_map(CONTEXT_BYTES);
+    if (pages == NULL) return NULL;
+    ht_syscall(SYS_madvise, (long)pages, (long)PAGE, MADV_WIPEONFORK, 0, 0, 0);
+    ctx = (ht_ctx *)(pages + PAGE - HT_HOT_BYTES);
     contexts[ring_index] = ctx;
   }
   return ctx;
@@ -242,8 +252,21 @@ static ht_ctx *start_thread(void) {
   return ctx;
 }
 
+static bool is_paused(void) {
+  return ht.session != NULL && ht.process != NULL &&
+         __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_PAUSED &&
+         !atomic_load_explicit(&ht.off, memory_order_relaxed);
+}
+
+// The context stays one that is not set up: a thread that only frees has to notice the beginning, too.
+static ht_ctx *wait_for_begin(ht_ctx *ctx) {
+  if (ctx->left <= 0) ctx->left = PAUSED_BUDGET;
+  return ctx;
+}
+
 ht_ctx *ht_ready(ht_ctx *ctx) {
   if (ctx->busy & HT_BUSY_SLOW) return ctx;
+  if (ctx == &boot && is_paused()) return wait_for_begin(ctx);
   if (!ht_session_start()) {
     // Also while another thread, or this one further up the stack, is starting the session.
     if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
@@ -253,7 +276,7 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   uint32_t state = __atomic_load_n(&ht.session->state, __ATOMIC_ACQUIRE);
   if (state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
   if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
-  if (state != HT_STATE_RECORDING) return go_quiet(ctx, PAUSED_BUDGET);
+  if (state != HT_STATE_RECORDING) return wait_for_begin(ctx);
   // A forked child: its wiped context is of no ring, or (never having recorded) still the parent's.
   if (ctx->ring == NULL || ctx == &boot) {
     ht_ctx *started = start_thread();
@@ -281,41 +304,58 @@ static HT_COLD ht_ctx *lost_event(void) {
 
 HT_COLD ht_ctx *ht_aside(ht_ctx *ctx, unsigned words) {
   context_page *page = (context_page *)ctx;
-  if (ctx->ring == NULL || (page->nested.busy & HT_BUSY_WRITE)) return lost_event();
-  if (page->nested.w + words <= page->nested.limit) {
-    // In a slow path the limit is not ours to change: it ends with a look at what waits.
-    if (!(ctx->busy & HT_BUSY_SLOW) && ctx->limit != NULL) {
-      page->limit = ctx->limit;
-      ctx->limit = NULL;
-    }
-    return &page->nested;
+  if (ctx->ring == NULL) return lost_event();
+  if (ht_abandoned(ctx)) return ctx;
+  if ((page->nested.busy & HT_BUSY_WRITE) || page->nested.w + words > page->nested.limit) {
+    return lost_event();
   }
-  if (ctx->busy & HT_BUSY_SLOW) return lost_event();
-  // So much comes from no handler in so short a time: an earlier one has jumped out of the writing, and
-  // nobody will end it. What follows goes into another block, for this one is read up to that hole.
-  if (ctx->limit == NULL) ctx->limit = page->limit;
-  ctx->w = ctx->limit;
-  ht_take_aside(ctx);
-  return ctx;
+  // In a slow path the limit is not ours to change: it ends with a look at what waits.
+  if (!(ctx->busy & HT_BUSY_SLOW) && ctx->limit != NULL) {
+    page->limit = ctx->limit;
+    ctx->limit = NULL;
+  }
+  return &page->nested;
 }
 
 static void next_block(ht_ctx *ctx) {
   uint64_t block = ctx->block + 1;
-  bool on = __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_RECORDING &&
+  ht_ring_header *ring = ctx->ring; // at any moment this may be the child of a handler's fork
+  bool on = ring != NULL &&
+            __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_RECORDING &&
             !atomic_load_explicit(&ht.off, memory_order_relaxed);
   // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.
   if (on && block - ctx->tail_seen >= HT_RING_BLOCKS / 4) {
-    ctx->tail_seen = __atomic_load_n(&ctx->ring->tail, __ATOMIC_ACQUIRE);
+    ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
     if (block - ctx->tail_seen >= HT_RING_BLOCKS / 4) wake_collector();
-    if (block - ctx->tail_seen >= HT_RING_BLOCKS) on = wait_for_room(ctx, block);
+    if (block - ctx->tail_seen >= HT_RING_BLOCKS) on = wait_for_room(ctx, ring, block);
   }
-  if (on) {
+  if (HT_LIKELY(on && *(ht_ring_header *volatile *)&ctx->ring != NULL)) {
     open_block(ctx, block);
-    __atomic_store_n(&ctx->ring->head, block, __ATOMIC_RELEASE);
-  } else {
-    if (ht.session->state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
-    go_quiet(ctx, OFF_BUDGET);
-    ctx->limit = scratch + 2 * HT_BLOCK_WORDS;
+    __atomic_store_n(&ring->head, block, __ATOMIC_RELEASE);
+    return;
+  }
+  if (ht.session->state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
+  go_quiet(ctx, OFF_BUDGET);
+  if (ctx->ring == NULL) ctx->frees = HT_FREES_UNKNOWN;
+  ctx->limit = scratch + 2 * HT_BLOCK_WORDS;
+}
+
+// Words of an event.
+static unsigned length_of(uint64_t word) {
+  switch (HT_OP(word)) {
+    case HT_OP_ALLOC:
+    case HT_OP_REALLOC_END:
+      return 2 + ((HT_AUX(word) & HT_ALLOC_NATIVE) != 0) + ((HT_AUX(word) & HT_ALLOC_BIG) != 0);
+    case HT_OP_UNMAP:
+      return 2;
+    case HT_OP_NODE:
+      return 3;
+    case HT_OP_REMAP:
+      return 5;
+    case HT_OP_META:
+      return 1 + (unsigned)(word & 0xffff);
+    default:
+      return 1;
   }
 }
 
@@ -332,12 +372,15 @@ static void take_aside(ht_ctx *ctx) {
   uint64_t *from = page->side, *until;
   do {
     until = __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED);
-    size_t words = (size_t)(until - from);
-    while (ctx->w + words > ctx->limit) next_block(ctx);
-    // From the end: a reader finds nothing before all is there.
-    for (size_t i = words; i > 0; i--) ht_publish(ctx->w + i - 1, from[i - 1]);
-    ctx->w += words;
-    from = until;
+    while (from < until) {
+      unsigned words = length_of(*from);
+      uint64_t *w;
+      while ((w = ht_room(ctx, words)) == NULL) next_block(ctx);
+      for (unsigned i = 1; i < words; i++) w[i] = from[i];
+      ht_publish(w, *from);
+      ctx->w = w + words;
+      from += words;
+    }
   } while (!__atomic_compare_exchange_n(&page->nested.w, &until, page->side, false,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
@@ -356,7 +399,7 @@ ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
   do {
     ctx->busy |= HT_BUSY_SLOW;
     take_aside(ctx);
-    while (ctx->w + words > ctx->limit) next_block(ctx);
+    while (ht_room(ctx, words) == NULL) next_block(ctx);
     ht_not_busy(ctx, HT_BUSY_SLOW);
   } while (HT_UNLIKELY(has_aside(ctx)));
   return ctx;
@@ -372,6 +415,48 @@ HT_COLD void ht_take_aside(ht_ctx *ctx) {
     ht_make_room(ctx, 0);
     ht_not_busy(ctx, HT_BUSY_WRITE);
   } while (ctx->limit == NULL);
+}
+
+// ---------------------------------------------------------------------------------- abandoned
+
+#ifdef __x86_64__
+#define MOST_SCANNED ((uintptr_t)64 << 20) // bytes of a stack
+
+// Whether a signal handler is running, as far as can be seen: the registers that it has interrupted lie on
+// its stack, with a pointer to those of floating point, which follow them.
+static HT_RAW HT_NOINLINE bool in_handler(void) {
+  enum { SP, PC, FLAGS, SEGMENTS, FLOATS = 8 }; // as they follow each other in a ucontext
+  const uintptr_t *at = __builtin_frame_address(0);
+  ht_mapping stack;
+  if (!ht_mapping_find((uintptr_t)at, &stack) || stack.high - (uintptr_t)at > MOST_SCANNED) {
+    return true; // not to be told
+  }
+  for (const uintptr_t *end = (const uintptr_t *)stack.high - FLOATS; at < end; at++) {
+    if ((at[SEGMENTS] & 0xffff) == 0x33 && (at[FLAGS] & 0x202) == 0x202 && at[FLAGS] >> 22 == 0 &&
+        at[PC] != 0 && at[SP] != 0 && at[FLOATS] % 64 == 0 && at[FLOATS] - (uintptr_t)at < 1024) {
+      return true;
+    }
+  }
+  return false;
+}
+#else
+static bool in_handler(void) { return true; }
+#endif
+
+// What has been interrupted is still to go on as long as a handler runs, perhaps another one. So this
+// finds out late, but not wrongly.
+HT_COLD bool ht_abandoned(ht_ctx *ctx) {
+  if (ctx->ring == NULL || (ctx->busy & HT_BUSY_CALLS) || in_handler()) return false;
+  context_page *page = (context_page *)ctx;
+  if (ctx->limit == NULL) ctx->limit = page->limit;
+  if (ctx->busy & (HT_BUSY_WRITE | HT_BUSY_SLOW)) ctx->w = ctx->limit; // behind the hole
+  // What was being brought up to date may be anything.
+  ctx->py.head = 0;
+  ctx->native.first = ctx->native.capacity;
+  page->nested.busy &= (uint8_t)~HT_BUSY_WRITE;
+  ctx->busy = 0;
+  ht_take_aside(ctx);
+  return true;
 }
 
 // --------------------------------------------------------------------------------------- meta

@@ -60,8 +60,8 @@ bool ht_sample_alloc(ht_ctx *ctx, const void *block) {
   uintptr_t p = (uintptr_t)block;
   ht_sample_arm(ctx);
   if (p == 0) return false;
-  uint8_t busy = ctx->busy;
-  if (busy) return false; // in a signal handler that may have interrupted us here
+  // In a signal handler that may have interrupted us here.
+  if (ctx->busy && !ht_abandoned(ctx)) return false;
   ctx->busy = HT_BUSY_CAPTURE;
   ht_lock_take(&lock);
   bool added = (uint64_t)set_used * 2 < (uint64_t)set_mask || grow();
@@ -77,7 +77,7 @@ bool ht_sample_alloc(ht_ctx *ctx, const void *block) {
     }
   }
   ht_lock_drop(&lock);
-  ctx->busy = busy;
+  ctx->busy = 0;
   return added;
 }
 
@@ -110,7 +110,7 @@ static bool forget(uintptr_t p) {
 bool ht_sample_free(ht_ctx *ctx, const void *block) {
   uintptr_t p = (uintptr_t)block;
   if (HT_LIKELY(!ht_sample_maybe(block))) return false;
-  if (ctx->busy) return false;
+  if (ctx->busy && !ht_abandoned(ctx)) return false;
   ctx->busy = HT_BUSY_CAPTURE;
   bool found = forget(p);
   ctx->busy = 0;

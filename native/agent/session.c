@@ -247,7 +247,7 @@ void ht_session_announce(ht_ctx *ctx) {
     return;
   }
   atomic_store(&announced_generation, ht.process->generation);
-  ctx->busy |= HT_BUSY_CAPTURE;
+  ctx->busy |= HT_BUSY_CALLS;
   // Mapped, not on the stack: this may run on a small one.
   const uint32_t room = 65536;
   char *text = ht_os_map(room);
@@ -268,7 +268,7 @@ void ht_session_announce(ht_ctx *ctx) {
     ht_meta_end(&m);
     ht_os_unmap(text, room);
   }
-  ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  ctx->busy &= (uint8_t)~HT_BUSY_CALLS;
   // Here, not only in the constructor: other libraries' constructors may come first, and allocate.
   static _Atomic bool looked;
   if (!atomic_exchange(&looked, true)) ht_static_look(ctx);

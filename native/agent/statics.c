@@ -82,9 +82,9 @@ static note *begin_note(const ht_static_image *image, const char *allocator) {
 
 static void send_note(ht_ctx *ctx, const note *n) {
   if (!ht_recording(ctx) || ctx->busy) return;
-  ctx->busy |= HT_BUSY_CAPTURE;
+  ctx->busy |= HT_BUSY_CALLS;
   ht_note(ctx, n->text);
-  ctx->busy &= (uint8_t)~HT_BUSY_CAPTURE;
+  ctx->busy &= (uint8_t)~HT_BUSY_CALLS;
 }
 
 static void note_unfit(ht_ctx *ctx, const ht_static_image *image, const char *allocator,

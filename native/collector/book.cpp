@@ -17,7 +17,9 @@ bool Book::free_with_care(Thread &thread, uint64_t address, Misfit misfit) {
 
 // A block whose free nobody has seen.
 void Book::lose(const Block &block) {
-  leave(block.context, contexts_[block.context], weight_of(block));
+  Weight weight = weight_of(block);
+  leave(block.context, contexts_[block.context], weight);
+  unseen_frees_ += weight.blocks;
   unmatched_frees_++;
 }
 

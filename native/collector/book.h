@@ -183,6 +183,7 @@ class Book {
   uint64_t arena_peak_bytes() const { return arena_peak_bytes_; }
   uint64_t copied_bytes() const { return copied_bytes_; }
   uint64_t unmatched_frees() const { return unmatched_frees_; }
+  uint64_t unseen_frees() const { return unseen_frees_; } // of blocks that are gone all the same
   uint64_t temporary() const { return closed_ ? temporary_ : count_temporary(); }
   uint64_t short_lived() const { return closed_ ? short_lived_ : count_short_lived(); }
   uint64_t table_bytes() const { return live_.bytes(); }
@@ -458,7 +459,7 @@ class Book {
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
   uint64_t temporary_ = 0, short_lived_ = 0; // once closed
-  uint64_t unmatched_frees_ = 0, copied_bytes_ = 0;
+  uint64_t unmatched_frees_ = 0, unseen_frees_ = 0, copied_bytes_ = 0;
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
   std::vector<Share> shares_; // by context, empty while there is one process
   std::vector<uint32_t> changed_;

@@ -40,6 +40,7 @@ void Book::leave_taken(Thread *thread, bool lives_end) {
     Context &c = contexts_[index];
     if (c.kind == HT_KIND_ARENA) continue;
     if (thread == nullptr) {
+      unseen_frees_++;
       unmatched_frees_++;
     } else {
       count_lifetime(c, taken.mapping.sequence, taken.mapping.born, 1);

@@ -277,7 +277,7 @@ void Checkpoint::add_processes(std::vector<Chunk> *chunks, bool last, bool faile
                       book.live_bytes(),
                       book.live_blocks(),
                       totals.allocations,
-                      totals.deallocations,
+                      totals.deallocations + book.unseen_frees(),
                       totals.reallocations,
                       totals.bytes,
                       book.copied_bytes(),

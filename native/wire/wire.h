@@ -171,6 +171,7 @@ enum ht_off_reason {
   HT_OFF_NO_SLOT = 3,
   HT_OFF_NO_MEMORY = 4,
   HT_OFF_NOT_FOLLOWED = 5,
+  HT_OFF_SANDBOX = 6, // a seccomp filter may kill for any system call
 };
 
 // ---------------------------------------------------------------------------------------------

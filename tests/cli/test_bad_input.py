@@ -268,6 +268,21 @@ def test_usage(words: list[str], message: str) -> None:
     refused(_run("run", *words), 2, message)
 
 
+def test_no_stdout(run: Run, tmp_path: Path) -> None:
+    """What can show nothing says so."""
+    script = 'exec "$@" >&-'
+    for words in (["show", "x.tide"], ["show", "--json", "x.tide"]):
+        command = ["sh", "-c", script, "sh", *HEAPTIDE, *words]
+        refused(subprocess.run(command, capture_output=True), 1, "standard output is closed")
+
+
+def test_few_descriptors(tmp_path: Path) -> None:
+    """Too few to start anything."""
+    script = 'ulimit -n 8; exec "$@"'
+    command = ["sh", "-c", script, "sh", *HEAPTIDE, "run", "-o", str(tmp_path / "r.tide"), "true"]
+    refused(subprocess.run(command, capture_output=True), 125, "file descriptors")
+
+
 def test_unknown_command() -> None:
     refused(_run("recrod"), 2, "recrod")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -70,6 +71,40 @@ def test_summary_goes_to_stderr(tmp_path: Path) -> None:
     assert "peak heap:" in text and "heaptide show r.tide" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_nobody_reads_the_summary(tmp_path: Path) -> None:
+    """The exit status is the program's, whoever reads stderr."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    full = os.open("/dev/full", os.O_WRONLY)
+    for stderr in (writing, full):
+        for status in (0, 3):
+            words = [*HEAPTIDE, "run", "-f", "-o", "r.tide", "sh", "-c", f"exit {status}"]
+            assert subprocess.run(words, cwd=tmp_path, stderr=stderr).returncode == status
+        with Recording.open(tmp_path / "r.tide") as recording:
+            assert recording.finished
+        os.close(stderr)
+
+
+def test_few_descriptors(tmp_path: Path) -> None:
+    """A low limit is enough, also where the caller has passed on a descriptor above it."""
+    with open(os.devnull) as null:
+        high = fcntl.fcntl(null, fcntl.F_DUPFD, 200)
+        script = 'ulimit -n 64; exec "$@"'
+        words = ["sh", "-c", script, "sh", *HEAPTIDE, "run", "-q", "-o", "r.tide"]
+        code = f"import os; os.fstat({high})"
+        done = subprocess.run(
+            [*words, sys.executable, "-c", code], cwd=tmp_path, pass_fds=(high,), check=False
+        )
+        os.close(high)
+    assert done.returncode == 0
+
+
+def test_long_times(tmp_path: Path) -> None:
+    """More time than can be counted is as good as no limit."""
+    result = run(tmp_path, "-q", "-o", "r.tide", "--duration", "9999999h", "-c", "pass")
+    assert result.returncode == 0, result.stderr
 
 
 def test_recording_is_finished_and_named(tmp_path: Path) -> None:

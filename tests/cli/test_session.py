@@ -72,7 +72,7 @@ def test_arguments(made: Any, tmp_path: Path) -> None:
     assert report["arguments"] == [
         "--output",
         str(tmp_path / "r.tide"),
-        *("--start-after", "1.5", "--duration", "600", "--max-size", "10000000"),
+        *("--start-after", "1.500000000", "--duration", "600.000000000", "--max-size", "10000000"),
         *("--", "program", "--its", "argument"),
     ]
 

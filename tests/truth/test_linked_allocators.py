@@ -214,6 +214,14 @@ def test_unfit_function(build: Builder, record: Record) -> None:
     assert process(recorded)["allocator"] == "static"
 
 
+def test_addresses_of_its_own(build: Builder, record: Record) -> None:
+    """A program with a symbol for malloc, as Debian's Python has it, need not have an allocator."""
+    recorded = record([build("malloc_address.c", "-g", "-fno-pie", "-no-pie")])
+    assert recorded.site("main")["allocations"] == 100
+    assert process(recorded)["allocator"] == "libc"
+    assert said(recorded) == []
+
+
 def test_usable_sizes(build: Builder, record: Record) -> None:
     """With `--usable-sizes` the allocator itself says what it set aside."""
     recorded = record([build("linked_jemalloc.c", *PLAIN)], "--usable-sizes")

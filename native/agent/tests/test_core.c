@@ -417,9 +417,13 @@ static void test_collector_dead(void) {
 static void *keep_quiet(void *argument) {
   ht_ctx *ctx = ht_ready(ht_tls);
   CHECK(!ht_recording(ctx));
-  CHECK_EQUAL(HT_FREES_NONE, ctx->frees);
   CHECK(ctx->left > 0);
   *(int64_t *)argument = ctx->left;
+  return NULL;
+}
+
+static void *only_free(void *argument) {
+  ht_record_free(ht_tls, argument, HT_KIND_MALLOC);
   return NULL;
 }
 
@@ -429,6 +433,11 @@ static void test_states(void) {
   ht.session->state = HT_STATE_PAUSED;
   in_thread(keep_quiet, &budget);
   CHECK(budget < 1 << 20); // looks again soon
+  in_thread(only_free, &budget);
+  CHECK_EQUAL(0, ht.session->rings_used);
+  ht.session->state = HT_STATE_RECORDING;
+  in_thread(only_free, &budget); // which need not allocate to see the beginning
+  CHECK_EQUAL(HT_OP_FREE, HT_OP(ht_session_ring(0)[1]));
   ht.session->state = HT_STATE_STOPPED;
   in_thread(keep_quiet, &budget);
   CHECK(budget > 1ll << 60); // never again

@@ -59,7 +59,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         cli.main(words or ["--help"], "heaptide", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever has started us
+            sys.stdout.flush()
     except HeaptideError as error:
         _complain(error.message)
         return error.exit_status

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -271,7 +272,8 @@ def _report(path: Path, outcome: Outcome, *, symbols: bool, quiet: bool) -> bool
     try:
         _finish(path, symbols=symbols, quiet=quiet)
         if not quiet:
-            _summarise(path, outcome)
+            with _whoever_reads_it():
+                _summarise(path, outcome)
     except KeyboardInterrupt:
         _say(f"heaptide: interrupted; heaptide symbolize {path} will complete the recording")
         raise
@@ -279,6 +281,16 @@ def _report(path: Path, outcome: Outcome, *, symbols: bool, quiet: bool) -> bool
         _say(f"heaptide: {describe(error)}")
         complete = False
     return complete
+
+
+@contextlib.contextmanager
+def _whoever_reads_it() -> Iterator[None]:
+    """What is said on stderr may find nobody there, or no room: no failure of the recording."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
 
 
 def _finish(path: Path, *, symbols: bool, quiet: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from heaptide.cli.reading import prepare_to_read
+from heaptide.errors import HeaptideError
 
 if TYPE_CHECKING:
     from click.core import ParameterSource
@@ -60,6 +62,8 @@ def show(
     Without --metric and --by: a summary, the largest sites at the peak, and the live heap over
     time. With one of them: that table alone.
     """
+    if sys.stdout is None:
+        raise HeaptideError("standard output is closed: there is nowhere to show the recording")
     prepare_to_read()
     from heaptide.profile import METRICS as BY_NAME
     from heaptide.profile import Profile, rows_of_pid

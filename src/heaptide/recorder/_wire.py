@@ -96,6 +96,7 @@ class OffReason(IntEnum):
     NO_SLOT = 3
     NO_MEMORY = 4
     NOT_FOLLOWED = 5
+    SANDBOX = 6
 
 
 # ht_session_header

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from heaptide.recorder.child import Ended
 from heaptide.recorder.descriptors import inheritable
 
 # Above what file actions below move things to.
-_LOWEST_SPARE_FD = 16
+_LOWEST_SPARE_FD = SESSION_FD + 1
 _MAX_MESSAGE_BYTES = 4096
 
 
@@ -29,18 +30,33 @@ class Collector:
         """Starts ``command``. Raises LaunchError if that fails."""
         self.ended: Ended | None = None
         # It must not find our descriptors where its own are to go.
-        memory = fcntl.fcntl(session_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        reading, writing = os.pipe()
-        errors = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
-        os.close(writing)
+        try:
+            memory = fcntl.fcntl(session_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            reading, writing = os.pipe()
+            errors = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
+            os.close(writing)
+        except OSError as error:
+            raise LaunchError(
+                "there are not enough file descriptors to start the collector; "
+                "allow more (ulimit -n)",
+                exit_status=125,
+            ) from error
         actions: list[tuple[int, ...]] = [
             (os.POSIX_SPAWN_DUP2, null, 0),
             (os.POSIX_SPAWN_DUP2, null, 1),
             (os.POSIX_SPAWN_DUP2, errors, 2),
             (os.POSIX_SPAWN_DUP2, memory, SESSION_FD),
-            *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable() if fd > SESSION_FD),
         ]
+        # Where a limit has been lowered there may be some above it, which cannot be named here.
+        hidden: list[int] = []
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for fd in inheritable():
+            if fd > SESSION_FD and (fd < limit or limit == resource.RLIM_INFINITY):
+                actions.append((os.POSIX_SPAWN_CLOSE, fd))
+            elif fd > SESSION_FD:
+                os.set_inheritable(fd, False)
+                hidden.append(fd)
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -65,6 +81,8 @@ class Collector:
         finally:
             for fd in (memory, null, errors):
                 os.close(fd)
+            for fd in hidden:
+                os.set_inheritable(fd, True)
         os.set_blocking(reading, False)
         self._errors = reading
         self._said = b""

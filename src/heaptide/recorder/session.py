@@ -288,15 +288,20 @@ def _shared_memory(config: Config) -> tuple[int, mmap.mmap]:
     return fd, memory
 
 
+def _seconds(value: float) -> str:
+    """At most thirty years: more nanoseconds than that the collector does not count."""
+    return f"{min(value, 1e9):.9f}"
+
+
 def _collector_command(
     program: Path, output: Path, config: Config, command: Sequence[str]
 ) -> list[str]:
     """The collector's command line."""
     words = [os.fspath(program), "--output", os.fspath(output)]
     if config.start_after:
-        words += ["--start-after", f"{config.start_after:g}"]
+        words += ["--start-after", _seconds(config.start_after)]
     if config.duration is not None:
-        words += ["--duration", f"{config.duration:g}"]
+        words += ["--duration", _seconds(config.duration)]
     if config.max_size is not None:
         words += ["--max-size", str(config.max_size)]
     return [*words, "--", *command]

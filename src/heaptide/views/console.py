@@ -31,11 +31,17 @@ UNICODE = Glyphs(" ▏▎▍▌▋▊▉█", "…", "✓", "✗", "·", "·", T
 ASCII = Glyphs(" =", "...", "ok", "OVER", "-", "-", False)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The caller's to decide, where rich ends the process."""
+        raise
+
+
 class Screen:
     """A rich console with what it can show worked out. Colour only on terminals (NO_COLOR)."""
 
     def __init__(self, file: IO[str] | None = None, width: int | None = None) -> None:
-        self.console = Console(
+        self.console = _Console(
             file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False
         )
         self.encoding = self.console.encoding

@@ -24,6 +24,7 @@ _OFF_REASONS = {
     2: "the collector ended or was killed",
     3: "there were too many processes",
     4: "there was no memory left",
+    6: "it put itself into a seccomp sandbox, which could kill it for the recorder's system calls",
 }
 _END_REASONS = {
     "duration": "the recording was stopped after its --duration",
