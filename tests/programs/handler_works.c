@@ -1,5 +1,5 @@
 // A signal handler maps and unmaps a lot while the program allocates and frees, and forks: the child
-// returns from the handler and ends. prints: allocations, children that failed
+// returns from the handler and ends. usage: handler_works FORKS. prints: allocations, children that failed
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAIRS = 1000000, MAPPINGS = 60, FORKS = 60 };
+enum { PAIRS = 1000000, MAPPINGS = 60 };
+
+static int forks;
 
 static volatile sig_atomic_t mapped, forked, is_child;
 
@@ -20,7 +22,7 @@ static void handle(int number) {
     munmap(p, 4096);
   }
   mapped += MAPPINGS;
-  if (forked < FORKS) {
+  if (forked < forks) {
     forked++;
     if (fork() == 0) is_child = 1;
   }
@@ -36,14 +38,15 @@ __attribute__((noinline)) static void at_depth(int depth) {
   __asm__ volatile("");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  forks = argc > 1 ? atoi(argv[1]) : 0;
   struct sigaction action = {.sa_handler = handle};
   sigaction(SIGVTALRM, &action, NULL);
   // Of the time that the program itself runs: however slow the handler is, it gets on.
   struct itimerval timer = {{0, 2000}, {0, 2000}};
   setitimer(ITIMER_VIRTUAL, &timer, NULL);
   long pairs = 0;
-  for (; pairs < PAIRS || forked < FORKS; pairs++) {
+  for (; pairs < PAIRS || forked < forks; pairs++) {
     at_depth((int)(pairs * 7 % 40));
     if (is_child) break;
   }
