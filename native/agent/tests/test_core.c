@@ -414,11 +414,17 @@ static void test_collector_dead(void) {
   CHECK(atomic_load(&ht.off));
 }
 
-static void *keep_quiet(void *argument) {
+static void *see_budget(void *argument) {
   ht_ctx *ctx = ht_ready(ht_tls);
   CHECK(!ht_recording(ctx));
   CHECK(ctx->left > 0);
   *(int64_t *)argument = ctx->left;
+  return ctx;
+}
+
+static void *keep_quiet(void *argument) {
+  ht_ctx *ctx = see_budget(argument);
+  CHECK_EQUAL(HT_FREES_NONE, ctx->frees);
   return NULL;
 }
 
@@ -431,7 +437,7 @@ static void test_states(void) {
   new_session(0);
   int64_t budget = 0;
   ht.session->state = HT_STATE_PAUSED;
-  in_thread(keep_quiet, &budget);
+  in_thread(see_budget, &budget);
   CHECK(budget < 1 << 20); // looks again soon
   in_thread(only_free, &budget);
   CHECK_EQUAL(0, ht.session->rings_used);
