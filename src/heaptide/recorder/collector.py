@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import resource
 import signal
 from collections.abc import Sequence
 
@@ -48,21 +47,16 @@ class Collector:
             (os.POSIX_SPAWN_DUP2, errors, 2),
             (os.POSIX_SPAWN_DUP2, memory, SESSION_FD),
         ]
-        # Where a limit has been lowered there may be some above it, which cannot be named here.
-        hidden: list[int] = []
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        for fd in inheritable():
-            if fd > SESSION_FD and (fd < limit or limit == resource.RLIM_INFINITY):
-                actions.append((os.POSIX_SPAWN_CLOSE, fd))
-            elif fd > SESSION_FD:
-                os.set_inheritable(fd, False)
-                hidden.append(fd)
+        # Not closed by file actions: those cannot name one above a limit that has been lowered.
+        for_program = [fd for fd in inheritable() if fd > SESSION_FD]
         environment = {
             name: value
             for name, value in os.environ.items()
             if name not in ("LD_PRELOAD", "HEAPTIDE_SESSION")
         }
         try:
+            for fd in for_program:
+                os.set_inheritable(fd, False)
             self.pid = os.posix_spawn(
                 command[0],
                 list(command),
@@ -81,7 +75,7 @@ class Collector:
         finally:
             for fd in (memory, null, errors):
                 os.close(fd)
-            for fd in hidden:
+            for fd in for_program:
                 os.set_inheritable(fd, True)
         os.set_blocking(reading, False)
         self._errors = reading
