@@ -231,6 +231,13 @@ HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
   if (HT_UNLIKELY(ctx->limit == NULL)) ht_take_aside(ctx);
 }
 
+// Takes this process out of the recording for good.
+void ht_turn_off(enum ht_off_reason reason);
+// The same, and the calling thread makes no system call any more.
+void ht_turn_off_now(enum ht_off_reason reason);
+
+// ------------------------------------------------------------------------------------- meta.c
+
 // Sends variable data in as many fragments as it takes. Slow path only (ctx->busy set).
 typedef struct ht_meta {
   ht_ctx *ctx;
@@ -244,11 +251,6 @@ void ht_meta_u64(ht_meta *m, uint64_t value);
 void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length); // u32 length, then the bytes
 void ht_meta_end(ht_meta *m);
 void ht_note(ht_ctx *ctx, const char *text); // HT_META_NOTE, at most once a distinct text
-
-// Takes this process out of the recording for good.
-void ht_turn_off(enum ht_off_reason reason);
-// The same, and the calling thread makes no system call any more.
-void ht_turn_off_now(enum ht_off_reason reason);
 
 // ------------------------------------------------------------------------------------- trie.c
 

@@ -56,6 +56,9 @@ bool ht_hooked_name(const char *name);
 // Our own function for `name` if its real one is `real`, else `real`: for dlsym.
 void *ht_hooked_symbol(const char *name, void *real);
 
+// hooks_sandbox.c: the program is about to make the system call prctl or seccomp, with this first argument.
+void ht_sandbox_ahead(long number, long argument);
+
 // env.c
 bool ht_starts_with(const char *text, const char *prefix);
 void ht_own_path(char *to, size_t room);

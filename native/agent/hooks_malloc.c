@@ -47,16 +47,6 @@ static void *leave_early(void *old, size_t size) {
 #define RECORD(ctx, p, size) \
   ht_record_alloc(ctx, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP)
 
-static HT_NOINLINE void *record_malloc_long(ht_ctx *ctx, void *p, size_t size) {
-  ht_record_alloc_at(ctx, HT_OP_ALLOC, p, size, HT_KIND_MALLOC, 0);
-  return p;
-}
-
-static HT_NOINLINE void *malloc_aside(ht_ctx *ctx, void *p) {
-  ht_take_aside(ctx);
-  return p;
-}
-
 // Apart, so that the hook itself saves no registers when it only calls on.
 // Entered by a jump: its caller is malloc's.
 static HT_NOINLINE void *record_malloc(ht_ctx *ctx, size_t size) {
@@ -85,9 +75,9 @@ static HT_NOINLINE void *record_malloc_only(ht_ctx *ctx, size_t size) {
   void *p = ht_real.malloc(size);
   if (HT_UNLIKELY(p == NULL)) return NULL;
   if (HT_UNLIKELY(!ht_write_alloc(ctx, HT_OP_ALLOC, p, size, HT_KIND_MALLOC, 0, HT_STATE_READY))) {
-    return record_malloc_long(ctx, p, size);
+    return ht_record_slow(ctx, p, size, HT_WHAT(HT_OP_ALLOC, HT_KIND_MALLOC), HT_NODE_NONE);
   }
-  return HT_UNLIKELY(ctx->limit == NULL) ? malloc_aside(ctx, p) : p;
+  return HT_UNLIKELY(ctx->limit == NULL) ? ht_record_aside(ctx, p) : p;
 }
 
 HT_EXPORT void *malloc(size_t size) {

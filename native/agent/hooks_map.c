@@ -4,10 +4,8 @@
 // Reservations without access (PROT_NONE) are address space, not memory, and are not recorded.
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -149,28 +147,11 @@ __attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, lo
       return (long)mremap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e);
     case SYS_prctl:
     case SYS_seccomp:
-      if (number == SYS_prctl ? a == PR_SET_SECCOMP : a <= SECCOMP_SET_MODE_FILTER) {
-        ht_turn_off_now(HT_OFF_SANDBOX);
-      }
+      ht_sandbox_ahead(number, a);
       break;
     default:
       break;
   }
   ht_hooks_resolve(); // before any constructor
   return ht_real_syscall(number, a, b, c, d, e, f);
-}
-
-// A sandbox of the program's own may kill it for system calls that it does not expect, which the
-// recorder's are: better none.
-HT_EXPORT int prctl(int option, ...) {
-  va_list more;
-  va_start(more, option);
-  unsigned long a = va_arg(more, unsigned long), b = va_arg(more, unsigned long),
-                c = va_arg(more, unsigned long), d = va_arg(more, unsigned long);
-  va_end(more);
-  if (option == PR_SET_SECCOMP) ht_turn_off_now(HT_OFF_SANDBOX);
-  long result = ht_syscall(SYS_prctl, option, (long)a, (long)b, (long)c, (long)d, 0);
-  if (result >= 0) return (int)result;
-  errno = (int)-result;
-  return -1;
 }

@@ -5,24 +5,9 @@
 #include "py_walk.h"
 #include "record.h"
 
-// The rare ends of a fast hook, in tail position so that the hook itself saves few registers. `what`:
-// the op, and the kind above it.
-#define WHAT(op, kind) ((op) | (kind) << 8)
-
-static HT_NOINLINE void *record_slow(ht_ctx *ctx, void *p, size_t size, unsigned what,
-                                     uint32_t node) {
-  ht_record_alloc_at(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(node, 0));
-  return p;
-}
-
-static HT_NOINLINE void *record_aside(ht_ctx *ctx, void *p) {
-  ht_take_aside(ctx);
-  return p;
-}
-
 static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
   HT_STATE(ctx) = HT_STATE_READY;
-  if ((what & 0xff) == HT_OP_REALLOC_END) record_slow(ctx, NULL, 0, what, HT_NODE_NONE);
+  if ((what & 0xff) == HT_OP_REALLOC_END) ht_record_slow(ctx, NULL, 0, what, HT_NODE_NONE);
   return NULL;
 }
 
@@ -32,7 +17,7 @@ static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
                                                    unsigned what, uintptr_t head) {               \
     uint32_t node = ht_py_changed_##family(ctx, head);                                            \
     HT_STATE(ctx) = HT_STATE_READY;                                                               \
-    return record_slow(ctx, p, size, what, node);                                                 \
+    return ht_record_slow(ctx, p, size, what, node);                                              \
   }                                                                                               \
   HT_ALWAYS_INLINE void *record_fast_##family(ht_ctx *ctx, void *p, size_t size, unsigned what) { \
     if (HT_UNLIKELY(p == NULL)) return record_nothing(ctx, what);                                 \
@@ -47,9 +32,9 @@ static HT_NOINLINE void *record_nothing(ht_ctx *ctx, unsigned what) {
     }                                                                                             \
     if (HT_UNLIKELY(!ht_write_alloc(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(node, 0),     \
                                     HT_STATE_READY))) {                                           \
-      return record_slow(ctx, p, size, what, node);                                               \
+      return ht_record_slow(ctx, p, size, what, node);                                            \
     }                                                                                             \
-    if (HT_UNLIKELY(ctx->limit == NULL)) return record_aside(ctx, p);                             \
+    if (HT_UNLIKELY(ctx->limit == NULL)) return ht_record_aside(ctx, p);                          \
     return p;                                                                                     \
   }
 HT_PY_FAMILIES(F)
@@ -64,7 +49,7 @@ HT_PY_FAMILIES(F)
     if (HT_UNLIKELY(HT_STATE(ctx) != HT_STATE_READY)) return GENERAL(index).malloc(unused, size);  \
     HT_STATE(ctx) = HT_STATE_INSIDE;                                                               \
     void *p = REAL(index).malloc(REAL(index).ctx, size);                                           \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));              \
+    return record_fast_##family(ctx, p, size, HT_WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));           \
   }                                                                                                \
   static void *name##_calloc_##family(void *unused, size_t count, size_t size) {                   \
     ht_ctx *ctx = ht_tls;                                                                          \
@@ -72,7 +57,7 @@ HT_PY_FAMILIES(F)
       return GENERAL(index).calloc(unused, count, size);                                           \
     HT_STATE(ctx) = HT_STATE_INSIDE;                                                               \
     void *p = REAL(index).calloc(REAL(index).ctx, count, size);                                    \
-    return record_fast_##family(ctx, p, count * size, WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));      \
+    return record_fast_##family(ctx, p, count * size, HT_WHAT(HT_OP_ALLOC, HT_KIND_PY_##index));   \
   }                                                                                                \
   static void *name##_realloc_##family(void *unused, void *old, size_t size) {                     \
     ht_ctx *ctx = ht_tls;                                                                          \
@@ -85,7 +70,7 @@ HT_PY_FAMILIES(F)
       HT_STATE(ctx) = HT_STATE_INSIDE;                                                             \
     }                                                                                              \
     void *p = REAL(index).realloc(REAL(index).ctx, old, size);                                     \
-    return record_fast_##family(ctx, p, size, WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));        \
+    return record_fast_##family(ctx, p, size, HT_WHAT(HT_OP_REALLOC_END, HT_KIND_PY_##index));     \
   }
 
 // One for all versions.

@@ -16,6 +16,16 @@ void ht_record_alloc_long(ht_ctx *ctx, uint64_t word, size_t size, ht_stacks sta
             word | (uint64_t)((both ? HT_ALLOC_NATIVE : 0) | (big ? HT_ALLOC_BIG : 0)) << 48);
 }
 
+void *ht_record_slow(ht_ctx *ctx, void *p, size_t size, unsigned what, uint32_t python_node) {
+  ht_record_alloc_at(ctx, what & 0xff, p, size, what >> 8, HT_STACKS(python_node, 0));
+  return p;
+}
+
+void *ht_record_aside(ht_ctx *ctx, void *p) {
+  ht_take_aside(ctx);
+  return p;
+}
+
 ht_stacks ht_capture_now(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   uint32_t python = ht_python_present ? ht_python_stack(ctx, false) : 0;
   uint32_t native = 0;

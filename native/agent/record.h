@@ -86,6 +86,12 @@ HT_ALWAYS_INLINE bool ht_write_free(ht_ctx *ctx, unsigned op, const void *p, uns
   return true;
 }
 
+// The rare ends of a fast hook, in tail position so that the hook itself saves few registers. `what`:
+// the op, and the kind above it. Both return p.
+#define HT_WHAT(op, kind) ((op) | (kind) << 8)
+void *ht_record_slow(ht_ctx *ctx, void *p, size_t size, unsigned what, uint32_t python_node);
+void *ht_record_aside(ht_ctx *ctx, void *p);
+
 // For a context that does not record everything: the context to record this allocation with, or NULL
 // when it is not to be.
 ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size);

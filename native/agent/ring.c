@@ -340,25 +340,6 @@ static void next_block(ht_ctx *ctx) {
   ctx->limit = scratch + 2 * HT_BLOCK_WORDS;
 }
 
-// Words of an event.
-static unsigned length_of(uint64_t word) {
-  switch (HT_OP(word)) {
-    case HT_OP_ALLOC:
-    case HT_OP_REALLOC_END:
-      return 2 + ((HT_AUX(word) & HT_ALLOC_NATIVE) != 0) + ((HT_AUX(word) & HT_ALLOC_BIG) != 0);
-    case HT_OP_UNMAP:
-      return 2;
-    case HT_OP_NODE:
-      return 3;
-    case HT_OP_REMAP:
-      return 5;
-    case HT_OP_META:
-      return 1 + (unsigned)(word & 0xffff);
-    default:
-      return 1;
-  }
-}
-
 static bool has_aside(const ht_ctx *ctx) {
   const context_page *page = (const context_page *)ctx;
   return __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED) != page->side;
@@ -373,7 +354,7 @@ static void take_aside(ht_ctx *ctx) {
   do {
     until = __atomic_load_n(&page->nested.w, __ATOMIC_RELAXED);
     while (from < until) {
-      unsigned words = length_of(*from);
+      unsigned words = ht_event_words(*from);
       uint64_t *w;
       while ((w = ht_room(ctx, words)) == NULL) next_block(ctx);
       for (unsigned i = 1; i < words; i++) w[i] = from[i];
@@ -457,63 +438,4 @@ HT_COLD bool ht_abandoned(ht_ctx *ctx) {
   ctx->busy = 0;
   ht_take_aside(ctx);
   return true;
-}
-
-// --------------------------------------------------------------------------------------- meta
-
-void ht_meta_begin(ht_meta *m, ht_ctx *ctx, enum ht_meta_type type) {
-  m->ctx = ctx;
-  m->type = type;
-  m->used = 0;
-}
-
-static void send_fragment(ht_meta *m, bool more) {
-  unsigned words = (m->used + 7) / 8;
-  for (unsigned i = m->used; i < words * 8; i++) m->buf[i] = 0;
-  uint64_t *w = ht_reserve(&m->ctx, words + 1);
-  for (unsigned i = 0; i < words; i++) {
-    uint64_t value;
-    __builtin_memcpy(&value, m->buf + (size_t)i * 8, 8);
-    w[1 + i] = value;
-  }
-  ht_commit(m->ctx, w,
-            HT_WORD(HT_OP_META, 0, words | (uint64_t)m->type << 16 | (uint64_t)more << 24));
-  m->used = 0;
-}
-
-static void put_bytes(ht_meta *m, const void *data, uint32_t length) {
-  const uint8_t *from = data;
-  while (length > 0) {
-    if (m->used == sizeof m->buf) send_fragment(m, true);
-    m->buf[m->used++] = *from++;
-    length--;
-  }
-}
-
-void ht_meta_u32(ht_meta *m, uint32_t value) { put_bytes(m, &value, sizeof value); }
-void ht_meta_u64(ht_meta *m, uint64_t value) { put_bytes(m, &value, sizeof value); }
-
-void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length) {
-  ht_meta_u32(m, length);
-  put_bytes(m, data, length);
-}
-
-void ht_meta_end(ht_meta *m) { send_fragment(m, false); }
-
-void ht_note(ht_ctx *ctx, const char *text) {
-  static _Atomic uint32_t said[64]; // hashes of what has been said
-  uint32_t hash = 2166136261u, length = 0;
-  for (; text[length] != 0; length++) hash = (hash ^ (uint8_t)text[length]) * 16777619u;
-  if (hash == 0) hash = 1;
-  for (unsigned i = 0; i < sizeof said / sizeof *said; i++) {
-    uint32_t seen = 0;
-    if (atomic_compare_exchange_strong(&said[i], &seen, hash)) {
-      ht_meta m;
-      ht_meta_begin(&m, ctx, HT_META_NOTE);
-      ht_meta_bytes(&m, text, length);
-      ht_meta_end(&m);
-      return;
-    }
-    if (seen == hash) return;
-  }
 }

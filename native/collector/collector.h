@@ -86,7 +86,7 @@ class Collector : private MetaListener {
   uint64_t squeeze_at_ = 0;    // of the file and what is to come, in bytes
   uint64_t squeezed_from_ = 0; // what it was before the last fold
   bool room_ = true;
-  uint64_t last_look_ = 0; // nanoseconds: when the round before the last began
+  uint64_t last_look_ = 0, look_before_ = 0; // nanoseconds: when the last two rounds began
   unsigned idle_rounds_ = 0;
   int launcher_ = 0; // its pid
   int own_resident_ = -1;

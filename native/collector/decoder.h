@@ -18,24 +18,14 @@ namespace heaptide {
 inline constexpr uint8_t kByValue = UINT8_MAX;
 constexpr std::array<uint8_t, 4096> make_lengths() {
   std::array<uint8_t, 4096> lengths{};
-  for (unsigned flags = 0; flags < 16; flags++) {
-    auto set = [&](unsigned op, unsigned words) {
-      lengths[op << 4 | flags] = static_cast<uint8_t>(words);
-    };
-    unsigned longer = (flags & 1) + (flags >> 1 & 1);
-    set(HT_OP_FREE, 1);
-    set(HT_OP_ALLOC, 2 + longer);
-    set(HT_OP_REALLOC_BEGIN, 1);
-    set(HT_OP_REALLOC_END, 2 + longer);
-    set(HT_OP_UNMAP, 2);
-    set(HT_OP_REMAP, 5);
-    set(HT_OP_NODE, 3);
-    set(HT_OP_META, kByValue);
+  for (uint64_t upper = 0; upper < lengths.size(); upper++) {
+    bool by_value = HT_OP(upper << 52) == HT_OP_META;
+    lengths[upper] = by_value ? kByValue : static_cast<uint8_t>(ht_event_words(upper << 52));
   }
   return lengths;
 }
 inline constexpr std::array<uint8_t, 4096> kLengths = make_lengths();
-static_assert(HT_ALLOC_NATIVE == 0x10 && HT_ALLOC_BIG == 0x20);
+static_assert(HT_ALLOC_NATIVE >= 0x10 && HT_ALLOC_BIG >= 0x10, "above the kind");
 
 // One producer of events: whose they are, and what it is in the middle of.
 struct Stream {
@@ -93,7 +83,7 @@ class Decoder {
   HT_HOT static unsigned length(uint64_t word) {
     unsigned words = kLengths[word >> 52];
     if (words == kByValue) [[unlikely]]
-      words = 1 + static_cast<unsigned>(word & 0xffff);
+      words = ht_event_words(word);
     return words;
   }
 

@@ -47,7 +47,6 @@ class Drain {
   struct Round {
     uint64_t blocks = 0; // blocks read, whole or in part
     double fullest = 0;  // of a ring, 0 to 1
-    uint64_t begun = 0;  // nanoseconds, by whoever has called
   };
   Round round();
 

@@ -12,7 +12,10 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+#define HT_CONSTEXPR constexpr
 extern "C" {
+#else
+#define HT_CONSTEXPR
 #endif
 
 #define HT_WIRE_MAGIC 0x6564697470616568ull // "heaptide"
@@ -272,6 +275,28 @@ enum ht_kind {           // low 4 bits of aux: whom the memory comes from
 
 #define HT_NODE_PYTHON 0x01u
 #define HT_NODE_ENTRY 0x02u // python: this frame's evaluation loop was entered from C
+
+// Words of the event that begins with `word`; 0: no such event.
+HT_CONSTEXPR static inline unsigned ht_event_words(uint64_t word) {
+  switch (HT_OP(word)) {
+    case HT_OP_FREE:
+    case HT_OP_REALLOC_BEGIN:
+      return 1;
+    case HT_OP_ALLOC:
+    case HT_OP_REALLOC_END:
+      return 2u + ((HT_AUX(word) & HT_ALLOC_NATIVE) != 0) + ((HT_AUX(word) & HT_ALLOC_BIG) != 0);
+    case HT_OP_UNMAP:
+      return 2;
+    case HT_OP_REMAP:
+      return 5;
+    case HT_OP_NODE:
+      return 3;
+    case HT_OP_META:
+      return 1 + (unsigned)(word & 0xffff);
+    default:
+      return 0;
+  }
+}
 
 // Nodes every process has from the start; not sent.
 #define HT_NODE_NONE 0u        // no stack

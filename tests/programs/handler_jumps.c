@@ -1,9 +1,8 @@
 // A signal handler jumps out of whatever it interrupts, maps and unmaps or nothing (both may be interrupted
-// safely), then some blocks are kept. usage: handler_jumps JUMPS. prints what it has kept.
+// safely), then some blocks are kept. usage: handler_jumps JUMPS
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/time.h>
