@@ -10,8 +10,12 @@ constexpr uint64_t kMostSlices = 1000; // of the current length, since the start
 
 } // namespace
 
-Aggregator::Aggregator(uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice)
-    : on_slice_(std::move(on_slice)), slice_ns_(kFirstSliceNs), slice_end_(kFirstSliceNs) {
+Aggregator::Aggregator(uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice,
+                       std::function<void(const Book &)> on_end)
+    : on_slice_(std::move(on_slice)),
+      on_end_(std::move(on_end)),
+      slice_ns_(kFirstSliceNs),
+      slice_end_(kFirstSliceNs) {
   ledger_.sample_interval = sample_interval;
 }
 
@@ -34,6 +38,7 @@ Book &Aggregator::add_process() {
 
 void Aggregator::end_process(Book &book) {
   if (book.closed()) return;
+  on_end_(book);
   collect_book(book, &carried_); // its contexts are about to be packed away
   left_by_thread_.resize(threads_.size());
   book.add_live_by_thread(&left_by_thread_);
@@ -127,6 +132,12 @@ bool Aggregator::partial_slice(SliceRows *rows) const {
   rows->end = ledger_.now_ns;
   rows->whole = false;
   return collect_slice(rows);
+}
+
+uint64_t Aggregator::quiet_since() const {
+  bool changed = !carried_.context.empty();
+  for (const Book *book : open_) changed = changed || !book->changed().empty();
+  return changed ? UINT64_MAX : slice_start_;
 }
 
 // ----------------------------------------------------------------------------------- figures

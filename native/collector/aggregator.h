@@ -32,7 +32,10 @@ class Aggregator {
  public:
   // sample_interval: mean bytes between samples, 0 or 1 for none.
   // on_slice: gets every finished slice in which something changed.
-  Aggregator(uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice);
+  // on_end: gets every process's book before it is closed.
+  Aggregator(
+      uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice,
+      std::function<void(const Book &)> on_end = [](const Book &) {});
 
   // A process image; its row counts from 0.
   Book &add_process();
@@ -40,6 +43,12 @@ class Aggregator {
   size_t processes() const { return books_.size(); }
   const Book &book(size_t row) const { return *books_[row]; }
   Book &book(size_t row) { return *books_[row]; }
+
+  // Calls visit(const Book &) for each process that has not ended.
+  template <class Visit>
+  void each_open(Visit visit) const {
+    for (const Book *book : open_) visit(*book);
+  }
 
   Thread &add_thread(Book &book);
   const std::deque<Thread> &threads() const { return threads_; }
@@ -66,6 +75,8 @@ class Aggregator {
   void end_last_slice();
   // Rows of the current slice so far; false if there are none or nothing is to be said early.
   bool partial_slice(SliceRows *rows) const;
+  // When the current slice began, if nothing has changed since; else UINT64_MAX.
+  uint64_t quiet_since() const;
   uint64_t slice_ns() const { return slice_ns_; }
   uint64_t slice_end() const { return slice_end_; }
 
@@ -95,6 +106,7 @@ class Aggregator {
 
   Ledger ledger_;
   std::function<void(const SliceRows &)> on_slice_;
+  std::function<void(const Book &)> on_end_;
   std::vector<std::unique_ptr<Book>> books_;
   std::vector<Book *> open_;
   Book::Totals ended_; // of books that are closed

@@ -37,12 +37,23 @@ bool Book::begin_realloc(Thread &thread, uint64_t address, InFlight &flight, Mis
     keep_orphan({address, &thread, 0, misfit == Misfit::kKeepForAny, &flight, {}});
   }
   flight = {true, known, orphan, address, block};
+  if (known) moving_.push_back(block);
   return true;
 }
 
 // The block of a realloc that has failed stays as it was.
 void Book::put_back(const InFlight &flight) {
+  moved(flight.block);
   if (!live_.put(flight.block)) keep_shadow(flight.block);
+}
+
+void Book::moved(const Block &block) {
+  for (Block &each : moving_) {
+    if (each.key != block.key || each.context != block.context) continue;
+    each = moving_.back();
+    moving_.pop_back();
+    return;
+  }
 }
 
 // The end of a realloc whose block is not known: an allocation, until its orphan finds the block.
@@ -72,7 +83,10 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
     Orphan orphan{};
     bool waits = flight.active && flight.orphan && take_orphan(flight, &orphan);
     flight.active = false;
-    if (known && freed) end_of_life(thread, flight.block);
+    if (known && freed) {
+      moved(flight.block);
+      end_of_life(thread, flight.block);
+    }
     if (known && !freed) put_back(flight);
     if (!known && !waits && freed) unmatched_frees_++;
     if (waits && freed) { // a free like any other
@@ -89,6 +103,7 @@ bool Book::end_realloc(Thread &thread, InFlight &flight, uint64_t address, uint6
   }
   flight.active = false;
   const Block &old = flight.block;
+  moved(old);
   // Out and in before the peaks are looked at: the heap was never higher in between.
   leave(old.context, contexts_[old.context], weight_of(old));
   Weight weight = begin_life(life, thread, address, size, context);

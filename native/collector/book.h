@@ -72,7 +72,8 @@ struct ContextSums {
 
 class Book {
  public:
-  Book(Ledger &ledger, uint32_t row) : ledger_(ledger), row_(row), stamp_(ledger.slice) {}
+  Book(Ledger &ledger, uint32_t row)
+      : ledger_(ledger), row_(row), born_(ledger.ticks), stamp_(ledger.slice) {}
   Book(const Book &) = delete;
   Book &operator=(const Book &) = delete;
 
@@ -217,6 +218,26 @@ class Book {
     window_peak_ = live_bytes_;
     return peak;
   }
+
+  // Calls visit(context's row, tick of birth, weight) for all that lives but what arenas are made of. Of a
+  // mapping in pieces each is a visit, the first one with the block.
+  template <class Visit>
+  void each_live(Visit visit) const {
+    live_.each([&](uint64_t address, uint64_t size, const Life &life) {
+      visit(contexts_.row(life.context), life.born, weight_of(address, size, life.born));
+    });
+    for (const Block &block : moving_) {
+      visit(contexts_.row(block.context), block.born, weight_of(block));
+    }
+    for (const Shadow &shadow : shadows_) {
+      visit(contexts_.row(shadow.block.context), shadow.block.born, weight_of(shadow.block));
+    }
+    mappings_.each([&](const Mapping &mapping, uint64_t bytes, bool first) {
+      if (contexts_[mapping.context].kind == HT_KIND_ARENA) return;
+      visit(contexts_.row(mapping.context), mapping.born, Weight{first ? uint64_t{1} : 0, bytes});
+    });
+  }
+  uint32_t born() const { return born_; } // tick
 
   // Adds what each thread's contexts hold to (*live)[thread row].
   void add_live_by_thread(std::vector<uint64_t> *live) const;
@@ -437,6 +458,7 @@ class Book {
   void settle_old();
   void lose(const Block &block);
   void put_back(const InFlight &flight);
+  void moved(const Block &block);
   void begin_slice(uint32_t index, Context &c);
 
   // Mapped memory in and out of the books; arenas have totals of their own.
@@ -455,6 +477,7 @@ class Book {
   bool closed_ = false;
   Contexts contexts_;
   uint32_t row_;
+  uint32_t born_;  // tick
   uint64_t stamp_; // bits 0-31: the slice; bits 32-63: how many peaks there have been
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
@@ -465,6 +488,7 @@ class Book {
   std::vector<uint32_t> changed_;
   std::vector<const Thread *> threads_;
   InternMap<ContextKey> context_index_;
+  std::vector<Block> moving_;   // between the halves of their reallocs
   std::vector<Shadow> shadows_; // oldest first
   std::vector<Orphan> orphans_;
   bool disordered_ = false; // any of them has some

@@ -128,6 +128,7 @@ void Book::adopt(const Orphan &orphan, const Block &block) {
   if (orphan.flight != nullptr) {
     // Just in time for the realloc's end.
     orphan.flight->known = true;
+    moving_.push_back(block);
     orphan.flight->orphan = false;
     orphan.flight->block = block;
   } else if (orphan.move.context != kNone) {

@@ -53,6 +53,32 @@ Chunk Checkpoint::slice_chunk(const SliceRows &rows) {
   return chunk;
 }
 
+void Checkpoint::add_slice(const SliceRows &rows) {
+  slices_.push_back(slice_chunk(rows));
+  uncounted_ = !census_.due(rows.end);
+  if (!uncounted_) add_census(census_.take(aggregator_, rows.end, cpu_ns));
+}
+
+void Checkpoint::look_for_quiet() {
+  uint64_t since = aggregator_.quiet_since();
+  if (!uncounted_ || since == UINT64_MAX || !census_.due(since)) return;
+  add_census(census_.take(aggregator_, since, cpu_ns));
+  uncounted_ = false;
+}
+
+void Checkpoint::add_leaving(const Book &book) {
+  add_census(census_.leave(book, aggregator_.now()));
+}
+
+// A file that is to stay small gives counts an eighth of it: one that is missing makes what is known
+// coarser, not wrong. The last one counts even without rows, as the moment up to which things are known.
+void Checkpoint::add_census(Chunk chunk, bool last) {
+  uint64_t bytes = chunk_bytes(chunk.payload.size());
+  if ((chunk.rows == 0 && !last) || (limit_ != 0 && census_bytes_ + bytes > limit_ / 8)) return;
+  census_bytes_ += bytes;
+  slices_.push_back(std::move(chunk));
+}
+
 void Checkpoint::supersede(std::vector<Chunk> *chunks, Chunk chunk) {
   chunk.key = key_of(chunk.kind);
   chunk.flags = kSupersedes;
@@ -88,6 +114,7 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
   }
   add_definitions(&chunks);
   add_contexts(&chunks);
+  if (last && !failed) add_census(census_.take(aggregator_, now, cpu_ns), true);
   for (Chunk &slice : slices_) chunks.push_back(std::move(slice));
   slices_.clear();
   // A slice shorter than a checkpoint's distance is written when it is over.

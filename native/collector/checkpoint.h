@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "collector/aggregator.h"
+#include "collector/census.h"
 #include "collector/chunk.h"
 #include "collector/context_tables.h"
 #include "collector/definitions.h"
@@ -33,7 +34,10 @@ class Checkpoint {
   static Chunk meta(const std::string &json);
   static Chunk slice_chunk(const SliceRows &rows);
 
-  void add_slice(const SliceRows &rows) { slices_.push_back(slice_chunk(rows)); }
+  void add_slice(const SliceRows &rows);
+  void add_leaving(const Book &book); // of a process that ends
+  // Counts what lives as nothing changes any more: what comes next is younger. To be called once a slice.
+  void look_for_quiet();
   void add_mark(uint64_t time, uint32_t process, uint32_t thread, std::string_view name);
   void add_note(uint64_t time, uint32_t process, std::string_view text);
 
@@ -74,6 +78,7 @@ class Checkpoint {
   void add_histograms(std::vector<Chunk> *chunks);
   void add_words(std::vector<Chunk> *chunks);
   void add_final(std::vector<Chunk> *chunks);
+  void add_census(Chunk chunk, bool last = false);
   static void supersede(std::vector<Chunk> *chunks, Chunk chunk);
 
   Aggregator &aggregator_;
@@ -81,7 +86,10 @@ class Checkpoint {
   Processes &processes_;
   Threads &threads_;
   Timeline &timeline_;
-  std::vector<Chunk> slices_;
+  std::vector<Chunk> slices_; // and counts
+  Census census_;
+  uint64_t census_bytes_ = 0; // of all counts so far
+  bool uncounted_ = false;    // something has changed since the last count
   Marks marks_;
   Notes notes_;
   uint32_t reason_ = 0;

@@ -29,6 +29,7 @@ enum class ChunkKind : uint16_t {
   kMarks = 15,
   kNotes = 16,
   kEnd = 18,
+  kCensus = 20, // 19, totals, is for the finishing pass
 };
 
 inline constexpr size_t kFileHeaderBytes = 16;

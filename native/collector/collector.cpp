@@ -48,8 +48,10 @@ void nap(uint64_t ns) {
 Collector::Collector(Session &session, const Options &options)
     : session_(session),
       options_(options),
-      aggregator_(session.header().sample_interval,
-                  [this](const SliceRows &rows) { checkpoint_.add_slice(rows); }),
+      aggregator_(
+          session.header().sample_interval,
+          [this](const SliceRows &rows) { checkpoint_.add_slice(rows); },
+          [this](const Book &book) { checkpoint_.add_leaving(book); }),
       decoder_(aggregator_, *this),
       processes_(session_, clock_, procfs_, aggregator_, definitions_),
       threads_(aggregator_, definitions_, procfs_),
@@ -144,6 +146,7 @@ void Collector::housekeeping(uint64_t now) {
   if (aggregator_.slice_end() != seen_slice_end_) {
     seen_slice_end_ = aggregator_.slice_end();
     timeline_.tick(now, aggregator_.slice_ns() / 100);
+    checkpoint_.look_for_quiet();
   }
   threads_.look_for_names(now);
   rings_.release_unused(now);

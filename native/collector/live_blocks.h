@@ -64,6 +64,13 @@ class LiveBlocks {
   // Puts a block back in that has been taken out. False: another one lives there.
   bool put(const Block &block);
 
+  // Calls visit(address, size, const Life &) for each block, in no order.
+  template <class Visit>
+  void each(Visit visit) const {
+    pages_.each([&](uint64_t address, const Life &life) { visit(address, life.size_low, life); });
+    others_.each([&](const Block &block) { visit(block.address(), block.size(), block); });
+  }
+
   uint64_t bytes() const { return pages_.bytes() + others_.bytes() + filter_.size(); } // of memory
   void clear(); // gives all memory back
 

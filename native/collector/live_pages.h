@@ -99,6 +99,15 @@ class LivePages {
     }
   }
 
+  // The same for each block of all pages, in no order.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (size_t i = 0; i <= mask_; i++) {
+      const Page *page = entries_[i].page;
+      if (page != nullptr && page->used != 0) each(*page, visit);
+    }
+  }
+
   // Asks memory for what a look-up of the address reads first.
   void ask(uint64_t address) const {
     if (const Page *page = find(address)) __builtin_prefetch(&page->places[Page::offset(address)]);

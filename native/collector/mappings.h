@@ -37,6 +37,16 @@ class Mappings {
   // O(log ranges) and one step for each range met.
   void take(uint64_t start, uint64_t length, std::vector<Taken> *taken);
 
+  // Calls visit(const Mapping &, bytes, whether it is the mapping's first piece) for each range.
+  template <class Visit>
+  void each(Visit visit) const {
+    std::vector<bool> met(mappings_.size());
+    for (const auto &[start, range] : ranges_) {
+      visit(mappings_[range.mapping], range.end - start, !met[range.mapping]);
+      met[range.mapping] = true;
+    }
+  }
+
   // The length of the range that starts at `start`, 0 if none does.
   uint64_t length_at(uint64_t start) const;
 

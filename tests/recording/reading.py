@@ -13,7 +13,7 @@ from heaptide.recording import Recording
 from tests.recording import make
 
 TABLES = (
-    "processes", "threads", "modules", "codes", "frames", "stacks", "contexts", "slices",
+    "births", "processes", "threads", "modules", "codes", "frames", "stacks", "contexts", "slices",
     "timeline", "peaks", "lifetimes", "sizes", "marks", "notes", "symbols", "end", "totals",
     "summary",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from heaptide.recording._schema import (
 )
 from heaptide.recording._strings import StringColumn, Strings
 from heaptide.recording._tables import (
+    Births,
     Codes,
     Composition,
     Contexts,
@@ -50,6 +51,7 @@ __all__ = [
     "LIFETIME_BOUNDS",
     "LIFETIME_TIME_BOUNDS_NS",
     "SIZE_BOUNDS",
+    "Births",
     "Codes",
     "Composition",
     "ContextKind",

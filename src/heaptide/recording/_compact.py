@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from heaptide._version import __version__
 from heaptide.errors import OutputError
+from heaptide.recording import _births
 from heaptide.recording._columns import Column
 from heaptide.recording._recording import Recording
 from heaptide.recording._rows import Rows, join
@@ -37,6 +38,10 @@ _LEVEL: Final = 9
 # Rows of slices for each context from which on their sums are written down: where summing takes
 # long. They are a twentieth of the file then, at most.
 _WORTH_TOTALS: Final = 16
+
+# Rows of births: so many are cheap; of more, at most one to so many of the slices'.
+_FEW_BIRTHS: Final = 1 << 14
+_BIRTHS_SHARE: Final = 4
 
 # Called with (done, total, what).
 Progress = Optional[Callable[[int, int, str], None]]
@@ -54,6 +59,7 @@ _ORDER: Final = (
     Kind.DELTAS,
     Kind.TOTALS,
     Kind.TIMELINE,
+    Kind.BIRTHS,
     Kind.PEAK,
     Kind.LIFETIMES,
     Kind.SIZES,
@@ -158,6 +164,8 @@ def _write(recording: Recording, writer: Writer, symbols: Symbols | None) -> Non
             _write_slices(recording, writer)
         elif kind == Kind.TOTALS:
             continue  # with the slices: those of the file may be of other ones
+        elif kind == Kind.BIRTHS:
+            _write_births(recording, writer)
         elif kind == Kind.SYMBOLS and symbols is not None:
             writer.chunk(kind, symbols.columns)
         else:
@@ -223,6 +231,14 @@ def _write_slices(recording: Recording, writer: Writer) -> None:
         written += len(rows["context"])
     if written > _WORTH_TOTALS * len(recording.contexts):
         _write_totals(recording, writer)
+
+
+def _write_births(recording: Recording, writer: Writer) -> None:
+    deltas = sum(recording._loader.slice_rows(i).count for i in range(len(recording.slices)))
+    most = max(_FEW_BIRTHS, deltas // _BIRTHS_SHARE)
+    births = _births.coarser(recording.births, most)
+    if len(births):
+        writer.chunk(Kind.BIRTHS, _births.write(births))
 
 
 def _write_totals(recording: Recording, writer: Writer) -> None:

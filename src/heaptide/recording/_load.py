@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from heaptide.errors import RecordingError
 from heaptide.recording import _columns
 from heaptide.recording._chunks import Chunk, ChunkFile
 from heaptide.recording._rows import Rows, join, without_final
@@ -131,9 +132,15 @@ class Loader:
     def _row_wise(self, chunk: Chunk) -> Rows:
         blobs = BLOBS.get(chunk.kind, {})
         columns = {n: c for n, c in self.columns(chunk).items() if n not in blobs}
-        return self._checked(chunk, columns)
+        return self.checked(chunk, columns)
 
-    def _checked(self, chunk: Chunk, columns: dict[str, Array]) -> Rows:
+    def chunks_of(self, kind: Kind) -> list[Chunk]:
+        return self._chunks.of_kind(kind)
+
+    def malformed(self, chunk: Chunk, reason: str) -> RecordingError:
+        return self._chunks.malformed(chunk, reason)
+
+    def checked(self, chunk: Chunk, columns: dict[str, Array]) -> Rows:
         lengths = {len(column) for column in columns.values()}
         if len(lengths) > 1:
             raise self._chunks.malformed(chunk, "its columns differ in length")
@@ -339,16 +346,16 @@ class Loader:
         """The deltas of slice `index` (call `slices` first), of contexts that exist."""
         chunk = self._delta_chunks[index]
         columns = {n: c for n, c in self.columns(chunk).items() if n not in _SLICE}
-        rows = self._checked(chunk, columns)
+        rows = self.checked(chunk, columns)
         if rows.count > self._chunks.most_rows:
             raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
-        return self._of_contexts(rows, "deltas")
+        return self.of_contexts(rows, "deltas")
 
     def totals(self) -> Totals | None:
         """The sums over all slices, if the finishing pass has written them down."""
         if not self._chunks.of_kind(Kind.TOTALS):
             return None
-        rows = self._of_contexts(self.rows(Kind.TOTALS), "totals")
+        rows = self.of_contexts(self.rows(Kind.TOTALS), "totals")
         sums = Totals.zeros(self.rows(Kind.CONTEXTS).count)
         context = rows.figures("context")
         for name in METRICS:
@@ -367,7 +374,7 @@ class Loader:
             **{name: rows.columns.get(name, none) for name in METRICS},
         )
 
-    def _of_contexts(self, rows: Rows, what: str) -> Rows:
+    def of_contexts(self, rows: Rows, what: str) -> Rows:
         """Rows whose context exists."""
         context = rows.columns.get("context")
         count = self.rows(Kind.CONTEXTS).count
@@ -399,7 +406,7 @@ class Loader:
 
     def peak(self) -> Peak:
         rows, process = self._of_processes(Kind.PEAK)
-        rows = self._of_contexts(Rows(rows.count, {**rows.columns, "process": process}), "peak")
+        rows = self.of_contexts(Rows(rows.count, {**rows.columns, "process": process}), "peak")
         return Peak(
             process=rows.figures("process").astype(np.int32),
             context=rows.figures("context").astype(np.int32),
@@ -408,7 +415,7 @@ class Loader:
         )
 
     def lifetimes(self) -> Lifetimes:
-        rows = self._of_contexts(self.rows(Kind.LIFETIMES), "lifetimes")
+        rows = self.of_contexts(self.rows(Kind.LIFETIMES), "lifetimes")
         return Lifetimes(
             context=rows.figures("context").astype(np.int32),
             by_allocations=_matrix(rows, "by_allocations", LIFETIME_BUCKETS),
@@ -416,7 +423,7 @@ class Loader:
         )
 
     def sizes(self) -> Sizes:
-        rows = self._of_contexts(self.rows(Kind.SIZES), "sizes")
+        rows = self.of_contexts(self.rows(Kind.SIZES), "sizes")
         return Sizes(
             context=rows.figures("context").astype(np.int32),
             counts=_matrix(rows, "size", SIZE_BUCKETS),

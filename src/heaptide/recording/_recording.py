@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from heaptide.recording import _load, _totals
+from heaptide.recording import _births, _load, _totals
 from heaptide.recording._chunks import ChunkFile
 from heaptide.recording._names import FrameNames
 from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED
 from heaptide.recording._strings import Strings
 from heaptide.recording._tables import (
+    Births,
     Codes,
     Composition,
     Contexts,
@@ -179,6 +180,14 @@ class Recording:
     @cached_property
     def sizes(self) -> Sizes:
         return self._loader.sizes()
+
+    @cached_property
+    def births(self) -> Births:
+        """When what lived for some time was born and died; empty where that was not recorded."""
+        counts, tables = _births.chunks_of(self._loader)
+        if tables:
+            return _births.read(self._loader, tables[-1])
+        return _births.load(self._loader, counts)
 
     @cached_property
     def marks(self) -> Marks:

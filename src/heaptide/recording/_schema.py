@@ -38,6 +38,8 @@ class Kind(IntEnum):
     SYMBOLS = 17
     END = 18
     TOTALS = 19
+    CENSUS = 20
+    BIRTHS = 21
 
 
 KINDS: Final = frozenset(int(kind) for kind in Kind)
@@ -54,6 +56,7 @@ SUPERSEDING: Final = frozenset(
         Kind.SYMBOLS,
         Kind.END,
         Kind.TOTALS,
+        Kind.BIRTHS,
     }
 )
 """Kinds of which only the last state counts, written with the superseding flag."""

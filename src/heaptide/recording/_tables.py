@@ -281,6 +281,40 @@ class Lifetimes:
 
 
 @dataclass(frozen=True)
+class Births:
+    """Blocks that lived at some of the moments `times` (ns, ascending), by when they were born and
+    died, of all contexts but those of arenas.
+
+    Born in cell j: from times[j - 1] (0: the start) to times[j]. Died in k: alive at times[k - 1]
+    and not at times[k]; k == len(times): alive at the last one, the recording's end. born < died:
+    what lived between two moments only is in no row. Rows of one context, birth and death add up.
+    """
+
+    times: Figures
+    context: Figures
+    born: Figures
+    died: Figures
+    blocks: Figures
+    bytes: Figures
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+    @classmethod
+    def empty(cls) -> Births:
+        return cls(*(np.zeros(0, np.int64) for _ in range(6)))
+
+    def survivors(self, contexts: int, first: int, last: int) -> Composition:
+        """What was born in cells `first` to `last` and is alive at times[last], for each of
+        `contexts` contexts."""
+        rows = (self.born >= first) & (self.born <= last) & (self.died > last)
+        found = Composition(np.zeros(contexts, np.int64), np.zeros(contexts, np.int64))
+        np.add.at(found.blocks, self.context[rows], self.blocks[rows])
+        np.add.at(found.bytes, self.context[rows], self.bytes[rows])
+        return found
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Allocations by size; a matrix of rows by SIZE_BUCKETS."""
 
