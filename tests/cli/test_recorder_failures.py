@@ -51,6 +51,16 @@ def test_collector_that_refuses(run_fake: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "r.tide").exists()
 
 
+def test_an_old_recording_comes_back(run_fake: Run, tmp_path: Path) -> None:
+    """--force costs nothing if there is no new recording."""
+    old = tmp_path / "old.tide"
+    old.write_bytes(b"old")
+    result = run_fake("refuse", "true", options=("-f", "-o", str(old)))
+    assert result.returncode == 125
+    assert old.read_bytes() == b"old"
+    assert list(tmp_path.glob(".*.old")) == []
+
+
 def test_interrupted_before_the_start(start_fake: Start, tmp_path: Path) -> None:
     """SIGINT while the collector is getting ready ends everything and leaves nothing."""
     ran = tmp_path / "ran"

@@ -18,11 +18,32 @@ def default_output(name: str) -> Path:
     return Path(f"heaptide-{word}.{os.getpid()}.tide")
 
 
-def claim(path: Path, force: bool) -> None:
+class Claim:
+    """A new, empty file at ``path``, which is to become a recording."""
+
+    def __init__(self, path: Path, former: Path | None) -> None:
+        self.path = path
+        self._former = former  # where the file is now that was at the path
+
+    def keep(self) -> None:
+        """The recording has begun: what was there before goes."""
+        former, self._former = self._former, None
+        if former is not None:
+            former.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """There will be no recording: what was there before is there again."""
+        self.path.unlink(missing_ok=True)
+        former, self._former = self._former, None
+        if former is not None and former.exists():
+            former.replace(self.path)
+
+
+def claim(path: Path, force: bool) -> Claim:
     """Creates an empty ``path``, in place of an old recording only with ``force``.
 
-    An old file is unlinked, not truncated: whoever reads it goes on reading the old one. Raises
-    OutputError.
+    An old file is put aside, not truncated: whoever reads it goes on reading the old one, and it
+    comes back if nothing can be recorded. Raises OutputError.
     """
     try:
         status = path.stat()
@@ -47,12 +68,16 @@ def claim(path: Path, force: bool) -> None:
             f"{path.parent} is not a directory; create it or choose another place with -o",
             exit_status=_FAILED,
         )
+    former = None
     try:
         if status is not None:
-            path.unlink()
+            former = path.rename(path.with_name(f".{path.name}.{os.getpid()}.old"))
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
     except OSError as error:
+        if former is not None:
+            former.rename(path)
         raise _unwritable(path, error) from error
+    return Claim(path, former)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -19,7 +19,7 @@ from heaptide.recorder._wire import ConfigFlag, Error, ProcessState, State
 from heaptide.recorder.child import Ended
 from heaptide.recorder.collector import Collector
 from heaptide.recorder.native import Preload, collector_path
-from heaptide.recorder.output import claim
+from heaptide.recorder.output import Claim, claim
 
 _POLL_SECONDS = 0.002
 # Longer than any disk keeps a write waiting that will still succeed.
@@ -105,20 +105,16 @@ class Session:
         except BaseException:
             self._preload.close()
             raise
-        claimed = False
+        self._claim: Claim | None = None
         try:
             with _interrupts_held():
-                claim(output, force)
-                claimed = True
+                self._claim = claim(output, force)
             self.collector = Collector(
                 _collector_command(program, output, config, command), self._fd
             )
             self._wait_until_ready(self.collector)
         except BaseException:
-            if claimed:
-                self.abandon()
-            else:
-                self.close()
+            self.abandon()
             raise
 
     def __enter__(self) -> Session:
@@ -146,6 +142,8 @@ class Session:
     def started(self, pid: int) -> None:
         """Tells the collector which process the recording is about."""
         self._set("root_pid", pid)
+        if self._claim is not None:
+            self._claim.keep()
 
     def live(self) -> Live:
         """The figures of the moment; also after the collector has ended."""
@@ -202,7 +200,8 @@ class Session:
         """Throws the recording away."""
         if self.collector is not None:
             self.collector.kill()
-        self.output.unlink(missing_ok=True)
+        if self._claim is not None:
+            self._claim.give_up()
         self.close()
 
     def close(self) -> None:
