@@ -9,6 +9,7 @@ from benchmarks.measure import Ratio
 from benchmarks.memory import Memory
 from benchmarks.micro import Pair
 from benchmarks.reading import Reading
+from benchmarks.reports import MOST_RSS, TIMES_FASTER, Report
 from benchmarks.slowdown import Slowdown
 
 
@@ -25,6 +26,7 @@ class Results:
     pairs: list[Pair] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     reading: Reading | None = None
+    reports: list[Report] = field(default_factory=list)
     collector: list[tuple[str, float]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -47,6 +49,12 @@ given below.
 """
 
 
+_READING_METHOD = """\
+Each tool reads what it has itself recorded of the same program, of 50 million allocations and more:
+wall clock and greatest resident memory of the command. Commands of other tools are run once.
+"""
+
+
 def markdown(results: Results) -> str:
     """The page."""
     parts = ["# Performance", "", _METHOD, *_machine(results)]
@@ -57,6 +65,7 @@ def markdown(results: Results) -> str:
     parts += _collector(results.collector)
     parts += _memories(results.memories)
     parts += _recordings(results.slowdowns, results.reading)
+    parts += _reports(results.reports)
     if results.skipped:
         parts += ["", "## Not measured", "", *(f"* {reason}" for reason in results.skipped)]
     return "\n".join(parts) + "\n"
@@ -186,3 +195,33 @@ def _recordings(slowdowns: Sequence[Slowdown], reading: Reading | None) -> list[
             ),
         ]
     return text
+
+
+def _reports(reports: Sequence[Report]) -> list[str]:
+    rows = []
+    shown = ""
+    for report in reports:
+        others = [r.seconds for r in reports if r.program == report.program and not r.own]
+        goals = []
+        if report.own:
+            goals.append(_verdict(report.rss / 1e6, MOST_RSS / 1e6, " MB"))
+            if others:
+                times = min(others) / report.seconds
+                reached = "reached" if times >= TIMES_FASTER else "**missed**"
+                goals.append(
+                    f"{times:.0f} times faster than the fastest (≥ {TIMES_FASTER:g}): {reached}"
+                )
+        rows.append(
+            [
+                "" if report.program == shown else report.program,
+                report.command,
+                f"{report.seconds:.2f} s",
+                f"{report.rss / 1e6:.0f} MB",
+                f"{report.output_bytes / 1e6:.2f} MB" if report.output_bytes else "",
+                "; ".join(goals),
+            ]
+        )
+        shown = report.program
+    head = ["recording of", "read by", "time", "memory", "file made", "goal"]
+    table = _table(head, rows)
+    return ["", "## Reading", "", _READING_METHOD, *table] if table else []

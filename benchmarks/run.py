@@ -22,10 +22,11 @@ from benchmarks.memory import measure_memory
 from benchmarks.micro import measure_pairs
 from benchmarks.reading import measure_reading
 from benchmarks.report import Results, markdown
+from benchmarks.reports import measure_reports
 from benchmarks.rows import ROWS
 from benchmarks.slowdown import measure_row
 
-PARTS = ("programs", "pairs", "collector", "memory", "reading")
+PARTS = ("programs", "pairs", "collector", "memory", "reading", "reports")
 _PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
@@ -54,6 +55,10 @@ def measure(options: argparse.Namespace, directory: Path) -> Results:
         results.memories = measure_memory(directory, options.quick, rounds, _say)
     if "reading" in options.only:
         results.reading = measure_reading(directory, options.quick, rounds, _say)
+    if "reports" in options.only:
+        results.reports = measure_reports(
+            directory, options.quick, min(rounds, 3), _say, results.skipped
+        )
     results.skipped = sorted(set(results.skipped))
     return results
 
