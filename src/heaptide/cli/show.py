@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 # Named here and not taken from the package, whose import costs NumPy's: --help must not pay for
 # it. A test keeps them equal.
-METRICS = ("peak", "alive", "total", "allocations", "temporary", "short-lived", "copied")
+METRICS = (
+    "peak",
+    "alive",
+    "total",
+    "allocations",
+    "temporary",
+    "short-lived",
+    "copied",
+    "live",
+    "leaked",
+)
 FOLDS = ("function", "line", "file", "module", "thread", "process")
 DEFAULT_TOP = 10
 
@@ -65,7 +75,7 @@ def show(
     if sys.stdout is None:
         raise HeaptideError("standard output is closed: there is nowhere to show the recording")
     prepare_to_read()
-    from heaptide.profile import METRICS as BY_NAME
+    from heaptide.profile import EVERY_METRIC as BY_NAME
     from heaptide.profile import Profile, rows_of_pid
     from heaptide.recording import Recording
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ COLUMNS = (
 )
 """Figures kept for every context, by the names they have in JSON, in the order of the columns."""
 
+LEAK_COLUMNS = ("leaked_bytes", "leaked_allocations")
+"""Figures that cost a pass over all slices of time: behind ``COLUMNS`` where they are asked for."""
+
+_ALL_COLUMNS = COLUMNS + LEAK_COLUMNS
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -45,12 +50,12 @@ class Metric:
     by_order: bool = False  # counted by the order of allocations, of which samples say nothing
 
     def of(self, figures: Ints) -> Ints:
-        """The metric's column of figures shaped (rows, len(COLUMNS))."""
-        return figures[:, COLUMNS.index(self.column)]
+        """The metric's column of figures shaped (rows, len(COLUMNS)), or with LEAK_COLUMNS more."""
+        return figures[:, _ALL_COLUMNS.index(self.column)]
 
     def beside_of(self, figures: Ints) -> Ints:
         """The companion's column."""
-        return figures[:, COLUMNS.index(self.beside)]
+        return figures[:, _ALL_COLUMNS.index(self.beside)]
 
 
 METRICS = {
@@ -95,7 +100,16 @@ METRICS = {
         ),
     )
 }
-"""By the name that ``--metric`` takes."""
+"""By the name that ``--metric`` takes: those that ``Profile.figures`` has columns of."""
+
+LIVE = replace(METRICS["alive"], name="live", words="live now")
+"""*Alive* under the name that fits while the end is not yet, or is not the recording's."""
+
+LEAKED = Metric("leaked", "leaked", "leaked_bytes", "bytes", "leaked_allocations", "blocks")
+"""Memory that came after warm-up, stays, and keeps growing: docs/format.md."""
+
+EVERY_METRIC = {**METRICS, **{metric.name: metric for metric in (LIVE, LEAKED)}}
+"""All that ``--metric`` takes."""
 
 BY_ORDER = tuple(metric.column for metric in METRICS.values() if metric.by_order)
 """The figures of ``COLUMNS`` that are not known of a sampled recording."""
@@ -104,9 +118,9 @@ BY_ORDER = tuple(metric.column for metric in METRICS.values() if metric.by_order
 def metric(name: str) -> Metric:
     """The metric called ``name``. Raises UsageError, naming the ones there are."""
     try:
-        return METRICS[name]
+        return EVERY_METRIC[name]
     except KeyError:
-        known = ", ".join(METRICS)
+        known = ", ".join(EVERY_METRIC)
         raise UsageError(f"there is no metric {name!r}; choose one of {known}") from None
 
 
@@ -116,38 +130,3 @@ def heaviest(recording: Recording, processes: Sequence[int]) -> int:
     rows = np.asarray(processes, np.int64)
     peaks = recording.processes.peak_bytes[rows]
     return int(rows[len(rows) - 1 - np.argmax(peaks[::-1])])
-
-
-def context_figures(recording: Recording, processes: Sequence[int] | None = None) -> Ints:
-    """All figures of all contexts: shape (contexts, len(COLUMNS)).
-
-    ``processes``: rows of the processes to count (None: all). Their contexts' columns other than
-    the peak are as recorded; the peak is the highest moment of all processes together, or of the
-    highest of the chosen ones (images of one pid follow one another, they do not add up).
-    Contexts of arenas, and of other processes, are zero.
-    """
-    contexts = recording.contexts
-    totals = recording.totals
-    if processes is None:
-        peak = recording.peak_of()
-        counted = contexts.counted
-    else:
-        peak = recording.peak_of(heaviest(recording, processes))
-        counted = contexts.counted & np.isin(contexts.process, processes)
-    figures = np.empty((len(contexts), len(COLUMNS)), np.int64)
-    for index, column in enumerate(
-        (
-            peak.bytes,
-            peak.blocks,
-            totals.live_bytes,
-            totals.live_blocks,
-            totals.bytes_in,
-            totals.allocations,
-            totals.reallocations,
-            totals.copied_bytes,
-            totals.temporary,
-            totals.short_lived,
-        )
-    ):
-        np.multiply(column, counted, out=figures[:, index])
-    return figures

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from heaptide.recording import Language
+
 _OPEN = "<([{"
 _CLOSE = ">)]}"
 _OPERATOR = re.compile(r"(?:^|[\s:&*])operator\b")
@@ -73,3 +75,46 @@ def _is_name_part(name: str, i: int) -> bool:
     """Whether the parenthesis at ``i`` opens ``(anonymous namespace)`` and the like."""
     close = name.find(")", i)
     return close >= 0 and name.startswith("::", close + 1)
+
+
+def merged_name(name: str, language: Language) -> str:
+    """The name that all instances of a template have: no template arguments, nor parameters, which
+    follow from them. Functions that are none keep their whole name."""
+    if language is Language.PYTHON or "<" not in name:
+        return name
+    if language is Language.RUST:
+        return without_arguments(name)
+    bare_name = qualified(name)
+    return without_arguments(bare_name) if "<" in bare_name else name
+
+
+def without_arguments(name: str) -> str:
+    """``std::map<int, std::string>::find`` as ``std::map<>::find``; odd text as it is.
+
+    A leading ``<`` is no argument: it is Rust's way to name a type's implementation.
+    """
+    start = _closing(name) if name.startswith("<") else 0
+    if start < 0:
+        return name
+    out = [name[:start]]
+    depth = 0
+    for i, c in enumerate(name[start:], start):
+        if c == "<" and "operator" not in name[max(0, i - 9) : i]:
+            depth += 1
+            if depth == 1:
+                out.append("<>")
+        elif c == ">" and depth and name[i - 1] != "-":
+            depth -= 1
+        elif depth == 0:
+            out.append(c)
+    return "".join(out) if depth == 0 else name
+
+
+def _closing(name: str) -> int:
+    """Just behind the ``>`` that closes the ``<`` at the start; -1: none does."""
+    depth = 0
+    for i, c in enumerate(name):
+        depth += (c == "<") - (c == ">" and name[i - 1 : i] != "-")
+        if depth == 0:
+            return i + 1
+    return -1

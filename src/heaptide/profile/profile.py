@@ -1,8 +1,9 @@
-"""A recording's figures, folded by the code, the thread or the process they belong to."""
+"""A recording's figures on the tree of places in code: what every view starts from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,52 +13,21 @@ import numpy.typing as npt
 from heaptide.errors import UsageError
 from heaptide.recording import ContextKind, FrameKind
 
+from .figures import Peak, alive_contexts, context_figures, range_figures, range_peak
+from .fold import Fold, fold
+from .leaks import leaked
 from .locations import Locations, locate
-from .metrics import COLUMNS, Metric, context_figures
+from .metrics import COLUMNS, LEAKED, Metric
 from .modules import python_modules
 from .origin import Origin, is_import_system
+from .selection import Selection, TimeRange, chosen_contexts, sized, snap
 from .tree import Tree, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from heaptide.recording import Recording
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-FOLDS = ("function", "line", "file", "module", "thread", "process")
-"""What figures can be folded by, as ``--by`` takes it."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Figures of groups, one row each, largest first by the metric asked for.
-
-    ``figures`` has the shape (groups, len(COLUMNS)). ``location`` is the row of the profile's
-    locations that stands for a group: its heaviest line. ``entity`` is the row of the recording's
-    threads or processes (-1: not known). The one that says nothing about ``by`` is -1 throughout.
-    ``inclusive``, where asked for, is the metric's sum over all memory that was allocated with the
-    group anywhere in its stack, counted once however deep the recursion; for threads and processes
-    it equals their own. ``imports``: the part of the metric that was allocated while a module was
-    imported from the place that it is charged to; 0 for threads and processes.
-    """
-
-    by: str
-    metric: Metric
-    figures: Ints
-    location: Ints
-    entity: Ints
-    inclusive: Ints | None
-    imports: Ints
-
-    def __len__(self) -> int:
-        return len(self.figures)
-
-    @property
-    def values(self) -> Ints:
-        """The metric of each group."""
-        return self.metric.of(self.figures)
 
 
 class Profile:
@@ -68,31 +38,121 @@ class Profile:
     Everything is computed at first use and kept. Nothing loops over stacks or contexts.
     """
 
-    def __init__(self, recording: Recording, processes: Sequence[int] | None = None) -> None:
-        """``processes``: rows of those to count; None: all."""
+    def __init__(
+        self, recording: Recording, selection: Selection | Sequence[int] | None = None
+    ) -> None:
+        """``selection``: what to count; a sequence: rows of processes; None: everything."""
         self.recording = recording
-        self.processes = processes
+        if selection is None:
+            selection = Selection()
+        elif not isinstance(selection, Selection):
+            selection = Selection(processes=tuple(selection))
+        self.selection = selection
+
+    @property
+    def processes(self) -> Sequence[int] | None:
+        """Rows of the processes that count; None: all."""
+        return self.selection.processes
+
+    @cached_property
+    def time(self) -> TimeRange | None:
+        """The slices of the selection's range of time; None: the whole time was asked for.
+
+        Raises UsageError where the range begins behind the recording's end.
+        """
+        chosen = self.selection
+        return snap(self.recording, chosen.start, chosen.end) if chosen.ranged else None
+
+    @cached_property
+    def chosen(self) -> Bools | None:
+        """For each context whether the selection keeps it (processes aside); None: all are."""
+        return chosen_contexts(self)
+
+    @cached_property
+    def range_peak(self) -> Peak | None:
+        """The highest moment of the range of time; None: of the whole time, the recording's."""
+        return None if self.time is None else range_peak(self.recording, self.processes, self.time)
 
     @cached_property
     def figures(self) -> Ints:
-        """Shape (contexts, len(COLUMNS))."""
-        return context_figures(self.recording, self.processes)
+        """Shape (contexts, len(COLUMNS)).
+
+        *At peak* is at the highest moment of the processes' whole heap, whatever else is selected.
+        """
+        recording, rows = self.recording, self.processes
+        if self.time is not None and self.range_peak is not None:
+            to_exit = self.selection.end is None
+            return range_figures(
+                recording, rows, self.chosen, self.time, self.range_peak, to_exit=to_exit
+            )
+        found = context_figures(recording, rows, self.chosen)
+        if self.selection.sizes is not None:
+            calls = found[:, _ALLOCATIONS] + found[:, _ALLOCATIONS + 1]
+            found[:, _ALLOCATIONS] = np.where(calls > 0, sized(recording, self.selection.sizes), 0)
+            found[:, _ALLOCATIONS + 1] = 0
+        return found
+
+    @cached_property
+    def leaked(self) -> Ints:
+        """Bytes and blocks that each context leaked: shape (contexts, 2). One pass over slices."""
+        recording = self.recording
+        time = snap(recording, None, None) if self.time is None else self.time
+        used: Bools = np.asarray(self.figures.any(axis=1))
+        found: Ints = leaked(recording, time) * used[:, np.newaxis]
+        return found
+
+    def figures_for(self, metric: Metric) -> Ints:
+        """``figures``, with the columns of leaks behind where ``metric`` needs them.
+
+        Raises UsageError for a metric that a sampled recording does not know.
+        """
+        if metric.by_order and self.recording.sample_interval:
+            raise UsageError(
+                f"{metric.words} are not known of {self.recording.path}, which was recorded with "
+                "--sample: only samples are seen, not which allocation came next; record again "
+                "without it"
+            )
+        if metric.column == LEAKED.column:
+            return np.concatenate([self.figures, self.leaked], axis=1)
+        return self.figures
 
     @cached_property
     def totals(self) -> Ints:
         """Sums of the figures over all contexts: shape (len(COLUMNS),)."""
         return np.asarray(self.figures.sum(axis=0))
 
+    def total_of(self, metric: Metric) -> int:
+        """The metric of everything that is selected."""
+        if metric.column in COLUMNS:
+            return int(metric.of(self.totals[np.newaxis, :])[0])
+        return int(metric.of(self.figures_for(metric)).sum())
+
+    def worded(self, metric: Metric) -> Metric:
+        """``metric`` under the words that are true of this selection and this recording."""
+        if metric.column != "alive_at_exit_bytes":
+            return metric
+        if self.time is not None and self.selection.end is not None:
+            return replace(metric, words=f"live at {self.time.end / 1e9:.3g} s")
+        if self.recording.end is None:
+            return replace(metric, words="live as of the last checkpoint")
+        finished = self.recording.end.reason == "finished"
+        words = "alive at exit" if finished else "alive at the recording's end"
+        return replace(metric, words=words)
+
     def live_at(self, seconds: float) -> tuple[Ints, Ints]:
         """Bytes and blocks of each context, live ``seconds`` after the recording's start.
 
         As of the end of the last slice of time before that moment.
         """
-        live = self.recording.live_at(int(seconds * 1e9))
-        counted = self.recording.contexts.counted
+        recording = self.recording
+        stop = int(np.searchsorted(recording.slices.end, int(seconds * 1e9), side="right"))
+        sums = recording.totals_between(0, stop)
+        counted = recording.contexts.counted & alive_contexts(recording, stop)
         if self.processes is not None:
-            counted = counted & np.isin(self.recording.contexts.process, self.processes)
-        return live.bytes * counted, live.blocks * counted
+            counted = counted & np.isin(recording.contexts.process, self.processes)
+        if self.chosen is not None:
+            counted = counted & self.chosen
+        return sums.live_bytes * counted, sums.live_blocks * counted
 
     @cached_property
     def locations(self) -> Locations:
@@ -160,7 +220,7 @@ class Profile:
         return found
 
     @cached_property
-    def _modules(self) -> tuple[Ints, list[str]]:
+    def modules(self) -> tuple[Ints, list[str]]:
         """For each location the number of its module, and the names by number."""
         locations = self.locations
         python = np.flatnonzero(locations.kind == FrameKind.PYTHON)
@@ -183,27 +243,8 @@ class Profile:
 
     def module_of(self, location: int) -> str:
         """The path of a native location's object; for Python the name of its module; or ""."""
-        number, names = self._modules
+        number, names = self.modules
         return names[int(number[location])]
-
-    def _groups(self, by: str) -> Ints:
-        """For each location the number of the group it belongs to."""
-        at = self.locations
-        # A function without a file is told from its namesakes by the module that it is in.
-        function = _combine(at.function, at.file, np.where(at.file == 0, at.module, 0))
-        if by == "function":
-            return function
-        if by == "module":
-            # A place without a module, special or made at run time, stays by itself.
-            number = self._modules[0]
-            empty = self._modules[1].index("")
-            return _combine(number, np.where(number == empty, function + 1, 0))
-        if by == "line":
-            known = (at.file > 0) & (at.line > 0)
-            return _combine(at.file, np.where(known, at.line, 0), np.where(known, 0, function + 1))
-        module = np.where(at.file == 0, at.module, 0)
-        nowhere = (at.file == 0) & (at.module == 0)
-        return _combine(at.file, module, np.where(nowhere, function + 1, 0))
 
     def fold(self, by: str, metric: Metric, *, inclusive: bool = False) -> Fold:
         """Sum the figures by function, line, file, module, thread or process.
@@ -211,89 +252,7 @@ class Profile:
         Groups without any figure are left out. ``inclusive`` costs a walk of the whole tree.
         Raises UsageError for another ``by``, and for a metric that a sampled recording lacks.
         """
-        if by not in FOLDS:
-            raise UsageError(f"cannot fold by {by!r}; choose one of {', '.join(FOLDS)}")
-        if metric.by_order and self.recording.sample_interval:
-            raise UsageError(
-                f"{metric.words} are not known of {self.recording.path}, which was recorded with "
-                "--sample: only samples are seen, not which allocation came next; record again "
-                "without it"
-            )
-        contexts = self.recording.contexts
-        used = np.flatnonzero(self.figures.any(axis=1))
-        figures = self.figures[used]
-        if by in ("thread", "process"):
-            rows = (contexts.thread if by == "thread" else contexts.process)[used]
-            entity, sums = _sum_by(rows.astype(np.int64), figures)
-            location = np.full(len(entity), -1, np.int64)
-            whole = metric.of(sums) if inclusive else None
-            imports = np.zeros(len(entity), np.int64)
-        else:
-            groups = self._groups(by)
-            site, at_site = _sum_by(self.context_site[used], figures)
-            group, sums = _sum_by(groups[site], at_site)
-            location = self._heaviest(groups, site, metric.of(at_site))
-            entity = np.full(len(group), -1, np.int64)
-            whole = self._inclusive(groups, metric)[group] if inclusive else None
-            imports = np.zeros(len(groups), np.int64)
-            importing = self.context_imports[used]
-            np.add.at(
-                imports,
-                groups[self.context_site[used[importing]]],
-                metric.of(figures[importing]),
-            )
-            imports = imports[group]
-        total = sums[:, COLUMNS.index("total_bytes")]
-        order = np.lexsort((location, entity, -total, -metric.of(sums)))
-        return Fold(
-            by,
-            metric,
-            sums[order],
-            location[order],
-            entity[order],
-            None if whole is None else whole[order],
-            imports[order],
-        )
-
-    def _heaviest(self, groups: Ints, site: Ints, values: Ints) -> Ints:
-        """For each group (ascending) the first location of its line with the largest value."""
-        line = _combine(groups[site], self.locations.line[site])
-        number, of_line = _sum_by(line, values[:, np.newaxis])
-        weight = of_line[np.searchsorted(number, line), 0]
-        order = np.lexsort((site, -weight, groups[site]))
-        chosen: Ints = site[order]
-        starts: Ints = chosen[np.append(True, np.diff(groups[chosen]) != 0)[: len(chosen)]]
-        return starts
-
-    def _inclusive(self, groups: Ints, metric: Metric) -> Ints:
-        """For each group the metric of all memory with the group anywhere in its stack."""
-        values = metric.of(self.figures)
-        node, location = self.context_node, self.node_location
-        own = np.zeros(len(self.tree), np.int64)
-        # What no Python frame made has a row of its own, and is not what else has no stack.
-        nowhere = self.context_site == self.locations.outside_python
-        np.add.at(own, node[~nowhere], values[~nowhere])
-        below = self.tree.inclusive(own)
-        result = np.zeros(int(groups.max(initial=-1)) + 1, np.int64)
-        once = self.tree.outermost(groups[location])
-        np.add.at(result, groups[location[once]], below[once])
-        np.add.at(result, groups[self.context_site[nowhere]], values[nowhere])
-        return result
+        return fold(self, by, metric, inclusive=inclusive)
 
 
-def _combine(*columns: Ints) -> Ints:
-    """Number the distinct rows that ``columns`` (not negative) make, densely from 0."""
-    number = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        key = number * (int(column.max(initial=0)) + 1) + column
-        number = np.unique(key, return_inverse=True)[1]
-    return number
-
-
-def _sum_by(key: Ints, figures: Ints) -> tuple[Ints, Ints]:
-    """The distinct keys, ascending, and the sums of the rows of ``figures`` with each key."""
-    order = np.argsort(key, kind="stable")
-    distinct, first = np.unique(key[order], return_index=True)
-    if not len(distinct):
-        return distinct, figures[:0]
-    return distinct, np.add.reduceat(figures[order], first, axis=0)
+_ALLOCATIONS = COLUMNS.index("allocations")  # reallocations are the column behind it

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heaptide.errors import UsageError
-from heaptide.recording import ALL_PROCESSES
+from heaptide.recording import ALL_PROCESSES, Timeline
 
+from .figures import live_totals
 from .metrics import COLUMNS, heaviest
+from .selection import snap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heaptide.recording import Recording, Timeline
+    from heaptide.recording import Recording
 
     from .profile import Profile
+    from .selection import TimeRange
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,14 @@ def rows_of_pid(recording: Recording, pid: int) -> list[int]:
 
 
 def summarize(profile: Profile) -> Summary:
-    """The figures of ``profile``: of all processes or of its own."""
+    """The figures of what ``profile`` selects."""
     recording, rows = profile.recording, profile.processes
-    found = _of_all(recording) if rows is None else _of_processes(profile, rows)
+    if profile.time is not None or profile.selection.narrowed:
+        found = _of_selected(profile)
+    elif rows is None:
+        found = _of_all(recording)
+    else:
+        found = _of_processes(profile, rows)
     if recording.sample_interval:
         found = replace(found, temporary_allocations=None, short_lived_allocations=None)
     return found
@@ -129,8 +137,60 @@ def _of_processes(profile: Profile, rows: Sequence[int]) -> Summary:
     )
 
 
+def _of_selected(profile: Profile) -> Summary:
+    """Of a range of time, or of some contexts only.
+
+    The duration is the range's. Resident memory is the processes', whatever else is selected.
+    """
+    recording, time = profile.recording, profile.time
+    used = profile.figures.any(axis=1)
+    contexts = recording.contexts
+    if profile.processes is None:
+        whole = _of_all(recording)
+    else:
+        whole = _of_processes(profile, profile.processes)
+    if time is None:
+        totals = recording.totals
+    else:
+        totals = recording.totals_between(time.first, time.stop)
+        peak = profile.range_peak
+        assert peak is not None
+        whole = replace(
+            whole,
+            duration_seconds=(time.end - time.start) / 1e9,
+            peak_time_seconds=peak.time_ns / 1e9,
+            peak_rss_bytes=_rss(profile, time),
+        )
+    sums = dict(zip(COLUMNS, profile.totals.tolist()))
+    freed = int(totals.blocks_out[used].sum()) - int(totals.reallocations[used].sum())
+    owners = np.unique(contexts.process[used])
+    threads = np.unique(contexts.thread[used])
+    return replace(
+        whole,
+        deallocations=freed,
+        processes=len({int(pid) for pid in recording.processes.pid[owners[owners >= 0]]}),
+        threads=int((threads >= 0).sum()),
+        **sums,
+    )
+
+
+def _rss(profile: Profile, time: TimeRange) -> int:
+    """The highest resident size that was read within ``time``."""
+    timeline = profile.recording.timeline
+    rows = (timeline.time >= time.start) & (timeline.time <= time.end)
+    if profile.processes is not None:
+        rows &= np.isin(timeline.process, np.asarray(profile.processes))
+    return int(timeline.rss[rows].max(initial=0))
+
+
 def timeline_of(profile: Profile) -> Timeline:
-    """The timeline of the sum of all processes, or of the profile's, ordered by time."""
+    """The timeline of the sum of all processes, or of the profile's, ordered by time.
+
+    Of a range of time its rows only. Where the selection leaves out contexts, it is made from the
+    slices: a row for the end of each, of the chosen contexts' memory, without resident sizes.
+    """
+    if profile.selection.narrowed:
+        return _from_slices(profile)
     timeline, rows = profile.recording.timeline, profile.processes
     if rows is not None:
         wanted = np.isin(timeline.process, np.asarray(rows))
@@ -138,6 +198,27 @@ def timeline_of(profile: Profile) -> Timeline:
         wanted = timeline.process == ALL_PROCESSES
         if not wanted.any() and len(profile.recording.processes) == 1:
             wanted = timeline.process == 0
+    if profile.time is not None:
+        wanted &= (timeline.time >= profile.time.start) & (timeline.time <= profile.time.end)
     order = np.flatnonzero(wanted)
     order = order[np.argsort(timeline.time[order], kind="stable")]
     return type(timeline)(**{name: column[order] for name, column in vars(timeline).items()})
+
+
+def _from_slices(profile: Profile) -> Timeline:
+    recording = profile.recording
+    time = snap(recording, None, None) if profile.time is None else profile.time
+    live = live_totals(recording, profile.processes, profile.chosen, time)
+    zero = np.zeros(time.stop - time.first, np.int64)
+    return Timeline(
+        time=recording.slices.end[time.first : time.stop],
+        process=np.full(len(zero), ALL_PROCESSES, np.int32),
+        live_bytes=live[0, 1:],
+        live_blocks=live[1, 1:],
+        peak_bytes=np.maximum(live[0, 1:], live[0, :-1]),
+        rss=zero,
+        pss=zero,
+        uss=zero,
+        allocations=zero,
+        bytes=zero,
+    )

@@ -1,4 +1,4 @@
-"""What each thread runs: threads that nobody has named are told apart by it."""
+"""What threads are called, and what each runs: those that nobody has named are told apart by it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,34 @@ from .metrics import COLUMNS
 from .origin import Origin
 
 if TYPE_CHECKING:
+    from heaptide.recording import Recording
+
     from .profile import Profile
 
 Ints = npt.NDArray[np.int64]
+
+_COMM = 15  # characters of a thread's name that the kernel keeps
+MAIN_THREADS = ("MainThread", "main thread")  # of a Python program, of another
+
+
+def thread_name(recording: Recording, row: int) -> str:
+    """What a thread is called: its own name, if it has one.
+
+    The system calls a thread like its program until it is renamed, which CPython before 3.14 does
+    not do. Such a name says nothing.
+    """
+    threads, processes = recording.threads, recording.processes
+    name, process = threads.name[row], int(threads.process[row])
+    if process < 0:
+        return name or "thread"
+    command = recording.command_of(process)
+    programs = {processes.exe[process].rpartition("/")[2]}
+    programs |= {word.rpartition("/")[2] for word in command[:2]}  # a script with #! by its name
+    if name and name not in {program[:_COMM] for program in programs}:
+        return name
+    if int(threads.tid[row]) != int(processes.pid[process]):
+        return "thread"
+    return MAIN_THREADS[int(processes.python_version[process]) == 0]
 
 
 def thread_entries(profile: Profile) -> Ints:

@@ -76,6 +76,13 @@ class Tree:
             position[nodes] = before if run[0] < 0 else before + position[run] + 1
         return position, position + size
 
+    @cached_property
+    def preorder(self) -> Ints:
+        """The nodes in depth-first order, a parent first, siblings by their numbers."""
+        order = np.empty(len(self.parent), np.int64)
+        order[self._intervals[0]] = np.arange(len(self.parent))
+        return order
+
     def inclusive(self, own: Ints) -> Ints:
         """Sums over subtrees. ``own``: one row a node (shape (n,) or (n, k)); the same shape."""
         first, last = self._intervals

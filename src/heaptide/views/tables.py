@@ -9,10 +9,10 @@ import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
-from heaptide.profile import Origin, thread_entries
+from heaptide.profile import MAIN_THREADS, Origin, thread_entries, thread_name
 
 from . import units
-from .places import MAIN_THREADS, short_function, short_path, short_place, thread_name
+from .places import short_function, short_path, short_place
 
 if TYPE_CHECKING:
     import numpy.typing as npt
