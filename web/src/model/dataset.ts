@@ -1,0 +1,193 @@
+/** The page's data, decoded: a header, and columns of numbers. */
+import { unpack, type Column } from "./columns";
+import type { Header } from "./header";
+
+const VERSION = 1;
+
+/** Stack nodes in depth-first order, a parent before its children. */
+export interface Nodes {
+  count: number;
+  depth: Int32Array;
+  location: Int32Array;
+  parent: Int32Array; // -1: outermost
+  end: Int32Array; // one past the last descendant
+}
+
+/** What is kept for each stack of each thread and kind of memory, in order of node. */
+export interface Samples {
+  count: number;
+  node: Int32Array;
+  site: Int32Array; // the location that the memory is charged to: one's own code, where there is any
+  thread: Int32Array; // row of header.threads + 1; 0: not known
+  process: Int32Array; // row of header.processes
+}
+
+/** Spans of time; the changes of bin i are rows first[i] to first[i + 1] of `change.*`. */
+export interface Bins {
+  count: number;
+  start: Column;
+  end: Column;
+  first: Int32Array;
+}
+
+export interface Timeline {
+  time: Column; // ns
+  live: Column;
+  peak: Column; // the highest live heap since the row before
+  rss: Column; // 0: not read
+  pss: Column;
+}
+
+/** Places in code; texts by number. */
+export interface Locations {
+  count: number;
+  function: Int32Array;
+  file: Int32Array;
+  module: Int32Array;
+  line: Int32Array; // 0: unknown, as the three below
+  column: Int32Array; // from 1, in bytes of UTF-8
+  endLine: Int32Array;
+  endColumn: Int32Array; // one past the last
+  language: Int32Array;
+  origin: Int32Array;
+  kind: Int32Array;
+}
+
+export class Dataset {
+  readonly nodes: Nodes;
+  readonly samples: Samples;
+  readonly locations: Locations;
+  readonly bins: Bins;
+  readonly timeline: Timeline;
+  readonly baseTimeline: Timeline;
+  readonly texts: string[];
+  private readonly unpacked = new Map<string, Column>();
+  private readonly infos = new Map<string, Header["columns"][number]>();
+
+  /** `data`: the columns, from behind the header. */
+  constructor(
+    readonly header: Header,
+    private readonly data: Uint8Array,
+  ) {
+    if (header.version !== VERSION) {
+      throw new Error(`it has version ${header.version}, this page reads ${VERSION}`);
+    }
+    for (const info of header.columns) this.infos.set(info.name, info);
+    this.texts = this.readTexts();
+    const depth = this.ints("node.depth");
+    this.nodes = { count: depth.length, depth, location: this.ints("node.location"), ...links(depth) };
+    const node = this.ints("sample.node");
+    this.samples = {
+      count: node.length,
+      node,
+      site: this.ints("sample.site"),
+      thread: this.ints("sample.thread"),
+      process: this.ints("sample.process"),
+    };
+    this.locations = {
+      count: this.column("location.function").length,
+      function: this.ints("location.function"),
+      file: this.ints("location.file"),
+      module: this.ints("location.module"),
+      line: this.ints("location.line"),
+      column: this.ints("location.column"),
+      endLine: this.ints("location.end_line"),
+      endColumn: this.ints("location.end_column"),
+      language: this.ints("location.language"),
+      origin: this.ints("location.origin"),
+      kind: this.ints("location.kind"),
+    };
+    const changes = this.ints("bin.changes");
+    const first = new Int32Array(changes.length + 1);
+    for (let i = 0; i < changes.length; i++) first[i + 1] = first[i]! + changes[i]!;
+    this.bins = {
+      count: changes.length,
+      start: this.column("bin.start"),
+      end: this.column("bin.end"),
+      first,
+    };
+    this.timeline = this.readTimeline("");
+    this.baseTimeline = this.readTimeline("base.");
+  }
+
+  has(name: string): boolean {
+    return this.infos.has(name);
+  }
+
+  /** The numbers of a column, unpacked at their first use; empty if there is none of the name. */
+  column(name: string): Column {
+    let found = this.unpacked.get(name);
+    if (!found) {
+      const info = this.infos.get(name);
+      found = info ? unpack(this.data, info) : new Int32Array(0);
+      this.unpacked.set(name, found);
+    }
+    return found;
+  }
+
+  private ints(name: string): Int32Array {
+    const found = this.column(name);
+    return found instanceof Int32Array ? found : Int32Array.from(found);
+  }
+
+  private readTexts(): string[] {
+    const info = this.infos.get("texts");
+    if (!info) return [""];
+    const bytes = this.data.subarray(info.offset, info.offset + info.rows);
+    return new TextDecoder().decode(bytes).split("\0");
+  }
+
+  private readTimeline(prefix: string): Timeline {
+    const column = (name: string): Column => this.column(`${prefix}time.${name}`);
+    return {
+      time: column("time"),
+      live: column("live"),
+      peak: column("peak"),
+      rss: column("rss"),
+      pss: column("pss"),
+    };
+  }
+}
+
+/** Parents and ends from depths in depth-first order. */
+export function links(depth: Int32Array): { parent: Int32Array; end: Int32Array } {
+  const count = depth.length;
+  const parent = new Int32Array(count);
+  const end = new Int32Array(count).fill(count);
+  const open: number[] = []; // the way from the outermost node to the one before
+  for (let i = 0; i < count; i++) {
+    while (open.length > depth[i]!) end[open.pop()!] = i;
+    parent[i] = open.length ? open[open.length - 1]! : -1;
+    open.push(i);
+  }
+  return { parent, end };
+}
+
+/** The bytes of base64 text. */
+export function fromBase64(text: string): Uint8Array {
+  const binary = atob(text.trim());
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+/** The page's data from its compressed form. Rejects with what is wrong with it. */
+export async function decode(compressed: Uint8Array): Promise<Dataset> {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("this browser is too old to unpack it (no DecompressionStream)");
+  }
+  const stream = new Blob([compressed as BlobPart])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate"));
+  let bytes: Uint8Array;
+  try {
+    bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Error("it cannot be unpacked");
+  }
+  if (bytes.length < 4) throw new Error("it is cut off");
+  const size = new DataView(bytes.buffer).getUint32(0, true);
+  if (4 + size > bytes.length) throw new Error("its header is cut off");
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size))) as Header;
+  return new Dataset(header, bytes.subarray(4 + size));
+}

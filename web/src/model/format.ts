@@ -1,0 +1,62 @@
+/** Figures as people read them, by the rules of the text views: 1.2 MB (decimal), 1,234,567, 37.0 %. */
+
+const DECIMAL = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+function scaled(amount: number, base: number, units: string[]): string {
+  let value = Math.abs(amount);
+  let step = 0;
+  while (value >= base - 0.05 && step < units.length - 1) {
+    value /= base;
+    step++;
+  }
+  const sign = amount < 0 ? "-" : "";
+  return `${sign}${step === 0 ? value.toFixed(0) : value.toFixed(1)} ${units[step]}`;
+}
+
+/** Bytes in decimal units. */
+export const size = (amount: number): string => scaled(amount, 1000, DECIMAL);
+
+/** Bytes in units of 1024. */
+export const binarySize = (amount: number): string => scaled(amount, 1024, BINARY);
+
+/** Both, where a limit is compared. */
+export const bothSizes = (amount: number): string =>
+  Math.abs(amount) >= 1000 ? `${size(amount)} (${binarySize(amount)})` : size(amount);
+
+/** With separators. */
+export const count = (number: number): string =>
+  Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+
+export const some = (number: number, one: string, many: string): string =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+/** A part of 1; what is more than nothing is never shown as 0. */
+export const percent = (part: number): string =>
+  part > 0 && part < 0.0005 ? "<0.1 %" : `${(part * 100).toFixed(1)} %`;
+
+/** Three significant digits below a minute; minutes and seconds, hours and minutes above. */
+export function duration(seconds: number): string {
+  if (seconds < 0) return `-${duration(-seconds)}`;
+  if (seconds === 0) return "0 s";
+  for (const [factor, unit] of [[1e6, "µs"], [1e3, "ms"], [1, "s"]] as const) {
+    const value = seconds * factor;
+    if (value < 999.5 && (unit !== "s" || value < 59.95)) {
+      return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
+    }
+  }
+  const whole = Math.round(seconds);
+  const two = (number: number): string => String(number).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  return `${count(Math.floor(whole / 3600))} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
+
+/** A figure in its unit. */
+export const amount = (value: number, unit: string): string =>
+  unit === "bytes" ? size(value) : count(value);
+
+/** A difference with its sign, also where it is positive. */
+export function signed(value: number, unit: string): string {
+  if (value === 0) return amount(0, unit);
+  return (value < 0 ? "−" : "+") + amount(Math.abs(value), unit);
+}

@@ -1,0 +1,113 @@
+/** The page's header: what is said once for the whole recording. Times are ns since its start. */
+
+export type Unit = "bytes" | "allocations";
+
+/** A metric of the whole recording. `column` is the figure that holds it. */
+export interface Metric {
+  name: string;
+  words: string; // how it is called on screens
+  unit: Unit;
+  column: string;
+  beside: string; // the figure that tells the other half: how many, or how much
+  beside_words: string;
+  definition: string;
+}
+
+/** A metric of a range of time, computed from changes. */
+export interface RangeMetric {
+  name: RangeName;
+  words: string;
+  unit: Unit;
+  definition: string;
+}
+
+export type RangeName =
+  | "live_end"
+  | "live_start"
+  | "grown"
+  | "survived"
+  | "allocated"
+  | "freed"
+  | "allocations"
+  | "temporary"
+  | "short_lived"
+  | "copied";
+
+export interface Verdict {
+  name: string;
+  status: "ok" | "over" | "note";
+  value: number;
+  limit: number | null;
+  unit: string;
+  text: string;
+}
+
+export interface Process {
+  pid: number;
+  image: number;
+  command: string;
+  start_ns: number;
+  end_ns: number | null;
+  peak_bytes: number;
+}
+
+export interface Thread {
+  process: number; // row; -1: not known
+  tid: number;
+  name: string;
+  start_ns: number;
+  end_ns: number | null;
+}
+
+export interface RecordingInfo {
+  path: string;
+  command: string[];
+  started: number | null; // Unix seconds
+  complete: boolean;
+  duration_ns: number;
+  sample_interval: number; // bytes; 0: every allocation
+  writer: string | null;
+}
+
+/** The fields of the JSON document's `summary`; null: not known. */
+export type Summary = Record<string, number | null>;
+
+export interface ColumnInfo {
+  name: string;
+  rows: number;
+  width: number; // bytes a row
+  offset: number; // from the end of the header
+  delta: boolean;
+}
+
+export interface Header {
+  version: number;
+  live: boolean;
+  title: string;
+  recording: RecordingInfo;
+  summary: Summary;
+  verdicts: Verdict[];
+  notes: { level: "warning" | "note"; text: string }[];
+  folded: string[];
+  metrics: Metric[];
+  ranges: RangeMetric[];
+  processes: Process[];
+  threads: Thread[];
+  marks: { time_ns: number; name: string; process: number }[];
+  forks: { time_ns: number; process: number }[];
+  size_bounds: number[];
+  lifetime_bounds: number[];
+  lifetime_time_bounds_ns: number[];
+  sources: Record<string, string>;
+  diff: { title: string; recording: RecordingInfo; summary: Summary } | null;
+  columns: ColumnInfo[];
+}
+
+/** Whose code a place is, as in `location.origin`. */
+export const Origin = { own: 0, library: 1, interpreter: 2, allocator: 3, unknown: 4 } as const;
+
+/** As in `location.kind`. */
+export const Kind = { native: 0, python: 1, special: 2 } as const;
+
+/** As in `location.language`. */
+export const LANGUAGES = ["", "Python", "C", "C++", "Rust", ""] as const;
