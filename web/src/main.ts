@@ -1,0 +1,116 @@
+/** Begins the page: reads the data, shows it, and follows it where it is still being recorded. */
+import { h, render } from "preact";
+import type { Dataset } from "./model";
+import { App } from "./ui/app";
+import { frameTimes } from "./ui/frames";
+import { follow, isServed, load } from "./ui/load";
+import { renumbered } from "./ui/renumber";
+import { Store, type State } from "./ui/state";
+import { Views } from "./ui/views";
+
+/** For tests and benchmarks. */
+interface Hook {
+  ready: Promise<void>;
+  readonly state: State;
+  readonly data: Dataset | null;
+  readonly frameTimes: typeof frameTimes;
+  readonly failed: string;
+}
+declare global {
+  interface Window {
+    __heaptide: Hook;
+  }
+}
+
+const served = isServed();
+const store = new Store(window);
+let views: Views | null = null;
+let live = false;
+let failed = "";
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+document.documentElement.dataset["theme"] =
+  store.state.theme === "auto" ? (dark ? "dark" : "light") : store.state.theme;
+
+/** Where the page goes, without the words that stood there while it was read. */
+function emptied(): HTMLElement {
+  const place = document.getElementById("app")!;
+  place.querySelectorAll(".reading, noscript").forEach((one) => one.remove());
+  return place;
+}
+
+function show(): void {
+  const place = emptied();
+  if (views) render(h(App, { views, store, served, live }), place);
+}
+
+/** One sentence, for a person. */
+function fail(error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  failed = `This page cannot show its recording: ${reason}.`;
+  const element = h("p", { class: "failed", role: "alert" }, failed);
+  render(element, emptied());
+}
+
+async function again(): Promise<void> {
+  const next = new Views(await load());
+  if (views) store.set(renumbered(store.state, views, next), false);
+  views = next;
+  show();
+}
+
+/** Fetch anew when the server says so; one fetch at a time, and the last word counts. */
+function keepUp(): void {
+  let busy = false;
+  let more = false;
+  const changed = async (): Promise<void> => {
+    more = true;
+    if (busy) return;
+    busy = true;
+    while (more) {
+      more = false;
+      await again().catch(() => undefined);
+    }
+    busy = false;
+  };
+  follow(
+    () => void changed(),
+    () => {
+      live = false;
+      void changed();
+      show();
+    },
+  );
+}
+
+async function start(): Promise<void> {
+  try {
+    views = new Views(await load());
+    live = served && views.data.header.live;
+    document.title = `${views.data.header.title} · heaptide`;
+    show();
+  } catch (error) {
+    views = null;
+    fail(error);
+    return;
+  }
+  if (live) keepUp();
+  // Effects and the first drawing are behind the next frame.
+  await new Promise<void>((done) => {
+    requestAnimationFrame(() => setTimeout(done, 0));
+  });
+}
+
+window.__heaptide = {
+  ready: start(),
+  get state() {
+    return store.state;
+  },
+  get data() {
+    return views?.data ?? null;
+  },
+  frameTimes,
+  get failed() {
+    return failed;
+  },
+};

@@ -1,0 +1,248 @@
+/** What was recorded, the verdicts, and the key figures against their targets. */
+import type { Header } from "../model";
+import { bothSizes, count, duration, percent, size, some } from "../model";
+import type { State } from "./state";
+import { THEMES } from "./state";
+import { clean } from "./text";
+
+const SIGNS: Record<string, [string, string]> = {
+  ok: ["✓", "within the limit"],
+  over: ["✗", "over the limit"],
+  note: ["·", "to know"],
+  warning: ["!", "warning"],
+};
+
+interface Figure {
+  name: string;
+  value: string;
+  beside: string;
+  status?: string;
+}
+
+export function Top(props: {
+  header: Header;
+  theme: State["theme"];
+  live: boolean;
+  onTheme: (theme: State["theme"]) => void;
+}) {
+  const { header } = props;
+  return (
+    <header>
+      <div class="top">
+        <h1 class="name">{clean(header.title) || "a recording without a command"}</h1>
+        <p class="when">
+          {header.diff && <Against header={header} />}
+          {when(header)}
+          {props.live ? (
+            <span class="live"> · recording now</span>
+          ) : (
+            !header.recording.complete && (
+              <span class="incomplete"> · incomplete: figures are as of its last whole part</span>
+            )
+          )}
+        </p>
+        <Themes theme={props.theme} onTheme={props.onTheme} />
+      </div>
+      <Verdicts header={header} />
+      <Figures header={header} />
+      <Notes header={header} />
+    </header>
+  );
+}
+
+function Against({ header }: { header: Header }) {
+  return (
+    <span>
+      compared with <span class="name">{clean(header.diff!.title)}</span> (before) ·{" "}
+    </span>
+  );
+}
+
+function when(header: Header): string {
+  const { started, sample_interval } = header.recording;
+  const parts: string[] = [];
+  if (started) {
+    const date = new Date(started * 1000);
+    parts.push(
+      date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }),
+    );
+  }
+  if (sample_interval) parts.push(`sampled: one sample every ${size(sample_interval)} or so`);
+  parts.push(clean(header.recording.path));
+  return parts.join(" · ");
+}
+
+function Themes(props: { theme: State["theme"]; onTheme: (theme: State["theme"]) => void }) {
+  return (
+    <label class="theme">
+      <span class="only-read">Colours</span>
+      <select
+        value={props.theme}
+        onChange={(event) => props.onTheme(event.currentTarget.value as State["theme"])}
+      >
+        {THEMES.map((theme) => (
+          <option key={theme} value={theme}>
+            {theme === "auto" ? "system colours" : theme}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Verdicts({ header }: { header: Header }) {
+  if (!header.verdicts.length) return null;
+  return (
+    <ul class="verdicts" aria-label="Verdicts">
+      {header.verdicts.map((verdict) => (
+        <Said key={verdict.name} level={verdict.status} text={verdict.text} />
+      ))}
+    </ul>
+  );
+}
+
+function Said({ level, text }: { level: string; text: string }) {
+  const [sign, words] = SIGNS[level] ?? SIGNS["note"]!;
+  return (
+    <li class={level}>
+      <span class="sign" aria-hidden="true">
+        {sign}
+      </span>
+      <span>
+        <span class="only-read">{words}: </span>
+        {level === "over" ? <strong>{clean(text)}</strong> : clean(text)}
+      </span>
+    </li>
+  );
+}
+
+function Figures({ header }: { header: Header }) {
+  const figures = header.diff ? changes(header) : keyFigures(header);
+  return (
+    <dl class="figures">
+      {figures.map((figure) => (
+        <div key={figure.name} class={figure.status ?? ""}>
+          <dt>{figure.name}</dt>
+          <dd class="value">{figure.value}</dd>
+          <dd class="beside">{figure.beside}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function limitOf(header: Header, name: string, words: (limit: number) => string): Partial<Figure> {
+  const verdict = header.verdicts.find((v) => v.name === name);
+  if (!verdict || verdict.limit === null) return {};
+  const over = verdict.status === "over";
+  return {
+    status: verdict.status,
+    beside: `${over ? "over" : "under"} the limit of ${words(verdict.limit)}`,
+  };
+}
+
+function keyFigures(header: Header): Figure[] {
+  const of = (field: string): number => header.summary[field] ?? 0;
+  const seconds = of("duration_seconds");
+  const calls = of("allocations") + of("reallocations");
+  const peak = limitOf(header, "peak_heap", size);
+  const temporary = limitOf(header, "temporary_allocations", percent);
+  const early = header.summary["temporary_allocations"] ?? null;
+  const share = early === null ? null : early / (calls || 1);
+  const atEnd = header.recording.complete ? "alive at exit" : "alive at the recording's end";
+  return [
+    {
+      name: `peak heap, at ${duration(of("peak_time_seconds"))}`,
+      value: size(of("peak_bytes")),
+      ...peak,
+      beside: peak.beside ?? bothSizes(of("peak_bytes")),
+    },
+    {
+      name: "temporary allocations",
+      value: share === null ? "not known" : percent(share),
+      ...temporary,
+      beside: temporary.beside ?? (share === null ? "samples do not tell" : "of all calls"),
+    },
+    {
+      name: atEnd,
+      value: size(of("alive_at_exit_bytes")),
+      beside: `in ${count(of("alive_at_exit_allocations"))} blocks`,
+    },
+    {
+      name: "peak RSS",
+      value: of("peak_rss_bytes") ? size(of("peak_rss_bytes")) : "not read",
+      beside: of("peak_rss_bytes") ? "resident in memory" : "",
+    },
+    {
+      name: "calls to allocation functions",
+      value: count(calls),
+      beside: seconds ? `${count(Math.round(calls / seconds))} per second` : "",
+    },
+    {
+      name: "runtime",
+      value: duration(seconds),
+      beside: people(of("processes"), of("threads")),
+    },
+  ];
+}
+
+function people(processes: number, threads: number): string {
+  const inThreads = some(threads, "thread", "threads");
+  return processes > 1 ? `${some(processes, "process", "processes")}, ${inThreads}` : inThreads;
+}
+
+/** In a comparison the figures are those of the newer recording, with how they changed. */
+function changes(header: Header): Figure[] {
+  const now = header.summary;
+  const before = header.diff!.summary;
+  const figure = (name: string, field: string, words: (value: number) => string): Figure => {
+    const b = now[field] ?? null;
+    const a = before[field] ?? null;
+    if (a === null || b === null) return { name, value: "not known", beside: "samples do not tell" };
+    const sign = b > a ? "+" : b < a ? "−" : "±";
+    const part = a ? `, ${sign}${percent(Math.abs(b - a) / a)}` : "";
+    return {
+      name,
+      value: words(b),
+      beside: `${sign}${words(Math.abs(b - a))}${part}: ${words(a)} before`,
+    };
+  };
+  return [
+    figure("peak heap", "peak_bytes", size),
+    figure("temporary allocations", "temporary_allocations", count),
+    figure("alive at exit", "alive_at_exit_bytes", size),
+    figure("peak RSS", "peak_rss_bytes", size),
+    figure("allocations", "allocations", count),
+    figure("runtime", "duration_seconds", duration),
+  ];
+}
+
+function Notes({ header }: { header: Header }) {
+  const folded = (header.folded ?? []).map((text) => ({ level: "note", text }));
+  const warnings = header.notes.filter((note) => note.level === "warning");
+  const others = header.notes.filter((note) => note.level !== "warning");
+  const first = [...warnings, ...folded];
+  return (
+    <div>
+      {first.length > 0 && (
+        <ul class="notes" aria-label="Warnings">
+          {first.map((note, i) => (
+            <Said key={i} {...note} />
+          ))}
+        </ul>
+      )}
+      {others.length > 0 && (
+        <details class="more">
+          <summary>
+            {others.length} {others.length === 1 ? "note" : "notes"} on this recording
+          </summary>
+          <ul class="notes">
+            {others.map((note, i) => (
+              <Said key={i} {...note} />
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
+  );
+}

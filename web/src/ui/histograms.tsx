@@ -1,0 +1,111 @@
+/** How large blocks are and how long they live, as tables with bars. */
+import { useMemo } from "preact/hooks";
+import { count, histogram, percent, type Bucket, type HistogramKind } from "../model";
+import { Bar } from "./grouptable";
+import type { State } from "./state";
+import type { Views } from "./views";
+
+const SAYS: Record<HistogramKind, { title: string; column: string; help: string }> = {
+  size: {
+    title: "Allocations by size",
+    column: "size",
+    help: "Every allocation and reallocation, by the bytes it asked for.",
+  },
+  life: {
+    title: "Freed blocks by how long they lived",
+    column: "lived",
+    help: "Time from allocation to free.",
+  },
+  age: {
+    title: "Freed blocks by allocations in between",
+    column: "further allocations",
+    help:
+      "How many allocations the same thread made before the block was freed. " +
+      "0: freed before the next one, which is a temporary allocation.",
+  },
+};
+
+export function Histograms(props: { views: Views; state: State; kinds: HistogramKind[] }) {
+  const { views, state, kinds } = props;
+  return (
+    <>
+      {state.range && (
+        <p class="hint">
+          Of the whole recording: sizes and lifetimes are not kept by time, so the chosen range does
+          not narrow them.
+        </p>
+      )}
+      {views.data.header.diff && <p class="hint">Of the newer recording.</p>}
+      <div class="columns">
+        {kinds.map((kind) => (
+          <Histogram key={kind} views={views} state={state} kind={kind} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function Histogram({ views, state, kind }: { views: Views; state: State; kind: HistogramKind }) {
+  const { title, column, help } = SAYS[kind];
+  const { threads, processes } = state;
+  const buckets = useMemo(() => {
+    const { thread, process } = views.data.samples;
+    const [inThreads, inProcesses] = [new Set(threads), new Set(processes)];
+    const counts = (sample: number): boolean =>
+      (!threads || inThreads.has(thread[sample]!)) &&
+      (!processes || inProcesses.has(process[sample]!));
+    return histogram(views.data, kind, threads || processes ? counts : null);
+  }, [views, kind, threads, processes]);
+  const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0);
+  if (!total) {
+    return (
+      <section>
+        <h3>{title}</h3>
+        <p class="empty">Nothing to count.</p>
+      </section>
+    );
+  }
+  let upTo = 0;
+  return (
+    <section>
+      <h3>{title}</h3>
+      <p class="hint">{help}</p>
+      <table class="plain histogram">
+        <thead>
+          <tr>
+            <th scope="col">{column}</th>
+            <th scope="col" class="figure">
+              blocks
+            </th>
+            <th scope="col">share</th>
+            <th scope="col" class="figure" title="this and all above">
+              up to here
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {trimmed(buckets).map((bucket) => {
+            upTo += bucket.count;
+            return (
+              <tr key={bucket.label}>
+                <th scope="row">{bucket.label}</th>
+                <td class="figure">{count(bucket.count)}</td>
+                <td class="wide">
+                  <Bar share={bucket.count / total} />
+                </td>
+                <td class="figure">{percent(upTo / total)}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** Without the empty buckets at the end. */
+function trimmed(buckets: Bucket[]): Bucket[] {
+  let until = buckets.length;
+  while (until > 0 && !buckets[until - 1]!.count) until--;
+  return buckets.slice(0, until);
+}

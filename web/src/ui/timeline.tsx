@@ -1,0 +1,307 @@
+/** The live heap over time: looked at by pointing, and a range of it chosen by dragging or keys. */
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { duration, size, snap } from "../model";
+import { beginDrag, dragTo, keyOn, onEdge, type Drag, type Ground, type Range } from "./brush";
+import { prepared, themeOf } from "./paint";
+import { areaOf, drawOver, drawPlot, timeAt, xOf } from "./plot";
+import type { Change, State } from "./state";
+import { binAt, rowAt, timeplotOf, type Key, type Timeplot } from "./timeplot";
+import { TimeTable } from "./timetable";
+import { Tip } from "./tip";
+import type { Views } from "./views";
+import { useWidth } from "./width";
+import { RangeWords } from "./words";
+
+const HEIGHT = 210;
+
+interface Props {
+  views: Views;
+  state: State;
+  theme: string;
+  onChange: (change: Change, step?: boolean) => void;
+  onSite: (group: number) => void;
+}
+
+export function Timeline(props: Props) {
+  const { views, state, onChange } = props;
+  const [withRss, setRss] = useState(true);
+  const { header, bins } = views.data;
+  const { threads, processes, templates, recursion } = state;
+  const made = useMemo(
+    () => timeplotOf(views, state, themeOf(document.documentElement), withRss),
+    [views, threads, processes, templates, recursion, withRss, props.theme],
+  );
+  const empty = !made.plot.x.length && !made.plot.curves.some((curve) => curve.x.length);
+  const asTable = state.time === "table";
+  return (
+    <section class="time" aria-label="Live heap over time">
+      <div class="heading">
+        <h2>{header.diff ? "Live heap over time, before and after" : "Live heap over time"}</h2>
+        {made.note && <span class="hint">{made.note}</span>}
+        <span class="grow" />
+        {bins.count > 0 && !asTable && (
+          <span class="hint narrow-off">drag, or use arrow keys with shift, to choose a range</span>
+        )}
+        <button
+          type="button"
+          class="quiet"
+          aria-pressed={asTable}
+          onClick={() => onChange({ time: asTable ? "chart" : "table" }, false)}
+        >
+          as table
+        </button>
+      </div>
+      {empty ? (
+        <p class="empty">Nothing was recorded over time.</p>
+      ) : asTable ? (
+        <TimeTable views={views} stack={made.stack} onRange={(range) => onChange({ range })} />
+      ) : (
+        <>
+          <Chart {...props} made={made} />
+          <Legend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
+        </>
+      )}
+      {state.range && (
+        <RangeWords views={views} state={state} onClear={() => onChange({ range: null })} />
+      )}
+    </section>
+  );
+}
+
+function Chart(props: Props & { made: Timeplot }) {
+  const { views, state, made, onChange } = props;
+  const { plot } = made;
+  const { bins } = views.data;
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const drag = useRef<Drag | null>(null);
+  const width = useWidth(box);
+  const [pending, setPending] = useState<Range | null>(null);
+  const [moment, setMoment] = useState<number | null>(null);
+  const [pointer, setPointer] = useState<{ x: number; y: number } | null>(null);
+  const range = pending ?? state.range;
+  const area = areaOf(width, HEIGHT);
+  const ground: Ground = {
+    start: plot.start,
+    end: plot.end,
+    step: 1,
+    timeAt: (x) => timeAt(plot, area, x),
+    xOf: (time) => xOf(plot, area, time),
+  };
+
+  useLayoutEffect(() => {
+    if (!canvas.current || width < 2) return;
+    const context = prepared(canvas.current, width, HEIGHT);
+    if (!context) return;
+    const theme = themeOf(document.documentElement);
+    drawPlot(context, plot, width, HEIGHT, theme);
+    drawOver(context, plot, width, HEIGHT, theme, range, moment);
+  }, [plot, width, range?.[0], range?.[1], moment, props.theme]);
+
+  const choose = (wanted: Range | null, step: boolean): void =>
+    onChange({ range: wanted && bins.count ? snap(views.data, wanted) : null }, step);
+  const local = (event: MouseEvent): number =>
+    event.clientX - box.current!.getBoundingClientRect().left;
+  const onDown = (event: PointerEvent): void => {
+    if (event.button !== 0 || !bins.count) return;
+    box.current!.setPointerCapture(event.pointerId);
+    drag.current = beginDrag(ground, state.range, local(event));
+    setPointer(null);
+  };
+  const onMove = (event: PointerEvent): void => {
+    const x = local(event);
+    if (drag.current) {
+      setPending(dragTo(ground, drag.current, x));
+      return;
+    }
+    const inside = x >= area.left - 2 && x <= area.left + area.width + 2;
+    setMoment(inside ? timeAt(plot, area, x) : null);
+    setPointer(inside ? { x: event.clientX, y: event.clientY } : null);
+    box.current!.style.cursor = onEdge(ground, state.range, x) ? "ew-resize" : "crosshair";
+  };
+  const onUp = (): void => {
+    if (drag.current && pending) choose(pending, true);
+    drag.current = null;
+    setPending(null);
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !bins.count) return;
+    // Keys count in bins, so that a range that is moved keeps its length.
+    const toBins = (at: Range): Range => [binAt(views, at[0]), binAt(views, at[1] - 1) + 1];
+    const counted: Ground = { ...ground, start: 0, end: bins.count, step: keyStep(bins.count) };
+    const at = moment === null ? null : binAt(views, moment);
+    const done = keyOn(counted, state.range && toBins(state.range), at, event.key, event.shiftKey);
+    if (!done) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setPointer(null);
+    setMoment(done.moment === null ? null : timeOfBin(views, done.moment));
+    const next = done.range;
+    if (!next || next[0] >= next[1]) {
+      if (state.range) onChange({ range: null });
+      return;
+    }
+    const [first, stop] = [Math.floor(next[0]), Math.ceil(next[1])];
+    onChange(
+      { range: [Number(bins.start[first]), Number(bins.end[stop - 1])] },
+      state.range === null,
+    );
+  };
+  return (
+    <div
+      class="chart"
+      ref={box}
+      tabIndex={0}
+      role="application"
+      aria-roledescription="timeline"
+      aria-label={labelOf(made, state, moment, views)}
+      onPointerDown={onDown}
+      onPointerMove={onMove}
+      onPointerUp={onUp}
+      onPointerCancel={() => {
+        drag.current = null;
+        setPending(null);
+      }}
+      onPointerLeave={() => {
+        if (drag.current) return;
+        setMoment(null);
+        setPointer(null);
+      }}
+      onDblClick={() => onChange({ range: null })}
+      onKeyDown={onKey}
+      style={{ height: `${HEIGHT}px` }}
+    >
+      <canvas ref={canvas} aria-hidden="true" />
+      {moment !== null && pointer && (
+        <Tip x={pointer.x} y={pointer.y}>
+          <At views={views} made={made} time={moment} />
+        </Tip>
+      )}
+      {moment !== null && !pointer && (
+        <p class="hint moment" aria-live="polite">
+          <At views={views} made={made} time={moment} short />
+        </p>
+      )}
+    </div>
+  );
+}
+
+const keyStep = (count: number): number => Math.max(1, Math.round(count / 100));
+
+function timeOfBin(views: Views, bin: number): number {
+  const { start, end, count } = views.data.bins;
+  const at = Math.min(Math.max(Math.floor(bin), 0), count - 1);
+  return (Number(start[at]) + Number(end[at])) / 2;
+}
+
+function labelOf(made: Timeplot, state: State, moment: number | null, views: Views): string {
+  const peak = made.plot.peak;
+  const parts = [
+    `Live heap from 0 to ${duration(made.plot.end / 1e9)}`,
+    peak ? `peak ${size(peak.bytes)} at ${duration(peak.time / 1e9)}` : "",
+    state.range
+      ? `chosen ${duration(state.range[0] / 1e9)} to ${duration(state.range[1] / 1e9)}`
+      : "",
+    moment === null ? "" : `at ${duration(moment / 1e9)}`,
+    views.data.bins.count ? "arrow keys move, with shift they choose a range, Escape clears it" : "",
+  ];
+  return parts.filter(Boolean).join("; ");
+}
+
+/** What is at a moment. */
+function At(props: { views: Views; made: Timeplot; time: number; short?: boolean }) {
+  const { views, made, time } = props;
+  const { timeline, baseTimeline, header } = views.data;
+  const row = rowAt(timeline.time, time);
+  const lines: [string, string, string | null][] = [];
+  const bin = made.stack ? binAt(views, time) : -1;
+  if (made.stack && bin >= 0) {
+    lines.push(["live heap", size(made.stack.total[bin]!), null]);
+  } else if (row >= 0) {
+    lines.push([header.diff ? "live after" : "live heap", size(timeline.live[row]!), null]);
+  }
+  if (header.diff) {
+    const before = rowAt(baseTimeline.time, time);
+    if (before >= 0) lines.push(["live before", size(baseTimeline.live[before]!), null]);
+  }
+  if (made.plot.gap && row >= 0 && timeline.rss[row]) {
+    lines.push(["RSS", size(timeline.rss[row]!), null]);
+    if (timeline.pss[row]) lines.push(["PSS", size(timeline.pss[row]!), null]);
+  }
+  if (props.short) {
+    return <>{[duration(time / 1e9), ...lines.map(([a, b]) => `${a} ${b}`)].join(" · ")}</>;
+  }
+  if (made.stack && bin >= 0) {
+    made.stack.series.forEach((series, i) => {
+      const key = made.keys[i]!;
+      if (series[bin]! > 0) lines.push([key.name, size(series[bin]!), key.colour]);
+    });
+    if (made.stack.rest[bin]! > 0) lines.push(["all others", size(made.stack.rest[bin]!), null]);
+  }
+  return (
+    <>
+      <strong>{duration(time / 1e9)}</strong>
+      <table>
+        <tbody>
+          {lines.map(([name, value, colour], i) => (
+            <tr key={i}>
+              <td>
+                {colour && <span class="swatch" style={{ background: colour }} />}
+                {name}
+              </td>
+              <td class="figure">{value}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+function Legend(props: {
+  keys: Key[];
+  withRss: boolean;
+  onRss: (shown: boolean) => void;
+  onSite: (group: number) => void;
+}) {
+  return (
+    <ul class="legend" aria-label="What the colours are">
+      {props.keys.map((key) => {
+        const rss = key.kind === "line" && key.name.includes("RSS");
+        const swatch = (
+          <span
+            class={`swatch ${key.kind}`}
+            style={{ background: key.colour, opacity: rss && !props.withRss ? 0.3 : 1 }}
+          />
+        );
+        return (
+          <li key={key.name}>
+            {swatch}
+            {rss ? (
+              <button
+                type="button"
+                class="link"
+                aria-pressed={props.withRss}
+                title="show or hide the resident set"
+                onClick={() => props.onRss(!props.withRss)}
+              >
+                {props.withRss ? key.name : `${key.name}: hidden`}
+              </button>
+            ) : key.group >= 0 ? (
+              <button
+                type="button"
+                class="link name"
+                title={`${key.name}: callers and callees`}
+                onClick={() => props.onSite(key.group)}
+              >
+                {key.name}
+              </button>
+            ) : (
+              <span>{key.name}</span>
+            )}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

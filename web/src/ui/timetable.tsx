@@ -1,0 +1,89 @@
+/** The timeline as a table: a row for each span of time that is kept. */
+import { useMemo } from "preact/hooks";
+import { duration, size, type Stack } from "../model";
+import { rowAt } from "./timeplot";
+import { Rows, type Column } from "./rows";
+import type { Views } from "./views";
+
+const seconds = (ns: number): string => duration(ns / 1e9);
+
+export function TimeTable(props: {
+  views: Views;
+  stack: Stack | null;
+  onRange: (range: [number, number]) => void;
+}) {
+  const { data } = props.views;
+  return data.bins.count && props.stack ? (
+    <Bins {...props} stack={props.stack} />
+  ) : (
+    <Moments views={props.views} />
+  );
+}
+
+function Bins(props: {
+  views: Views;
+  stack: Stack;
+  onRange: (range: [number, number]) => void;
+}) {
+  const { data } = props.views;
+  const { bins, timeline } = data;
+  const sums = useMemo(() => {
+    const per = (name: string): Float64Array => {
+      const column = data.column(name);
+      const all = new Float64Array(bins.count);
+      for (let bin = 0; bin < bins.count; bin++) {
+        for (let i = bins.first[bin]!; i < bins.first[bin + 1]!; i++) all[bin]! += column[i] ?? 0;
+      }
+      return all;
+    };
+    return { came: per("change.bytes_in"), went: per("change.bytes_out") };
+  }, [data]);
+  const rss = (bin: number): string => {
+    const row = rowAt(timeline.time, Number(bins.end[bin]));
+    return row >= 0 && timeline.rss[row] ? size(timeline.rss[row]!) : "";
+  };
+  const figure = (key: string, title: string, cell: (row: number) => string): Column => ({
+    key, title, cell, figure: true, width: "minmax(90px, 1fr)",
+  });
+  return (
+    <Rows
+      label="Live heap over time; choose a row to look at its range only"
+      count={bins.count}
+      onOpen={(bin) => props.onRange([Number(bins.start[bin]), Number(bins.end[bin])])}
+      columns={[
+        {
+          key: "time",
+          title: "time",
+          width: "minmax(150px, 1fr)",
+          cell: (bin) => `${seconds(Number(bins.start[bin]))} – ${seconds(Number(bins.end[bin]))}`,
+        },
+        figure("live", "live at its end", (bin) => size(props.stack.total[bin]!)),
+        figure("came", "allocated", (bin) => size(sums.came[bin]!)),
+        figure("went", "freed", (bin) => size(sums.went[bin]!)),
+        figure("rss", "RSS", rss),
+      ]}
+    />
+  );
+}
+
+function Moments({ views }: { views: Views }) {
+  const { timeline, baseTimeline, header } = views.data;
+  const before = (row: number): string => {
+    const at = rowAt(baseTimeline.time, timeline.time[row]!);
+    return at < 0 ? "" : size(baseTimeline.live[at]!);
+  };
+  const columns: Column[] = [
+    { key: "time", title: "time", width: "1fr", cell: (row) => seconds(timeline.time[row]!) },
+    {
+      key: "live",
+      title: header.diff ? "live heap, after" : "live heap",
+      figure: true,
+      width: "1fr",
+      cell: (row) => size(timeline.live[row]!),
+    },
+  ];
+  if (header.diff) {
+    columns.push({ key: "before", title: "before", figure: true, width: "1fr", cell: before });
+  }
+  return <Rows label="Live heap over time" count={timeline.time.length} columns={columns} />;
+}

@@ -1,0 +1,212 @@
+/** All that the page shows of one data set, computed when first asked for and kept while it holds. */
+import {
+  figure, Flame, Groups, groupTable, nodeValues, ownerTable, sampleValues, search, stack, survivalSpan,
+  total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues, type Row,
+  type Selection, type Stack, type Unit, type Which,
+} from "../model";
+import type { State } from "./state";
+
+/** A metric as it is offered: of the whole recording, or of the chosen range. */
+export interface Metric {
+  name: string;
+  words: string;
+  unit: Unit;
+  definition: string;
+  /** Shown as the difference of two amounts, of before and of after. */
+  pair: [string, string] | null;
+  before: string; // what the first of both is called
+  after: string;
+}
+
+export interface Values {
+  samples: Float64Array;
+  nodes: NodeValues;
+  base: { values: Float64Array; nodes: NodeValues } | null;
+}
+
+const KEPT = 24; // results; of the largest recordings each takes a few MB
+export const SERIES = 8; // places that the timeline tells apart
+
+export class Views {
+  private readonly kept = new Map<string, unknown>();
+
+  constructor(readonly data: Dataset) {}
+
+  private keep<T>(key: string, make: () => T): T {
+    const found = this.kept.get(key);
+    this.kept.delete(key);
+    const value = found === undefined ? make() : (found as T);
+    this.kept.set(key, value);
+    if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value!);
+    return value;
+  }
+
+  /** The metrics there are to choose from now. */
+  metrics(state: State): Metric[] {
+    const { header } = this.data;
+    if (!state.range) {
+      const pair = header.diff !== null;
+      return header.metrics.map((one) => ({
+        name: one.name,
+        words: one.words,
+        unit: one.unit,
+        definition: one.definition,
+        pair: pair ? [one.name, one.name] : null,
+        before: "before",
+        after: "after",
+      }));
+    }
+    return header.ranges.map((one) => ({
+      name: one.name,
+      words:
+        one.name === "survived" && !this.data.column("birth.time").length
+          ? `${one.words} (at least)`
+          : one.words,
+      unit: one.unit,
+      definition: one.definition,
+      pair: one.name === "grown" ? ["live_start", "live_end"] : null,
+      before: "live at the range's start",
+      after: "live at its end",
+    }));
+  }
+
+  metric(state: State): Metric {
+    const all = this.metrics(state);
+    const wanted = state.range ? state.change || "survived" : state.metric;
+    return all.find((one) => one.name === wanted) ?? all[0]!;
+  }
+
+  selection(state: State, metric: string): Selection {
+    return {
+      metric,
+      range: state.range,
+      threads: state.threads && new Set(state.threads),
+      processes: state.processes && new Set(state.processes),
+    };
+  }
+
+  /** Whose memory, and when: what figures depend on besides the metric. */
+  private scope(state: State): string {
+    return JSON.stringify([state.range, state.threads, state.processes]);
+  }
+
+  /** One figure of each sample. */
+  amounts(state: State, metric: string, which: Which = "new"): Float64Array {
+    return this.keep(`amounts ${metric} ${which} ${this.scope(state)}`, () => {
+      const births = this.data.column("birth.time").length > 0;
+      if (metric !== "survived" || !state.range || births) {
+        return sampleValues(this.data, this.selection(state, metric), which);
+      }
+      // Without the ages of blocks: what a place has grown by has been allocated since, at least.
+      const grown = sampleValues(this.data, this.selection(state, "grown"), which);
+      return grown.map((value) => Math.max(value, 0));
+    });
+  }
+
+  /** A figure of each sample over the whole recording, of what is chosen. */
+  figure(state: State, column: string): Float64Array {
+    return this.keep(`figure ${column} ${this.scope(state)}`, () => {
+      const { thread, process } = this.data.samples;
+      const { threads, processes } = this.selection(state, "");
+      const counted = (i: number): boolean =>
+        (!threads || threads.has(thread[i]!)) && (!processes || processes.has(process[i]!));
+      return Float64Array.from(figure(this.data, column), (value, i) => (counted(i) ? value : 0));
+    });
+  }
+
+  values(state: State): Values {
+    const { name, pair } = this.metric(state);
+    return this.keep(`values ${name} ${this.scope(state)}`, () => {
+      if (!pair) {
+        const samples = this.amounts(state, name);
+        return { samples, nodes: nodeValues(this.data, samples), base: null };
+      }
+      const samples = this.amounts(state, pair[1]);
+      const before = this.amounts(state, pair[0], state.range ? "new" : "base");
+      return {
+        samples,
+        nodes: nodeValues(this.data, samples),
+        base: { values: before, nodes: nodeValues(this.data, before) },
+      };
+    });
+  }
+
+  groups(state: State, by: Grouping["by"] = state.by): Groups {
+    const { interpreter, library, recursion, templates } = state;
+    const grouping = { by, interpreter, library, recursion, templates };
+    return this.keep(`groups ${this.folds(state, by)}`, () => new Groups(this.data, grouping));
+  }
+
+  private folds(state: State, by: Grouping["by"] = state.by): string {
+    return [by, state.interpreter, state.library, state.recursion, state.templates].join();
+  }
+
+  private key(state: State, by: Grouping["by"] = state.by): string {
+    return `${this.metric(state).name} ${this.scope(state)} ${this.folds(state, by)}`;
+  }
+
+  root(state: State): FlameNode {
+    const make = state.view === "stack" ? Flame.topDown : Flame.bottomUp;
+    return this.keep(`flame ${state.view} ${this.key(state)}`, () => {
+      const { nodes, base } = this.values(state);
+      return make(this.data, this.groups(state), nodes, base?.nodes ?? null).root;
+    });
+  }
+
+  /** Who calls a group, and what it calls: two trees with the group at their roots. */
+  sandwich(state: State, group: number): { callers: FlameNode; callees: FlameNode } {
+    return this.keep(`sandwich ${group} ${this.key(state)}`, () => {
+      const { nodes, base } = this.values(state);
+      const groups = this.groups(state);
+      const before = base?.nodes ?? null;
+      return {
+        callers: Flame.callers(this.data, groups, nodes, group, before).root,
+        callees: Flame.callees(this.data, groups, nodes, group, before).root,
+      };
+    });
+  }
+
+  table(state: State, by: Grouping["by"]): Row[] {
+    return this.keep(`table ${this.key(state, by)}`, () => {
+      const { samples, nodes, base } = this.values(state);
+      return groupTable(this.data, this.groups(state, by), samples, nodes, base);
+    });
+  }
+
+  owners(state: State, by: "thread" | "process"): Row[] {
+    return this.keep(`owners ${by} ${this.key(state)}`, () => {
+      const { samples, base } = this.values(state);
+      return ownerTable(this.data, by, samples, base?.values ?? null);
+    });
+  }
+
+  found(state: State): Found | null {
+    if (!state.search) return null;
+    return this.keep(`found ${state.search} ${this.key(state)}`, () =>
+      search(this.data, this.groups(state), state.search, this.values(state).nodes),
+    );
+  }
+
+  /** The live heap over time by the functions that hold most of it; of no range. */
+  stack(state: State): { stack: Stack; groups: Groups } | null {
+    if (!this.data.bins.count) return null;
+    const { threads, processes } = state;
+    const whole = { ...state, interpreter: "show", library: "show" } as State;
+    const groups = this.groups(whole, "function");
+    const key = JSON.stringify([threads, processes, state.templates, state.recursion]);
+    return this.keep(`stack ${key}`, () => ({
+      stack: stack(this.data, groups, this.selection({ ...state, range: null }, ""), SERIES),
+      groups,
+    }));
+  }
+
+  /** Sums over all that is selected, of some range metrics. */
+  sums(state: State, metrics: string[]): number[] {
+    return metrics.map((metric) => total(this.amounts(state, metric)));
+  }
+
+  /** What `survived` speaks of: the span that ages are known of, nearest to the range. */
+  span(state: State): { start: number; end: number } | null {
+    return state.range && survivalSpan(this.data, state.range);
+  }
+}
