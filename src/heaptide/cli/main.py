@@ -21,6 +21,8 @@ from heaptide.errors import HeaptideError
 _COMMANDS = {
     "run": ("heaptide.cli.run", "Run a program and record where its memory goes."),
     "show": ("heaptide.cli.show", "Show a recording."),
+    "diff": ("heaptide.cli.diff", "Show what has changed between two recordings."),
+    "report": ("heaptide.cli.report", "Make a page of a recording."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
 }
 

@@ -38,6 +38,9 @@ class Texts:
         return found
 
 
+_POSITION = ("line", "column", "end_line", "end_column")
+
+
 @dataclass(frozen=True)
 class Locations:
     """Rows ``first[f]`` to ``first[f] + count[f]`` are frame f's, innermost inlined first.
@@ -52,6 +55,9 @@ class Locations:
     function: Ints
     file: Ints
     line: Ints  # from 1; 0: unknown
+    column: Ints  # from 1, in bytes of UTF-8; 0: unknown. So for the ends, which are one past
+    end_line: Ints
+    end_column: Ints
     language: npt.NDArray[np.uint8]  # Language
     module: Ints  # path of the shared object or executable; 0 for Python
     kind: npt.NDArray[np.uint8]  # FrameKind
@@ -89,7 +95,7 @@ def locate(recording: Recording) -> Locations:
 
     function = np.zeros(total, np.int64)
     file = np.zeros(total, np.int64)
-    line = np.zeros(total, np.int64)
+    position = {name: np.zeros(total, np.int64) for name in _POSITION}
     language = np.zeros(total, np.uint8)
     resolved = np.zeros(total, np.bool_)
     frame = np.repeat(np.arange(n), count)
@@ -99,7 +105,8 @@ def locate(recording: Recording) -> Locations:
         row = start[owner] + from_symbols - first[owner]
         function[from_symbols] = _numbers(texts, symbols.function, row)
         file[from_symbols] = _numbers(texts, symbols.file, row)
-        line[from_symbols] = symbols.line[row]
+        for part, column in position.items():
+            column[from_symbols] = getattr(symbols, part)[row]
         language[from_symbols] = np.minimum(symbols.language[row], Language.OTHER)
         resolved[from_symbols] = True
 
@@ -112,7 +119,8 @@ def locate(recording: Recording) -> Locations:
         at = first[unnamed]
         function[at] = texts.number(name.function)
         file[at] = texts.number(name.file)
-        line[at] = name.line
+        for part, column in position.items():
+            column[at] = getattr(name, part)
         language[at] = name.language
     function[-1] = texts.number(OUTSIDE_PYTHON)
     language[kind == FrameKind.PYTHON] = Language.PYTHON
@@ -127,7 +135,17 @@ def locate(recording: Recording) -> Locations:
     whose = _origins(texts.all, *columns, executables=set(recording.processes.exe))
     whose[-1] = Origin.INTERPRETER
     return Locations(
-        texts.all, first, count, function, file, line, language, module, kind, resolved, whose
+        texts.all,
+        first,
+        count,
+        function,
+        file,
+        **position,
+        language=language,
+        module=module,
+        kind=kind,
+        resolved=resolved,
+        origin=whose,
     )
 
 

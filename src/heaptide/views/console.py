@@ -93,6 +93,13 @@ class Screen:
         line.rstrip()
         self.console.print(line, no_wrap=True, overflow="crop", crop=True)
 
+    def paragraph(self, mark: Text, text: str) -> None:
+        """Print ``text`` wrapped, behind ``mark`` on its first line and as far in on the others."""
+        room = max(self.width - mark.cell_len, 10)
+        for line in Text(text).wrap(self.console, room, overflow="fold"):
+            self.line(mark + line)
+            mark = Text(" " * mark.cell_len)
+
     def grid(self, rows: list[list[Text]], justify: str, *, gap: int = 2) -> None:
         """Print rows of cells in columns; ``justify`` has an ``l`` or ``r`` for each column."""
         widths = [max(cell.cell_len for cell in column) for column in zip(*rows)]

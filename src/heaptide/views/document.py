@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-_LANGUAGES = {
+LANGUAGES = {
     Language.UNKNOWN: None,
     Language.PYTHON: "python",
     Language.C: "c",
@@ -82,7 +82,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
                 "module": profile.module_of(at) or None,
             }
             site.update({name: place[name] for name in tells})
-            site["language"] = _LANGUAGES.get(locations.language[at], "other")
+            site["language"] = LANGUAGES.get(locations.language[at], "other")
             site["origin"] = Origin(locations.origin[at]).name.lower()
         elif fold.by == "thread" and entity >= 0:
             site["thread"] = _thread(profile.recording, entity)

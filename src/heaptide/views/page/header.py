@@ -1,0 +1,151 @@
+"""What the page says once for the whole recording."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from heaptide.profile import LEAKED, METRICS, summarize, thread_name
+from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
+
+from ..notes import exited, notes
+from ..verdicts import verdicts
+from .words import BY_ORDER, DEFINITIONS, RANGES
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile
+    from heaptide.recording import Recording
+
+VERSION = 1
+
+
+def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str, Any]:
+    """All of the header but what depends on the tables' size."""
+    recording = profile.recording
+    summary = summarize(profile)
+    return {
+        "version": VERSION,
+        "live": live,
+        "title": _title(recording),
+        "recording": _recording(recording),
+        "summary": asdict(summary),
+        "verdicts": [asdict(verdict) for verdict in verdicts(summary, exited=exited(recording))],
+        "notes": [{"level": note.level, "text": note.text} for note in notes(profile)],
+        "metrics": _metrics(profile),
+        "ranges": _ranges(recording) if base is None else [],
+        "processes": _processes(recording),
+        "threads": _threads(recording),
+        "marks": _marks(recording),
+        "forks": _forks(recording),
+        "size_bounds": list(SIZE_BOUNDS),
+        "lifetime_bounds": list(LIFETIME_BOUNDS),
+        "lifetime_time_bounds_ns": list(LIFETIME_TIME_BOUNDS_NS),
+        "diff": None if base is None else _base(base),
+    }
+
+
+def _base(base: Profile) -> dict[str, Any]:
+    return {
+        "title": _title(base.recording),
+        "recording": _recording(base.recording),
+        "summary": asdict(summarize(base)),
+    }
+
+
+def _title(recording: Recording) -> str:
+    command = recording.meta.get("command")
+    words = " ".join(map(str, command)) if isinstance(command, list) else ""
+    return words or recording.path
+
+
+def _recording(recording: Recording) -> dict[str, Any]:
+    command = recording.meta.get("command")
+    started = recording.meta.get("start_time")
+    writer = recording.meta.get("writer")
+    return {
+        "path": recording.path,
+        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "started": started if isinstance(started, (int, float)) else None,
+        "complete": recording.finished and recording.truncated_at is None,
+        "duration_ns": recording.summary.duration_ns,
+        "sample_interval": recording.sample_interval,
+        "writer": writer if isinstance(writer, str) else None,
+    }
+
+
+def _metrics(profile: Profile) -> list[dict[str, Any]]:
+    known = [
+        metric
+        for metric in METRICS.values()
+        if not (metric.by_order and profile.recording.sample_interval)
+    ]
+    at = [metric.name for metric in known].index("alive") + 1
+    known.insert(at, LEAKED)
+    return [
+        {
+            "name": metric.name,
+            "words": profile.worded(metric).words,
+            "unit": metric.unit,
+            "column": metric.column,
+            "beside": metric.beside,
+            "beside_words": metric.beside_words,
+            "definition": DEFINITIONS[metric.name],
+        }
+        for metric in known
+    ]
+
+
+def _ranges(recording: Recording) -> list[dict[str, Any]]:
+    sampled = recording.sample_interval > 0
+    return [one for one in RANGES if not (sampled and one["name"] in BY_ORDER)]
+
+
+def _processes(recording: Recording) -> list[dict[str, Any]]:
+    table = recording.processes
+    return [
+        {
+            "pid": int(table.pid[row]),
+            "image": int(table.image[row]),
+            "command": " ".join(recording.command_of(row)) or table.exe[row],
+            "start_ns": int(table.start[row]),
+            "end_ns": int(table.end[row]) or None,
+            "peak_bytes": int(table.peak_bytes[row]),
+        }
+        for row in range(len(table))
+    ]
+
+
+def _threads(recording: Recording) -> list[dict[str, Any]]:
+    table = recording.threads
+    return [
+        {
+            "process": int(table.process[row]),
+            "tid": int(table.tid[row]),
+            "name": thread_name(recording, row),
+            "start_ns": int(table.start[row]),
+            "end_ns": int(table.end[row]) or None,
+        }
+        for row in range(len(table))
+    ]
+
+
+def _marks(recording: Recording) -> list[dict[str, Any]]:
+    table = recording.marks
+    return [
+        {
+            "time_ns": int(table.time[row]),
+            "name": table.name[row],
+            "process": int(table.process[row]),
+        }
+        for row in range(len(table))
+    ]
+
+
+def _forks(recording: Recording) -> list[dict[str, Any]]:
+    """When processes began, but the first; an exec begins none."""
+    table = recording.processes
+    return [
+        {"time_ns": int(table.start[row]), "process": row}
+        for row in range(1, len(table))
+        if table.image[row] == 0
+    ]

@@ -1,0 +1,119 @@
+"""The order in which nodes, samples and texts take the least room, without what is not used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.profile import Tree
+
+from .tables import PLACE, Tables, regrouped
+
+Ints = npt.NDArray[np.int64]
+
+
+def compact(tables: Tables) -> Tables:
+    """Equal places are one, and so are nodes of the same place below the same node, and samples of
+    the same node and owner. Nodes are in depth-first order, samples in that of their nodes."""
+    return _samples(_nodes(_texts(_places(tables))))
+
+
+def _places(tables: Tables) -> Tables:
+    """Without places that are not used; equal ones are one."""
+    used = np.zeros(len(tables.places["line"]), np.bool_)
+    needed = _needed_nodes(tables)
+    used[tables.place[needed]] = True
+    used[tables.site] = True
+    rows = np.flatnonzero(used)
+    columns = np.stack([tables.places[name][rows] for name in PLACE])
+    # Sorted by file and line: neighbours have much in common.
+    order = ["file", "module", "function", "line"]
+    keys = [PLACE.index(name) for name in [*order, *(n for n in PLACE if n not in order)]]
+    distinct, inverse = np.unique(columns[keys].T, axis=0, return_inverse=True)
+    number = np.full(len(used), -1, np.int64)
+    number[rows] = inverse.reshape(-1)
+    places = {PLACE[key]: distinct[:, i] for i, key in enumerate(keys)}
+    return replace(tables, places=places, place=number[tables.place], site=number[tables.site])
+
+
+def _texts(tables: Tables) -> Tables:
+    """Without texts that are not used."""
+    names = PLACE[:3]
+    used = np.unique(np.concatenate([[0], *(tables.places[name] for name in names)]))
+    number = np.zeros(len(tables.texts), np.int64)
+    number[used] = np.arange(len(used))
+    places = {**tables.places, **{name: number[tables.places[name]] for name in names}}
+    return replace(tables, texts=[tables.texts[i] for i in used.tolist()], places=places)
+
+
+def _needed_nodes(tables: Tables) -> npt.NDArray[np.bool_]:
+    """Those with a sample at or below them."""
+    own = np.zeros(len(tables.parent), np.int64)
+    np.add.at(own, tables.node, 1)
+    return np.asarray(Tree(tables.parent).inclusive(own) > 0)
+
+
+def _nodes(tables: Tables) -> Tables:
+    needed = _needed_nodes(tables)
+    merged = merged_nodes(tables.parent, tables.place, needed)
+    count = int(merged.max(initial=-1)) + 1
+    parent = np.full(count, -1, np.int64)
+    place = np.zeros(count, np.int64)
+    rows = np.flatnonzero(needed)
+    above = tables.parent[rows]
+    parent[merged[rows]] = np.where(above < 0, -1, merged[above])
+    place[merged[rows]] = tables.place[rows]
+    position = _depth_first(parent, place)
+    order = np.argsort(position)
+    above = parent[order]
+    return replace(
+        tables,
+        parent=np.where(above < 0, -1, position[above]),
+        place=place[order],
+        node=position[merged[tables.node]],
+    )
+
+
+def merged_nodes(parent: Ints, place: Ints, needed: npt.NDArray[np.bool_]) -> Ints:
+    """A number for each needed node (others: -1): the same for nodes of one place whose parents
+    have one number. Counted level by level, so that a parent's is smaller."""
+    depth = Tree(parent).depth
+    rows = np.flatnonzero(needed)
+    rows = rows[np.argsort(depth[rows], kind="stable")]
+    bounds = np.searchsorted(depth[rows], np.arange(depth[rows].max(initial=-1) + 2))
+    number = np.full(len(parent) + 1, -1, np.int64)  # the last: above the outermost
+    places = int(place.max(initial=0)) + 1
+    count = 0
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+        level = rows[start:stop]
+        key = (number[parent[level]] + 1) * places + place[level]
+        distinct, inverse = np.unique(key, return_inverse=True)
+        number[level] = count + inverse
+        count += len(distinct)
+    return number[:-1]
+
+
+def _depth_first(parent: Ints, place: Ints) -> Ints:
+    """The depth-first position of each node, children in order of their places."""
+    tree = Tree(parent)
+    order = np.lexsort((place, parent, tree.depth))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    above = parent[order]
+    walk = Tree(np.where(above < 0, -1, rank[above])).preorder
+    position = np.empty(len(walk), np.int64)
+    position[walk] = np.arange(len(walk))
+    return position[rank]
+
+
+def _samples(tables: Tables) -> Tables:
+    columns = (tables.node, tables.site, tables.thread, tables.process, tables.kind)
+    if not tables.samples:
+        return tables
+    distinct, first, number = np.unique(
+        np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    del distinct
+    return regrouped(tables, number.reshape(-1), first)

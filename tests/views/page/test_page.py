@@ -1,0 +1,220 @@
+"""The page's data: whatever is merged, folded or left out, nothing is lost of any total."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as escaping
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.profile.random_recording import random_recording
+from tests.recording.make import SECOND, Builder, Change, example
+
+from heaptide.profile import COLUMNS, LEAKED, Profile
+from heaptide.recording import Recording
+from heaptide.views.page import build, html
+from heaptide.views.page.blob import decode, encode
+
+FIGURES = (*COLUMNS, "leaked_bytes", "leaked_allocations")
+CHANGES = {
+    "bytes_in": "bytes_in",
+    "bytes_out": "bytes_out",
+    "blocks_in": "blocks_in",
+    "blocks_out": "blocks_out",
+    "reallocations": "reallocations",
+    "copied_bytes": "copied_bytes",
+    "temporary": "temporary",
+    "short_lived": "short_lived",
+}
+
+
+def sums(columns: dict[str, Any], prefix: str = "sample") -> dict[str, int]:
+    return {name: int(columns[f"{prefix}.{name}"].sum()) for name in FIGURES}
+
+
+def expected(profile: Profile) -> dict[str, int]:
+    return dict(zip(FIGURES, profile.figures_for(LEAKED).sum(axis=0).tolist()))
+
+
+def check(profile: Profile, columns: dict[str, Any]) -> None:
+    """References are sound, the order is depth-first, and all sums are the recorder's."""
+    recording = profile.recording
+    nodes, samples = len(columns["node.depth"]), len(columns["sample.node"])
+    places = len(columns["location.line"])
+    depth = columns["node.depth"]
+    assert nodes == 0 or depth[0] == 0
+    assert np.all(np.diff(depth) <= 1)
+    for name, most in (("node.location", places), ("sample.site", places), ("sample.node", nodes)):
+        assert columns[name].min(initial=0) >= 0 and columns[name].max(initial=-1) < most
+    assert np.all(np.diff(columns["sample.node"]) >= 0)
+    assert sums(columns) == expected(profile)
+    used = profile.figures.any(axis=1)
+    for column, figure in CHANGES.items():
+        changed = int(columns[f"change.{column}"].sum())
+        assert changed == int(getattr(recording.totals, figure)[used].sum()), column
+    assert int(columns["bin.changes"].sum()) == len(columns["change.sample"])
+    if samples:
+        assert columns["change.sample"].max(initial=0) < samples
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=40, deadline=None)
+def test_totals_are_the_recorders(seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        recording = random_recording(seed, Path(folder) / "a.tide")
+        profile = Profile(recording)
+        page = build(profile)
+        check(profile, decode(page.data)[1])
+        recording.close()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 12_000))
+@settings(max_examples=40, deadline=None)
+def test_folding_loses_nothing(seed: int, room: int) -> None:
+    """However small the page has to be."""
+    with tempfile.TemporaryDirectory() as folder:
+        recording = random_recording(seed, Path(folder) / "a.tide")
+        profile = Profile(recording)
+        whole = build(profile)
+        page = build(profile, most=html.overhead() + room)
+        header, columns, texts = decode(page.data)
+        check(profile, columns)
+        assert len(page.data) <= len(whole.data) + 500
+        assert header["folded"] == page.folded
+        if "[folded]" in texts:
+            assert any("[folded]" in line for line in page.folded)
+        recording.close()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+@settings(max_examples=25, deadline=None)
+def test_a_difference_has_both_recordings(new: int, old: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        recordings = [
+            random_recording(s, Path(folder) / f"{i}.tide") for i, s in enumerate((new, old))
+        ]
+        profiles = [Profile(recording) for recording in recordings]
+        _, columns, _ = decode(build(*profiles).data)
+        assert sums(columns) == expected(profiles[0])
+        assert sums(columns, "base") == expected(profiles[1])
+        for recording in recordings:
+            recording.close()
+
+
+def test_equal_recordings_share_all_nodes(tmp_path: Path) -> None:
+    """Matched by names, not by rows: the difference to itself is nowhere."""
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording)
+        alone = decode(build(profile).data)[1]
+        _, columns, _ = decode(build(profile, profile).data)
+        assert len(columns["node.depth"]) <= len(alone["node.depth"])
+        figures = [
+            np.bincount(columns["sample.node"], columns[f"{p}.peak_bytes"])
+            for p in ("sample", "base")
+        ]
+        assert figures[0].tolist() == figures[1].tolist()
+
+
+def test_what_lives_through_a_span_is_in_the_births(tmp_path: Path) -> None:
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        births = recording.births
+        _, columns, _ = decode(build(Profile(recording)).data)
+        assert columns["birth.time"].tolist() == births.times.tolist()
+
+
+def hostile() -> Builder:
+    build = Builder()
+    build.process(1, "/bin/x")
+    build.thread()
+    names = (
+        "</script><script>alert(1)</script>",
+        "<!--",
+        "a\0b",
+        "x" * 100_000,
+        "\u202eevil",
+        "é\x1b[31m",
+    )
+    for number, name in enumerate(names):
+        stack = build.stack(build.python(name, "/home/u/</style>.py", number + 1))
+        context = build.context(0, stack)
+        build.slice(number * SECOND, (number + 1) * SECOND, {context: Change(1, 10)})
+    build.meta["command"] = ["</title><script>"]
+    build.finish(9 * SECOND)
+    return build
+
+
+def test_names_are_data(tmp_path: Path) -> None:
+    """Nothing in a recording can end the element that it is in, or begin another."""
+    with Recording.open(hostile().write(tmp_path / "a.tide")) as recording:
+        text = build(Profile(recording), sources=True).html().decode()
+    markup = re.sub(r'(<script type="application/octet-stream"[^>]*>)[^<]*', r"\1", text)
+    assert markup.lower().count("<script") == 2
+    assert "alert(1)" not in markup
+    assert "</title><script>" not in markup
+    assert text.count("<title>") == 1
+
+
+def test_only_its_own_script_may_run(tmp_path: Path) -> None:
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        text = build(Profile(recording)).html().decode()
+    policy = escaping.unescape(re.findall(r'Content-Security-Policy"\s+content="([^"]*)"', text)[0])
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    for part in (script, style):
+        digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert not re.search(r"\son\w+=|\sstyle=", text.split("<script")[0])
+    assert not re.search(r'(?:src|href)="?https?:', text)
+
+
+@pytest.mark.parametrize("size", [0, 1, 300])
+def test_recordings_of_few_allocations(tmp_path: Path, size: int) -> None:
+    build_ = Builder()
+    build_.process(1, "/bin/x")
+    build_.thread()
+    if size:
+        context = build_.context(0, build_.stack(build_.python("f", "/home/u/a.py", 1)))
+        build_.slice(0, SECOND, {context: Change(1, size)})
+    build_.finish(SECOND)
+    with Recording.open(build_.write(tmp_path / "a.tide")) as recording:
+        header, columns, _ = decode(build(Profile(recording)).data)
+    assert int(columns["sample.total_bytes"].sum()) == size
+    assert header["summary"]["total_bytes"] == size
+
+
+def test_a_stack_of_ten_thousand_frames(tmp_path: Path) -> None:
+    build_ = Builder()
+    build_.process(1, "/bin/x")
+    build_.thread()
+    frames = [build_.python(f"f{i % 7}", "/home/u/a.py", i + 1) for i in range(10_000)]
+    context = build_.context(0, build_.stack(*frames))
+    build_.slice(0, SECOND, {context: Change(1, 64)})
+    build_.finish(SECOND)
+    with Recording.open(build_.write(tmp_path / "a.tide")) as recording:
+        _, columns, _ = decode(build(Profile(recording)).data)
+    assert columns["node.depth"].tolist() == list(range(10_000))
+
+
+@given(
+    st.lists(st.integers(0, 2**53), max_size=30),
+    st.lists(st.text(max_size=8), max_size=5),
+)
+def test_blobs_round_trip(values: list[int], texts: list[str]) -> None:
+    """Columns of any size, kept as they are or as steps; texts with any characters but NUL."""
+    column = np.array(values, np.int64)
+    names = ("sample.peak_bytes", "sample.node")
+    blob = encode({"version": 1, "title": "é"}, dict.fromkeys(names, column), ["", *texts])
+    header, columns, found = decode(blob.data)
+    assert header == {"version": 1, "title": "é"}
+    assert all(columns[name].tolist() == values for name in names)
+    clean = [t.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode() for t in texts]
+    assert found == ["", *clean]
