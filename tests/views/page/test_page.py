@@ -18,7 +18,7 @@ from tests.profile.random_recording import random_recording
 from tests.recording.make import SECOND, Builder, Change, example
 
 from heaptide.profile import COLUMNS, LEAKED, Profile
-from heaptide.recording import Recording
+from heaptide.recording import Language, Recording
 from heaptide.views.page import build, html
 from heaptide.views.page.blob import decode, encode
 
@@ -120,6 +120,26 @@ def test_equal_recordings_share_all_nodes(tmp_path: Path) -> None:
             for p in ("sample", "base")
         ]
         assert figures[0].tolist() == figures[1].tolist()
+
+
+def test_a_build_in_another_place_shares_nodes(tmp_path: Path) -> None:
+    """The same file of another checkout, and a function whose name has another hash."""
+    profiles = []
+    for root, ending in (("/ci/1", "::h0123456789abcdef"), ("/home/u", "::hfedcba9876543210")):
+        build_ = Builder()
+        build_.process(1, f"{root}/app")
+        build_.thread()
+        frame = build_.native(build_.module(0, f"{root}/app"), 16)
+        build_.symbol(frame, f"a::load{ending}", f"{root}/src/load.rs", 3, Language.RUST)
+        context = build_.context(0, build_.stack(frame))
+        build_.slice(0, SECOND, {context: Change(1, 10)})
+        build_.finish(SECOND)
+        path = tmp_path / root.replace("/", "_")
+        profiles.append(Profile(Recording.open(build_.write(path))))
+    _, columns, texts = decode(build(profiles[1], profiles[0]).data)
+    assert len(columns["node.depth"]) == 1
+    assert columns["sample.total_bytes"].tolist() == columns["base.total_bytes"].tolist() == [10]
+    assert "/home/u/src/load.rs" in texts
 
 
 def test_what_lives_through_a_span_is_in_the_births(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
+
+from heaptide.profile.match import function_key, match_paths
 
 from .tables import PLACE, Tables
 
@@ -16,15 +19,14 @@ def with_base(new: Tables, old: Tables) -> Tables:
 
     To be made compact: then nodes of the same place below the same node are one.
     """
-    texts = {text: number for number, text in enumerate(new.texts)}
     joined = list(new.texts)
-    for text in old.texts:
-        if texts.setdefault(text, len(joined)) == len(joined):
-            joined.append(text)
-    number = np.array([texts[text] for text in old.texts], np.int64)
+    texts = {text: number for number, text in enumerate(joined)}
+    partner = _partners(old, new)
     places = {}
     for name in PLACE:
-        column = number[old.places[name]] if name in PLACE[:3] else old.places[name]
+        column = old.places[name]
+        if name in partner:
+            column = _numbers(column, old.texts, partner[name], texts, joined)
         places[name] = np.concatenate([new.places[name], column])
         if name in _LOST:
             places[name] = np.zeros(len(places[name]), np.int64)
@@ -50,3 +52,40 @@ def with_base(new: Tables, old: Tables) -> Tables:
         ages=new.ages,
         base=np.concatenate([nothing[0], old.figures]),
     )
+
+
+Ints = npt.NDArray[np.int64]
+
+
+def _partners(old: Tables, new: Tables) -> dict[str, dict[str, str]]:
+    """For each column of texts: what the text of ``old`` is called in ``new``."""
+
+    def used(tables: Tables, name: str) -> set[str]:
+        return {tables.texts[number] for number in np.unique(tables.places[name]).tolist()}
+
+    found = {name: match_paths(used(old, name), used(new, name)) for name in ("file", "module")}
+    by_key = {function_key(text): text for text in sorted(used(new, "function"), reverse=True)}
+    found["function"] = {
+        text: by_key.get(function_key(text), text) for text in used(old, "function")
+    }
+    # A name that both have is its own partner, whatever else has its key.
+    found["function"].update({t: t for t in used(old, "function") & used(new, "function")})
+    return found
+
+
+def _numbers(
+    column: Ints,
+    texts: list[str],
+    partner: dict[str, str],
+    known: dict[str, int],
+    joined: list[str],
+) -> Ints:
+    """``column``, numbers of ``texts``, as numbers of ``joined``, to which new ones are added."""
+    distinct, inverse = np.unique(column, return_inverse=True)
+    numbers = []
+    for number in distinct.tolist():
+        text = partner.get(texts[number], texts[number])
+        if known.setdefault(text, len(joined)) == len(joined):
+            joined.append(text)
+        numbers.append(known[text])
+    return np.array(numbers, np.int64)[inverse.reshape(-1)]
