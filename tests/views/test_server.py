@@ -18,6 +18,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.version = 0
+        self.ended = False
         self.changed = threading.Condition()
 
     def page(self) -> bytes:
@@ -31,8 +32,16 @@ class Fake:
 
     def wait(self, version: int, seconds: float) -> int:
         with self.changed:
-            self.changed.wait_for(lambda: self.version != version, seconds)
+            self.changed.wait_for(lambda: self.ended or self.version != version, seconds)
             return self.version
+
+    def complete(self) -> bool:
+        return self.ended
+
+    def end(self) -> None:
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
 
     def change(self) -> None:
         with self.changed:
@@ -115,8 +124,10 @@ def test_events_say_when_data_is_new(url: str, content: Fake) -> None:
     for version in (1, 2):
         content.change()
         lines = iter(answer.fp.readline, b"")
-        event = [next(line for line in lines if line.startswith(b"event")), next(lines)]
-        assert event == [b"event: data\n", b"data: %d\n" % version]
+        assert next(line for line in lines if line.startswith(b"data")) == b"data: %d\n" % version
+    content.end()
+    rest = answer.fp.read()
+    assert b"event: end\n" in rest
     connection.close()
 
 

@@ -188,7 +188,7 @@ class Loader:
         return Strings(*self.blob(Kind.STRINGS, "s_bytes", "s_len"))
 
     def _text(self, rows: Rows, name: str) -> StringColumn:
-        return StringColumn(rows.ids(name, len(self.strings), blank=0), self.strings)
+        return _text_of(rows, name, self.strings)
 
     # Who ran.
 
@@ -451,7 +451,10 @@ class Loader:
     def symbols(self) -> Symbols | None:
         if not self._chunks.of_kind(Kind.SYMBOLS):
             return None
-        rows = self.rows(Kind.SYMBOLS)
+        return self.symbols_of(self.rows(Kind.SYMBOLS), self.strings)
+
+    def symbols_of(self, rows: Rows, strings: Strings) -> Symbols:
+        """The table of `rows`, as a chunk of symbols has them."""
         frames = self.rows(Kind.FRAMES).count + self._blank_frame
         frame = rows.ids("frame", frames)
         rows = rows.keep(frame >= 0)
@@ -463,8 +466,8 @@ class Loader:
         self._check_inlined(counts)
         return Symbols(
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            function=self._text(rows, "function"),
-            file=self._text(rows, "file"),
+            function=_text_of(rows, "function", strings),
+            file=_text_of(rows, "file", strings),
             line=rows.figures("line"),
             column=rows.figures("column"),
             end_line=rows.figures("end_line"),
@@ -479,6 +482,10 @@ class Loader:
         if len(frame) and int(functions[frame].sum()) > 4 * self._chunks.most_rows:
             chunk = self._chunks.of_kind(Kind.SYMBOLS)[-1]
             raise self._chunks.malformed(chunk, "it has too many functions for one frame")
+
+
+def _text_of(rows: Rows, name: str, strings: Strings) -> StringColumn:
+    return StringColumn(rows.ids(name, len(strings), blank=0), strings)
 
 
 def _figures(rows: Rows, table: type) -> dict[str, Any]:

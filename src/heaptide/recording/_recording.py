@@ -12,6 +12,7 @@ import numpy as np
 from heaptide.recording import _births, _load, _totals
 from heaptide.recording._chunks import ChunkFile
 from heaptide.recording._names import FrameNames
+from heaptide.recording._rows import Rows
 from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED
 from heaptide.recording._strings import Strings
 from heaptide.recording._tables import (
@@ -201,6 +202,22 @@ class Recording:
     def symbols(self) -> Symbols | None:
         """Resolved functions, or None if the recording has not been symbolized."""
         return self._loader.symbols()
+
+    def named(self) -> Recording:
+        """The same recording with every frame named that can be named on this machine, in memory.
+
+        What `heaptide symbolize` would write; the file stays as it is. Takes seconds for native
+        code with much debug information that was not looked up before.
+        """
+        from heaptide.symbols import resolve
+
+        found = resolve(self)
+        named = Recording(self._chunks)
+        named._loader = self._loader
+        rows = Rows(len(found.columns["frame"]), found.columns)
+        strings = self.strings.extended(found.strings)
+        named.__dict__["symbols"] = self._loader.symbols_of(rows, strings)
+        return named
 
     @cached_property
     def end(self) -> End | None:

@@ -21,6 +21,15 @@ class Strings:
     def __len__(self) -> int:
         return len(self._starts) - 1
 
+    def extended(self, texts: list[str]) -> Strings:
+        """These strings and, behind them, `texts`."""
+        joined = bytearray(self._joined)
+        starts = self._starts.tolist() if len(self._starts) > 1 else [0, 0]
+        for text in texts:
+            joined += text.encode("utf-8", "backslashreplace")
+            starts.append(len(joined))
+        return Strings(np.array(starts, np.int64), bytes(joined))
+
     def raw(self, string: int) -> bytes:
         """The bytes as recorded: what a path is to the kernel."""
         if not 0 < string < len(self):

@@ -51,6 +51,10 @@ class Content(Protocol):
         when it changes, or after `seconds`."""
         ...
 
+    def complete(self) -> bool:
+        """Whether the data will not change any more."""
+        ...
+
 
 class PageServer:
     """Serves `content` from when it is made until `close`."""
@@ -151,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, body, "text/plain; charset=utf-8")
 
     def _events(self) -> None:
-        """Server-sent events, one for each new version of the data, as long as somebody listens."""
+        """Server-sent events, one for each new version of the data; `end` behind the last one."""
         self.close_connection = True
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
@@ -163,8 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b": here\n\n")
                 now = self.content.wait(version, _KEEP_ALIVE_SECONDS)
                 if now != version:
-                    self.wfile.write(b"event: data\ndata: %d\n\n" % now)
+                    self.wfile.write(b"data: %d\n\n" % now)
                     version = now
+                elif self.content.complete():
+                    self.wfile.write(b"event: end\ndata: %d\n\n" % now)
+                    return
                 self.wfile.flush()
             except (ConnectionError, socket.timeout):
                 return

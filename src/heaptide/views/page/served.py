@@ -1,0 +1,108 @@
+"""The page of a recording as a server gives it: names and sources are looked up on the way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from heaptide.errors import HeaptideError
+from heaptide.profile import Profile
+from heaptide.recording import Recording
+
+from . import Page, build, empty_page
+
+MOST_BYTES = 200_000_000  # of the data: what a browser still opens in a few seconds
+_LEAST_SECONDS = 1.0  # between two looks at a recording that grows
+_SHARE = 10.0  # a look may take so large a part of the time, at most
+
+
+class Served:
+    """`heaptide.views.server.Content` of a recording, of a difference, or of one that grows.
+
+    Without symbols, functions are addresses until their names have been found, in a thread.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Recording],
+        base: Recording | None = None,
+        *,
+        pid: int | None = None,
+        live: bool = False,
+    ) -> None:
+        """``look`` gives the recording as of now; with ``live`` it is called again and again."""
+        self._look = look
+        self._base = None if base is None else Profile(base)
+        self._pid = pid
+        self._live = live
+        self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._version = 0
+        self._complete = False
+        recording = look()
+        self._page = self._build(recording)
+        self._thread = threading.Thread(target=self._keep_up, args=(recording,), daemon=True)
+        self._thread.start()
+
+    def _build(self, recording: Recording) -> Page:
+        from heaptide.profile import rows_of_pid
+
+        rows = None if self._pid is None else rows_of_pid(recording, self._pid)
+        growing = self._live and recording.end is None
+        return build(Profile(recording, rows), self._base, most=MOST_BYTES, live=growing)
+
+    def close(self) -> None:
+        """Stops looking."""
+        self._stopped.set()
+        self._thread.join()
+
+    # What the server asks for.
+
+    def page(self) -> bytes:
+        return empty_page(self._page.title)
+
+    def data(self) -> bytes:
+        return self._page.data
+
+    def source(self, file: int) -> str | None:
+        return self._page.source(file)
+
+    def wait(self, version: int, seconds: float) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._complete or self._version != version, seconds)
+            return self._version
+
+    def complete(self) -> bool:
+        return self._complete
+
+    # What changes.
+
+    def _keep_up(self, recording: Recording) -> None:
+        """Finds names that are missing; with ``live`` looks again until the recording has ended."""
+        first = True
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                if not first:
+                    recording = self._look()
+                ended = recording.end is not None
+                shown = recording if recording.symbols is not None else recording.named()
+                if not first or shown is not recording:
+                    self._show(self._build(shown))
+            except HeaptideError:  # a file that is gone, or in the middle of being replaced
+                ended = False
+            first = False
+            if ended or not self._live:
+                break
+            took = time.monotonic() - began
+            self._stopped.wait(max(_LEAST_SECONDS, took * _SHARE))
+        with self._changed:
+            self._complete = True
+            self._changed.notify_all()
+
+    def _show(self, page: Page) -> None:
+        with self._changed:
+            self._page = page
+            self._version += 1
+            self._changed.notify_all()
