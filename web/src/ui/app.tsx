@@ -1,6 +1,7 @@
 /** The page: from the header down to the tab that is open. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { percent, some } from "../model";
+import { Answer } from "./answer";
 import { Controls } from "./controls";
 import { Find, type Found } from "./find";
 import { begin } from "./frames";
@@ -9,6 +10,7 @@ import { Top } from "./header";
 import { matchingFrames } from "./matches";
 import { follow, pathTo } from "./naming";
 import { single, both } from "./look";
+import { opened } from "./open";
 import { Source } from "./source";
 import type { Change, State, Store } from "./state";
 import { Panel, Tabs } from "./tabs";
@@ -74,6 +76,7 @@ export function App({ views, store, served, live }: AppProps) {
     if (store.steps > 0) window.history.back();
     else if (state.zoom.length) onChange({ zoom: state.zoom.slice(0, -1) }, false, "zoom");
   };
+  const open = (place: number): void => onChange(opened(views, state, "function", place));
   const hasSource = (file: number): boolean => file > 0;
   const empty = !views.data.samples.count;
   return (
@@ -83,7 +86,15 @@ export function App({ views, store, served, live }: AppProps) {
         theme={state.theme}
         live={live}
         onTheme={(theme) => onChange({ theme }, false)}
-      />
+      >
+        {!empty && (
+          <Answer
+            views={views}
+            onOpen={open}
+            onSource={(file, line) => onChange({ source: [file, line] })}
+          />
+        )}
+      </Top>
       {empty ? (
         <p class="empty">{emptyWords(views)}</p>
       ) : (
@@ -93,7 +104,7 @@ export function App({ views, store, served, live }: AppProps) {
             state={state}
             theme={String(dark)}
             onChange={onChange}
-            onSite={(group) => openSite(views, state, group, onChange)}
+            onSite={open}
           />
           <section class="controls" aria-label="What is shown">
             <Controls
@@ -149,7 +160,7 @@ function useStore(store: Store): State {
   useEffect(() => {
     setState(store.state);
     return store.listen((next) => {
-      begin("view");
+      begin("view", false);
       setState(next);
     });
   }, [store]);
@@ -226,20 +237,6 @@ function foundWords(
   };
 }
 
-/** A place of the timeline's, which are functions with all frames shown. */
-function openSite(
-  views: Views,
-  state: State,
-  group: number,
-  onChange: (change: Change) => void,
-): void {
-  const wide: State = { ...state, interpreter: "show", library: "show" };
-  const place = views.groups(wide, "function").location[group]!;
-  const hidden = views.groups({ ...state, by: "function" }).hidden[place];
-  const shown: Change = hidden ? { interpreter: "show", library: "show" } : {};
-  const to = views.groups({ ...state, ...shown }, "function").ofLocation[place]!;
-  onChange({ ...shown, by: "function", zoom: [], folded: [], tab: "flame", sandwich: to });
-}
 
 function emptyWords(views: Views): string {
   const calls = views.data.header.summary["allocations"] ?? 0;

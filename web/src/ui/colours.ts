@@ -30,7 +30,7 @@ export function frameFill(
 ): Fill {
   const [hue, saturation, lightness] = base(language, origin, dark);
   if (shade < 0) return fill(hue, saturation, lightness);
-  const turn = origin === 2 || origin === 3 ? 0 : ((shade % 7) - 3) * 2.5;
+  const turn = origin === 2 || origin === 3 ? 0 : ((shade % 7) - 3) * (origin === 0 ? 1.5 : 2.5);
   const lift = ((Math.floor(shade / 7) % 5) - 2) * 1.6;
   return fill(hue + turn, saturation, lightness + lift);
 }

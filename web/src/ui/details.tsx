@@ -1,4 +1,5 @@
 /** Everything about one frame: where it is, its figures of every metric, what to do with it. */
+import type { ComponentChildren } from "preact";
 import { amount, LANGUAGES, percent, signed, type FlameNode, type Groups } from "../model";
 import { ORIGINS } from "./colours";
 import type { FrameFigures } from "./figures";
@@ -25,11 +26,7 @@ export function Details(props: {
   groups: Groups;
   figures: FrameFigures[];
   metric: Metric;
-  folded: boolean;
-  hasSource: boolean;
-  onSandwich: () => void;
-  onFold: () => void;
-  onSource: () => void;
+  actions?: ComponentChildren;
 }) {
   const { node, groups, figures } = props;
   const root = node.group < 0;
@@ -41,19 +38,7 @@ export function Details(props: {
         <>
           <p class="place mono">{fullPlace(groups, node.group)}</p>
           <p class="hint">{kindOf(groups, node.group)}</p>
-          <div class="actions">
-            {props.hasSource && (
-              <button type="button" onClick={props.onSource}>
-                source
-              </button>
-            )}
-            <button type="button" onClick={props.onSandwich} title="key s">
-              callers and callees
-            </button>
-            <button type="button" aria-pressed={props.folded} onClick={props.onFold} title="key c">
-              {props.folded ? "open" : "collapse"}
-            </button>
-          </div>
+          {props.actions && <div class="actions">{props.actions}</div>}
         </>
       )}
       <table>

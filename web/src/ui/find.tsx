@@ -17,7 +17,10 @@ export function Find(props: {
   onLeave: () => void;
 }) {
   const [typed, setTyped] = useState(props.text);
-  useEffect(() => setTyped(props.text), [props.text]);
+  // What comes back later than it was typed must not undo what has been typed since.
+  useEffect(() => {
+    if (document.activeElement !== props.field.current) setTyped(props.text);
+  }, [props.text]);
   const { found } = props;
   return (
     <div class="search" role="search">
@@ -35,8 +38,10 @@ export function Find(props: {
         }}
         onKeyDown={(event) => {
           if (event.key === "Enter") props.onStep(!event.shiftKey);
-          else if (event.key === "Escape") props.onLeave();
-          else return;
+          else if (event.key === "Escape") {
+            setTyped("");
+            props.onLeave();
+          } else return;
           event.preventDefault();
           event.stopPropagation();
         }}

@@ -173,11 +173,30 @@ export function FlameTab(props: TabProps) {
             groups={groups}
             figures={figuresOf(views, state, shownNode, inverted)}
             metric={metric}
-            folded={folded.has(shownNode.group)}
-            hasSource={place >= 0 && props.hasSource(locations.file[place]!)}
-            onSandwich={() => onChange({ sandwich: shownNode.group })}
-            onFold={() => fold(shownNode.group)}
-            onSource={source}
+            actions={
+              <>
+                {place >= 0 && props.hasSource(locations.file[place]!) && (
+                  <button type="button" onClick={source}>
+                    source
+                  </button>
+                )}
+                <button
+                  type="button"
+                  title="key s"
+                  onClick={() => onChange({ sandwich: shownNode.group })}
+                >
+                  callers and callees
+                </button>
+                <button
+                  type="button"
+                  title="key c"
+                  aria-pressed={folded.has(shownNode.group)}
+                  onClick={() => fold(shownNode.group)}
+                >
+                  {folded.has(shownNode.group) ? "open" : "collapse"}
+                </button>
+              </>
+            }
           />
           <Keys />
         </div>

@@ -9,8 +9,9 @@ const KEPT = 2000;
 export const frameTimes: FrameTime[] = [];
 let waiting: { what: string; begun: number } | null = null;
 
-/** Something was done that changes the picture. */
-export function begin(what: string): void {
+/** Something was done that changes the picture. `anew`: even if something else waits to be drawn. */
+export function begin(what: string, anew = true): void {
+  if (!anew && waiting) return;
   waiting = { what, begun: performance.now() };
 }
 

@@ -1,7 +1,7 @@
 /** The flame graph as a table whose rows open: the same frames for eyes, keys and screen readers. */
 import { useMemo, useState } from "preact/hooks";
 import { amount, percent, signed, type FlameNode, type Groups } from "../model";
-import { fullName, fullPlace, shortName } from "./naming";
+import { fullName, fullPlace, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
 import type { Metric } from "./views";
 
@@ -82,7 +82,11 @@ export function FrameTable(props: {
       width: "minmax(120px, 2fr)",
       narrow: true,
       cell: (row) =>
-        list[row]!.group < 0 ? "" : <span class="place">{fullPlace(groups, list[row]!.group)}</span>,
+        list[row]!.group < 0 ? "" : (
+          <span class="place" title={fullPlace(groups, list[row]!.group)}>
+            {shortPlace(groups.place(list[row]!.group))}
+          </span>
+        ),
     },
   ];
   return (

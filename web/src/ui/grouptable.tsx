@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import {
   amount, compile, percent, signed, type Grouping, type Groups, type Row,
 } from "../model";
-import { fullName, fullPlace, shortName } from "./naming";
+import { fullName, fullPlace, rowName, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
 import type { State } from "./state";
 import type { Metric, Views } from "./views";
@@ -112,25 +112,30 @@ function columnsOf(
       : amount(row[figure], metric.unit);
   const share = (row: Row): number =>
     total ? (pair ? row.site - row.baseSite : row.site) / total : 0;
+  const isHidden = (row: Row): boolean => groups.hidden[groups.location[row.key]!] === 1;
   const named: Column = {
     key: "name",
     title: by,
-    width: "minmax(180px, 3fr)",
+    width: "minmax(160px, 3fr)",
     sortable: true,
     cell: (i) => (
       <span class="name" title={fullName(groups, list[i]!.key)}>
-        {shortName(groups, list[i]!.key)}
+        {rowName(groups, list[i]!.key)}
       </span>
     ),
   };
   const place: Column = {
     key: "place",
     title: by === "line" ? "function" : "place",
-    width: "minmax(120px, 2fr)",
+    width: "minmax(120px, 3fr)",
     narrow: true,
-    cell: (i) => <span class="place">{fullPlace(groups, list[i]!.key)}</span>,
+    cell: (i) => (
+      <span class="place" title={fullPlace(groups, list[i]!.key)}>
+        {shortPlace(groups.place(list[i]!.key))}
+      </span>
+    ),
   };
-  const figures = FIGURES.map((figure): Column => ({
+  const [site, self, inclusive] = FIGURES.map((figure): Column => ({
     key: figure,
     title: TITLES[figure][0],
     help: TITLES[figure][1],
@@ -138,16 +143,23 @@ function columnsOf(
     width: "minmax(84px, 110px)",
     sortable: true,
     narrow: figure === "self",
-    cell: (i) => text(list[i]!, figure),
-  }));
+    cell: (i) =>
+      figure !== "site" && isHidden(list[i]!) ? (
+        <span class="dim" title="its frames are hidden: what they have counts for their callers">
+          –
+        </span>
+      ) : (
+        text(list[i]!, figure)
+      ),
+  })) as [Column, Column, Column];
   const bar: Column = {
     key: "bar",
     title: "share charged",
-    width: "minmax(90px, 150px)",
+    width: "minmax(120px, 170px)",
     narrow: true,
     cell: (i) => <Bar share={share(list[i]!)} signed={pair} />,
   };
-  return [named, ...figures, bar, place];
+  return [site, bar, self, inclusive, named, place];
 }
 
 /** A share as a bar and in figures. */

@@ -1,4 +1,5 @@
 /** What was recorded, the verdicts, and the key figures against their targets. */
+import type { ComponentChildren } from "preact";
 import type { Header } from "../model";
 import { bothSizes, count, duration, percent, size, some } from "../model";
 import type { State } from "./state";
@@ -24,6 +25,7 @@ export function Top(props: {
   theme: State["theme"];
   live: boolean;
   onTheme: (theme: State["theme"]) => void;
+  children?: ComponentChildren; // in one sentence, what it all says
 }) {
   const { header } = props;
   return (
@@ -43,6 +45,7 @@ export function Top(props: {
         </p>
         <Themes theme={props.theme} onTheme={props.onTheme} />
       </div>
+      {props.children}
       <Verdicts header={header} />
       <Figures header={header} />
       <Notes header={header} />

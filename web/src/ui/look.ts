@@ -35,7 +35,8 @@ export function lookOf(ask: Ask): Look {
     label: (node) =>
       node.group < 0 ? ask.whole : (labels[node.group] ??= shortName(groups, node.group)),
     beside: (node) =>
-      metric.pair ? signed(node.value - node.base, metric.unit) : amount(node.value, metric.unit),
+      node.group < 0 ? "" // is in its name
+      : metric.pair ? signed(node.value - node.base, metric.unit) : amount(node.value, metric.unit),
     hit: matches && ((node) => node.group >= 0 && matches[node.group] === 1),
     closed: (node) => node.group >= 0 && ask.folded.has(node.group),
   };

@@ -16,6 +16,15 @@ export function shortName(groups: Groups, group: number): string {
   return clean(name);
 }
 
+/** A place as it is told from others: without what all of its kind are under. Cleaned. */
+export const shortPlace = (place: string): string => clean(shortPath(place));
+
+/** What a row of a table is called, which has the place in a column of its own. */
+export function rowName(groups: Groups, group: number): string {
+  const name = groups.name(group);
+  return clean(name.startsWith("/") ? shortPath(name) : name);
+}
+
 export const fullName = (groups: Groups, group: number): string => clean(groups.name(group));
 export const fullPlace = (groups: Groups, group: number): string => clean(groups.place(group));
 

@@ -25,8 +25,8 @@ export interface Theme {
   dim: string;
   line: string;
   accent: string;
-  mark: string;
-  markLine: string;
+  found: string;
+  foundLine: string;
   panel: string;
 }
 
@@ -40,8 +40,8 @@ export function themeOf(element: Element): Theme {
     dim: get("--dim"),
     line: get("--line"),
     accent: get("--accent"),
-    mark: get("--mark"),
-    markLine: get("--mark-line"),
+    found: get("--found"),
+    foundLine: get("--found-line"),
     panel: get("--panel"),
   };
 }
@@ -156,10 +156,10 @@ function paintRow(
     }
     const { fill, text } = look.fill(node);
     context.globalAlpha = ancestor ? 0.55 : look.hit && !hit ? 0.38 : w < 1.5 && !hit ? 0.6 : 1;
-    context.fillStyle = hit ? theme.mark : fill;
+    context.fillStyle = hit ? theme.found : fill;
     context.fillRect(x, y, Math.max(w - (w > 3 ? 1 : 0), 1), ROW - 1);
     if (hit) {
-      context.fillStyle = theme.markLine;
+      context.fillStyle = theme.foundLine;
       context.fillRect(x, y + ROW - 3, Math.max(w - 1, 1), 2);
     }
     if (w < LEAST_TEXT) continue;
@@ -185,8 +185,8 @@ function writeBeside(
   w: number,
   ruler: Ruler,
 ): void {
-  const wide = ruler.width(text);
-  if (used + wide + 5 * PAD > w) return;
+  const wide = text ? ruler.width(text) : 0;
+  if (!wide || used + wide + 5 * PAD > w) return;
   context.globalAlpha = 0.8;
   context.fillText(text, x + w - wide - 2 * PAD, y + ROW / 2);
   context.globalAlpha = 1;

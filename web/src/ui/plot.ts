@@ -104,7 +104,7 @@ function drawGrid(
     context.lineWidth = 1;
     line(context, area.left, y, area.left + area.width, y);
     context.fillStyle = theme.dim;
-    context.fillText(size(tick), area.left - 8, y);
+    context.fillText(size(tick).replace(".0 ", " "), area.left - 8, y);
   }
   context.textBaseline = "top";
   const span = plot.end - plot.start;
@@ -188,19 +188,24 @@ function drawLines(
 ): void {
   context.textBaseline = "top";
   context.textAlign = "left";
-  let free = -Infinity; // where the last label ends
   const sorted = [...plot.lines].sort((a, b) => a.time - b.time);
-  for (const { time, label, dashed } of sorted) {
-    const x = Math.round(xOf(plot, area, time)) + 0.5;
+  const at = (time: number): number => Math.round(xOf(plot, area, time)) + 0.5;
+  for (const { time, dashed } of sorted) {
     context.strokeStyle = theme.dim;
     context.lineWidth = 1;
     context.setLineDash(dashed ? [3, 3] : []);
-    line(context, x, 4, x, area.top + area.height);
-    context.setLineDash([]);
-    if (x < free) continue;
+    line(context, at(time), MARGIN.top - 4, at(time), area.top + area.height);
+  }
+  context.setLineDash([]);
+  const end = area.left + area.width;
+  let free = -Infinity; // where the last label ends
+  for (const { time, label } of sorted) {
     const short = tail(label, 150, (text) => context.measureText(text).width);
-    halo(context, short, x + 4, 3, theme);
-    free = x + context.measureText(short).width + 10;
+    const wide = context.measureText(short).width;
+    const x = Math.min(at(time), end - wide - 2);
+    if (x < free) continue;
+    halo(context, short, x, 1, theme);
+    free = x + wide + 8;
   }
 }
 

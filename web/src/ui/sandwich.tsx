@@ -2,7 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { amount, percent, signed, type FlameNode } from "../model";
-import { kindOf } from "./details";
+import { Details, kindOf } from "./details";
+import { figuresOf } from "./figures";
 import type { TabProps } from "./flametab";
 import { Flame } from "./flame";
 import { drawn } from "./frames";
@@ -62,14 +63,25 @@ export function Sandwich(props: Props) {
       <p>
         <strong>{text}</strong> <span class="hint">{kindOf(groups, group)}</span>
       </p>
-      <h3 class="half">Called by</h3>
-      <Half {...half} root={callers} upward look={look} />
-      <h3 class="half">Calls</h3>
-      <Half {...half} root={callees} look={look} />
-      <p class="hint">
-        Click a frame to zoom, the function's own to see all again; <kbd>s</kbd> shows the selected
-        frame's own callers and callees.
-      </p>
+      <div class="split">
+        <div>
+          <h3 class="half">Called by</h3>
+          <Half {...half} root={callers} upward look={look} />
+          <h3 class="half">Calls</h3>
+          <Half {...half} root={callees} look={look} />
+          <p class="hint">
+            Click a frame to zoom, the function's own to see all again; <kbd>s</kbd> shows the
+            selected frame's own callers and callees.
+          </p>
+        </div>
+        <Details
+          node={callees}
+          whole={name}
+          groups={groups}
+          figures={figuresOf(views, state, callees, false)}
+          metric={metric}
+        />
+      </div>
     </>
   );
 }

@@ -3,6 +3,7 @@ import { useRef } from "preact/hooks";
 import { FlameTab, type TabProps } from "./flametab";
 import { GroupTable } from "./grouptable";
 import { Histograms } from "./histograms";
+import { opened } from "./open";
 import { Owners } from "./owners";
 import type { Change, State, Tab } from "./state";
 import { TABS, VIEWS } from "./state";
@@ -140,7 +141,7 @@ function Grouped(props: TabProps & { by: (typeof FOLDS)[keyof typeof FOLDS] }) {
           if (toSource && locations.file[place]) {
             onChange({ source: [locations.file[place]!, locations.line[place]!] });
           } else {
-            onChange({ by, tab: "flame", zoom: [], folded: [], sandwich: row.key, source: null });
+            onChange(opened(views, state, by, place));
           }
         }}
       />

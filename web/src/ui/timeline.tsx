@@ -19,7 +19,7 @@ interface Props {
   state: State;
   theme: string;
   onChange: (change: Change, step?: boolean) => void;
-  onSite: (group: number) => void;
+  onSite: (location: number) => void;
 }
 
 export function Timeline(props: Props) {
@@ -262,7 +262,7 @@ function Legend(props: {
   keys: Key[];
   withRss: boolean;
   onRss: (shown: boolean) => void;
-  onSite: (group: number) => void;
+  onSite: (location: number) => void;
 }) {
   return (
     <ul class="legend" aria-label="What the colours are">
@@ -287,12 +287,12 @@ function Legend(props: {
               >
                 {props.withRss ? key.name : `${key.name}: hidden`}
               </button>
-            ) : key.group >= 0 ? (
+            ) : key.place >= 0 ? (
               <button
                 type="button"
                 class="link name"
                 title={`${key.name}: callers and callees`}
-                onClick={() => props.onSite(key.group)}
+                onClick={() => props.onSite(key.place)}
               >
                 {key.name}
               </button>

@@ -11,8 +11,8 @@ import type { Views } from "./views";
 export interface Key {
   name: string;
   colour: string;
-  kind: "area" | "line" | "dashed" | "hatched";
-  group: number; // -1: none
+  kind: "area" | "line" | "dashed" | "hatched" | "mark" | "fork";
+  place: number; // a location of the group; -1: none
 }
 
 export interface Timeplot {
@@ -67,33 +67,41 @@ export function timeplotOf(views: Views, state: State, theme: Theme, withRss: bo
       const colour = seriesColour(i, theme.dark);
       plot.bands.push({ colour, height: from0(series) });
       const group = found.stack.groups[i]!;
-      keys.push({ name: shortName(found.groups, group), colour, kind: "area", group });
+      keys.push({ name: shortName(found.groups, group), colour, kind: "area", place: found.groups.location[group]! });
     });
     const colour = seriesColour(-1, theme.dark);
     if (found.stack.rest.some((value) => value > 0)) {
       plot.bands.push({ colour, height: from0(found.stack.rest) });
-      keys.push({ name: "all others", colour, kind: "area", group: -1 });
+      keys.push({ name: "all others", colour, kind: "area", place: -1 });
     }
   } else {
     const [time, live] = [floats(timeline.time), floats(timeline.live)];
     plot.curves.push({ colour: theme.accent, dashed: false, x: time, y: live });
-    keys.push({ name: "live heap", colour: theme.accent, kind: "line", group: -1 });
+    keys.push({ name: "live heap", colour: theme.accent, kind: "line", place: -1 });
     if (header.diff) {
       keys[0]!.name = "live heap, after";
       const x = floats(baseTimeline.time);
       plot.curves.push({ colour: theme.dim, dashed: true, x, y: floats(baseTimeline.live) });
-      keys.push({ name: "live heap, before", colour: theme.dim, kind: "dashed", group: -1 });
+      keys.push({ name: "live heap, before", colour: theme.dim, kind: "dashed", place: -1 });
     }
   }
   if (hasRss && withRss) {
-    const [x, low] = [floats(timeline.time), floats(timeline.live)];
-    const rss = floats(timeline.rss);
+    // Where it could not be read, as while a process ends, nothing is drawn.
+    const read = (column: ArrayLike<number>): Float64Array =>
+      floats(column).filter((_, i) => timeline.rss[i]! > 0);
+    const [x, low, rss] = [read(timeline.time), read(timeline.live), read(timeline.rss)];
     plot.curves.push({ colour: theme.text, dashed: false, x, y: rss });
     plot.gap = { x, low, high: rss.map((value, i) => Math.max(value, low[i]!)), name: GAP };
   }
   if (hasRss) {
-    keys.push({ name: "resident set (RSS)", colour: theme.text, kind: "line", group: -1 });
-    if (withRss) keys.push({ name: GAP_KEY, colour: "", kind: "hatched", group: -1 });
+    keys.push({ name: "resident set (RSS)", colour: theme.text, kind: "line", place: -1 });
+    if (withRss) keys.push({ name: GAP_KEY, colour: "", kind: "hatched", place: -1 });
+  }
+  if (header.marks.length) {
+    keys.push({ name: "a mark that the program set", colour: "", kind: "mark", place: -1 });
+  }
+  if (header.forks.length) {
+    keys.push({ name: "a process starts", colour: "", kind: "fork", place: -1 });
   }
   const peakBytes = header.summary["peak_bytes"] ?? 0;
   if (!narrowed && peakBytes) {
