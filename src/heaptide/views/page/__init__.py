@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from . import html
 from .blob import encode
 from .columns import columns_of
+from .gather import tables_of
 from .header import header_of
 from .merge import with_base
 from .order import compact
 from .shrink import shrink
 from .sources import embedded, own_files, source_text
-from .tables import tables_of
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile

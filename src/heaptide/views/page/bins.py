@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from .rows import Column, Ints, grouped, narrow
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
-
-Ints = npt.NDArray[np.int64]
-Column = npt.NDArray[Any]
 
 CHANGES = (
     "bytes_in",
@@ -24,6 +22,8 @@ CHANGES = (
     "temporary",
     "short_lived",
 )
+
+_Part = tuple[Column, list[Column]]  # samples, and their figures
 
 
 @dataclass(frozen=True)
@@ -40,96 +40,85 @@ class Changes:
     def __len__(self) -> int:
         return len(self.start)
 
-    def bin(self, index: int) -> tuple[Ints, Ints]:
-        """Samples, and their figures shaped (rows, len(CHANGES))."""
-        rows = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
-        figures = [self.columns[name][rows].astype(np.int64) for name in CHANGES]
-        return self.sample[rows].astype(np.int64), np.stack(figures, axis=1)
+    @classmethod
+    def none(cls) -> Changes:
+        """Of no time at all."""
+        nothing = np.zeros(0, np.int64)
+        return _joined(nothing, nothing, [])
+
+    def _part(self, first: int, stop: int) -> _Part:
+        rows = slice(int(self.offsets[first]), int(self.offsets[stop]))
+        return self.sample[rows], [self.columns[name][rows] for name in CHANGES]
 
     def regrouped(self, number: Ints) -> Changes:
         """With sample i become ``number[i]``."""
         parts = []
         for index in range(len(self)):
-            sample, figures = self.bin(index)
+            sample, figures = self._part(index, index + 1)
             parts.append(_summed(number[sample], figures))
         return _joined(self.start, self.end, parts)
 
     def coarser(self) -> Changes:
         """With half as many bins."""
-        parts = []
-        for index in range(0, len(self), 2):
-            both = [self.bin(i) for i in range(index, min(index + 2, len(self)))]
-            parts.append(
-                _summed(np.concatenate([s for s, _ in both]), np.concatenate([f for _, f in both]))
-            )
-        end = np.append(self.end[1::2], self.end[-1:] if len(self) % 2 else self.end[:0])
-        return _joined(self.start[::2], end, parts)
-
-    def none(self) -> Changes:
-        """Without any time."""
-        nothing = np.zeros(0, np.int64)
-        return replace(_joined(nothing, nothing, []), columns=dict.fromkeys(CHANGES, nothing))
+        firsts = range(0, len(self), 2)
+        stops = [min(first + 2, len(self)) for first in firsts]
+        parts = [_summed(*self._part(first, stop)) for first, stop in zip(firsts, stops)]
+        ends = self.end[[stop - 1 for stop in stops]] if stops else self.end
+        return _joined(self.start[::2], ends, parts)
 
 
-def changes_of(recording: Recording, number: Ints, bins: int) -> Changes:
-    """The recording's slices in about ``bins`` spans of equal length.
+def changes_of(recording: Recording, number: Column, bins: int) -> Changes:
+    """The recording's slices in at most ``bins`` spans of about equal length.
 
     ``number``: the sample of each context; -1: none. Memory is that of the result and of a bin.
     """
     slices = recording.slices
     edges = _edges(recording, bins)
-    starts: list[int] = []
-    ends: list[int] = []
-    parts: list[tuple[Ints, Ints]] = []
+    parts: list[_Part] = []
     for first, stop in zip(edges[:-1].tolist(), edges[1:].tolist()):
-        pieces = []
-        for index in range(first, stop):
-            rows = recording.deltas(index, index + 1)
-            sample = number[rows.context]
-            known = sample >= 0
-            columns = [getattr(rows, name)[known].astype(np.int64) for name in CHANGES]
-            pieces.append((sample[known], np.stack(columns, axis=1)))
-        parts.append(
-            _summed(np.concatenate([s for s, _ in pieces]), np.concatenate([f for _, f in pieces]))
-        )
-        # A bin reaches to where the next begins: nothing changed in between.
-        starts.append(int(slices.start[first]) if starts else 0)
-        ends.append(int(slices.end[stop - 1]))
-    return _joined(np.array(starts, np.int64), np.array(ends, np.int64), parts)
+        rows = recording.deltas(first, stop)
+        sample = number[rows.context]
+        known = np.flatnonzero(sample >= 0)
+        parts.append(_summed(sample[known], [getattr(rows, name)[known] for name in CHANGES]))
+    # A bin reaches to where the next begins: nothing changed in between.
+    starts, ends = slices.start[edges[:-1]], slices.end[edges[1:] - 1]
+    if len(starts):
+        starts = np.append(0, starts[1:])
+    return _joined(starts, ends, parts)
 
 
 def _edges(recording: Recording, bins: int) -> Ints:
     """Rows of slices at which bins begin, and their number. Where the recorder has counted what
     lives there is an edge, so that a range between two such moments can be shown exactly."""
-    slices = recording.slices
+    slices, moments = recording.slices, recording.births.times
     if not len(slices):
         return np.zeros(1, np.int64)
+    age = np.searchsorted(moments, slices.end)
+    # Each moment may part a span of equal length in two.
+    bins = max(bins - len(np.unique(age)) + 1, 1)
     span = max(int(slices.end[-1]), 1)
-    bin_of = np.minimum(slices.start * bins // span, bins - 1)
-    age = np.searchsorted(recording.births.times, slices.end)
+    bin_of = np.minimum(slices.start.astype(np.float64) / span * bins, bins - 1).astype(np.int64)
     fresh = np.append(True, (np.diff(bin_of) != 0) | (np.diff(age) != 0))
     return np.append(np.flatnonzero(fresh), len(slices)).astype(np.int64)
 
 
-def _summed(sample: Ints, figures: Ints) -> tuple[Ints, Ints]:
+def _summed(sample: Column, figures: list[Column]) -> _Part:
     """Rows of one sample become one; without those that are all zero."""
-    distinct, place = np.unique(sample, return_inverse=True)
-    sums = np.zeros((len(distinct), figures.shape[1]), np.int64)
-    np.add.at(sums, place, figures)
-    used = sums.any(axis=1)
-    return narrow(distinct[used]), narrow(sums[used])
+    groups = grouped([sample])
+    distinct = sample[groups.first]
+    sums = [groups.sum(column) for column in figures]
+    used = np.zeros(len(distinct), np.bool_)
+    for column in sums:
+        used |= column != 0
+    return distinct[used].astype(np.int32), [narrow(column[used]) for column in sums]
 
 
-def narrow(values: Column) -> Column:
-    """``values``, none negative, in the narrowest type that holds them."""
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
-
-
-def _joined(start: Ints, end: Ints, parts: list[tuple[Ints, Ints]]) -> Changes:
+def _joined(start: Ints, end: Ints, parts: list[_Part]) -> Changes:
     offsets = np.cumsum([0, *(len(sample) for sample, _ in parts)]).astype(np.int64)
-    samples = [sample for sample, _ in parts] or [np.zeros(0, np.uint8)]
+    nothing = np.zeros(0, np.int32)
+    samples = [sample for sample, _ in parts] or [nothing]
     columns = {
-        name: np.concatenate([figures[:, i] for _, figures in parts] or [np.zeros(0, np.uint8)])
+        name: np.concatenate([figures[i] for _, figures in parts] or [nothing])
         for i, name in enumerate(CHANGES)
     }
     return Changes(start, end, offsets, np.concatenate(samples), columns)

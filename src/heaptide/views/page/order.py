@@ -9,15 +9,23 @@ import numpy.typing as npt
 
 from heaptide.profile import Tree
 
+from .rows import Ints, grouped
 from .tables import PLACE, Tables, regrouped
-
-Ints = npt.NDArray[np.int64]
 
 
 def compact(tables: Tables) -> Tables:
     """Equal places are one, and so are nodes of the same place below the same node, and samples of
     the same node and owner. Nodes are in depth-first order, samples in that of their nodes."""
-    return _samples(_nodes(_texts(_places(tables))))
+    tables = _nodes(_texts(_places(tables)))
+    return regrouped(tables, *_samples(tables))
+
+
+def arranged(shape: Tables) -> tuple[Tables, Ints]:
+    """The same of tables without figures, and what each sample has become."""
+    shape = _nodes(_texts(_places(shape)))
+    number, first = _samples(shape)
+    names = ("node", "site", "thread", "process", "kind")
+    return replace(shape, **{name: getattr(shape, name)[first] for name in names}), number
 
 
 def _places(tables: Tables) -> Tables:
@@ -27,14 +35,12 @@ def _places(tables: Tables) -> Tables:
     used[tables.place[needed]] = True
     used[tables.site] = True
     rows = np.flatnonzero(used)
-    columns = np.stack([tables.places[name][rows] for name in PLACE])
     # Sorted by file and line: neighbours have much in common.
-    order = ["file", "module", "function", "line"]
-    keys = [PLACE.index(name) for name in [*order, *(n for n in PLACE if n not in order)]]
-    distinct, inverse = np.unique(columns[keys].T, axis=0, return_inverse=True)
+    names = dict.fromkeys(("file", "module", "function", "line", *PLACE))
+    groups = grouped([tables.places[name][rows] for name in names])
     number = np.full(len(used), -1, np.int64)
-    number[rows] = inverse.reshape(-1)
-    places = {PLACE[key]: distinct[:, i] for i, key in enumerate(keys)}
+    number[rows] = groups.number
+    places = {name: tables.places[name][rows[groups.first]] for name in PLACE}
     return replace(tables, places=places, place=number[tables.place], site=number[tables.site])
 
 
@@ -50,8 +56,7 @@ def _texts(tables: Tables) -> Tables:
 
 def _needed_nodes(tables: Tables) -> npt.NDArray[np.bool_]:
     """Those with a sample at or below them."""
-    own = np.zeros(len(tables.parent), np.int64)
-    np.add.at(own, tables.node, 1)
+    own = np.bincount(tables.node, minlength=len(tables.parent))
     return np.asarray(Tree(tables.parent).inclusive(own) > 0)
 
 
@@ -108,12 +113,7 @@ def _depth_first(parent: Ints, place: Ints) -> Ints:
     return position[rank]
 
 
-def _samples(tables: Tables) -> Tables:
-    columns = (tables.node, tables.site, tables.thread, tables.process, tables.kind)
-    if not tables.samples:
-        return tables
-    distinct, first, number = np.unique(
-        np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    del distinct
-    return regrouped(tables, number.reshape(-1), first)
+def _samples(tables: Tables) -> tuple[Ints, Ints]:
+    """What each sample becomes, and for each that there is then one of the old."""
+    groups = grouped((tables.node, tables.site, tables.thread, tables.process, tables.kind))
+    return groups.number, groups.first

@@ -1,4 +1,4 @@
-"""A profile as the tables of the page: places, stack nodes, samples, and what changed when.
+"""The tables of the page: places, stack nodes, samples, and what changed when.
 
 A sample is what the recorder calls a context: a stack, told apart by thread, process and kind of
 memory. Nothing loops over nodes, samples or changes.
@@ -7,20 +7,13 @@ memory. Nothing loops over nodes, samples or changes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from heaptide.profile import COLUMNS, LEAK_COLUMNS, LEAKED
+from heaptide.profile import COLUMNS, LEAK_COLUMNS
 
-from .bins import Changes, changes_of
-
-if TYPE_CHECKING:
-    from heaptide.profile import Profile
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from .bins import Changes
+from .rows import Column, Ints, grouped, narrow
 
 FIGURES = COLUMNS + LEAK_COLUMNS
 _POSITION = ("function", "file", "module", "line", "column", "end_line", "end_column")
@@ -39,14 +32,59 @@ class Births:
     blocks: Ints
     bytes: Ints
 
+    @classmethod
+    def none(cls) -> Births:
+        return cls(*(np.zeros(0, np.int64) for _ in range(6)))
+
+    def regrouped(self, number: Ints) -> Births:
+        """With sample i become ``number[i]``."""
+        return self._summed(number[self.sample], self.born, self.died, self.time)
+
+    def coarser(self) -> Births:
+        """With every second moment left out, the last one kept; rows go on adding up."""
+        count = len(self.time)
+        kept = np.arange((count + 1) % 2, count, 2)
+        born = np.searchsorted(kept, self.born)
+        died = np.where(self.died == count, len(kept), np.searchsorted(kept, self.died))
+        return self._summed(self.sample, born, died, self.time[kept])
+
+    def _summed(self, sample: Ints, born: Ints, died: Ints, time: Ints) -> Births:
+        groups = grouped([sample, born, died])
+        first = groups.first
+        lived = np.flatnonzero(born[first] < died[first])  # at one of the moments that are left
+        sums = (groups.sum(column)[lived] for column in (self.blocks, self.bytes))
+        return Births(time, *(column[first][lived] for column in (sample, born, died)), *sums)
+
 
 @dataclass(frozen=True)
 class Histogram:
     """Counts other than 0, by sample and bucket."""
 
-    sample: Ints
-    bucket: Ints
-    count: Ints
+    sample: Column
+    bucket: Column
+    count: Column
+
+    @classmethod
+    def none(cls) -> Histogram:
+        return cls(*(np.zeros(0, np.int64) for _ in range(3)))
+
+    def regrouped(self, number: Ints) -> Histogram:
+        """With sample i become ``number[i]``."""
+        return summed_histogram(number[self.sample], self.bucket, self.count)
+
+    def of(self, chosen: Column) -> Histogram:
+        """Of the samples for which ``chosen`` is true."""
+        rows = np.flatnonzero(chosen[self.sample])
+        return Histogram(self.sample[rows], self.bucket[rows], self.count[rows])
+
+
+def summed_histogram(sample: Column, bucket: Column, count: Column) -> Histogram:
+    """Rows of one sample and bucket become one."""
+    groups = grouped([sample, bucket])
+    first = groups.first
+    return Histogram(
+        sample[first].astype(np.int32), bucket[first].astype(np.int8), narrow(groups.sum(count))
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +100,7 @@ class Tables:
     thread: Ints  # row + 1; 0: not known
     process: Ints
     kind: Ints
-    figures: Ints  # (samples, len(FIGURES))
+    figures: Ints  # (samples, len(FIGURES)), in whatever signed type holds them
     changes: Changes
     births: Births
     sizes: Histogram
@@ -75,67 +113,10 @@ class Tables:
         return len(self.node)
 
 
-def tables_of(profile: Profile, *, bins: int) -> Tables:
-    """The tables of what ``profile`` selects, in at most about ``bins`` spans of time."""
-    recording, locations = profile.recording, profile.locations
-    contexts = recording.contexts
-    module, names = profile.modules
-    places = {name: getattr(locations, name).astype(np.int64) for name in PLACE}
-    places["module"] = module + len(locations.texts)
-    rows = np.flatnonzero(used_contexts(profile))
-    number = np.full(len(contexts), -1, np.int64)
-    number[rows] = np.arange(len(rows))
-    births = recording.births
-    born = number[births.context]
-    kept = np.flatnonzero(born >= 0)
-    sizes, lifetimes = recording.sizes, recording.lifetimes
-    return Tables(
-        texts=[*locations.texts, *names],
-        places=places,
-        parent=profile.tree.parent,
-        place=profile.node_location,
-        node=profile.context_node[rows],
-        site=profile.context_site[rows],
-        thread=contexts.thread[rows].astype(np.int64) + 1,
-        process=np.maximum(contexts.process[rows].astype(np.int64), 0),
-        kind=contexts.kind[rows].astype(np.int64),
-        figures=profile.figures_for(LEAKED)[rows],
-        changes=changes_of(recording, number, bins),
-        births=Births(
-            births.times,
-            born[kept],
-            births.born[kept],
-            births.died[kept],
-            births.blocks[kept],
-            births.bytes[kept],
-        ),
-        sizes=_histogram(number, sizes.context, sizes.counts),
-        lifetimes=_histogram(number, lifetimes.context, lifetimes.by_time),
-        ages=_histogram(number, lifetimes.context, lifetimes.by_allocations),
-    )
-
-
-def used_contexts(profile: Profile) -> Bools:
-    """True for the contexts that have something to say and are selected."""
-    return np.asarray(profile.figures.any(axis=1))
-
-
-def _histogram(number: Ints, context: npt.NDArray[np.int32], counts: Ints) -> Histogram:
-    row, bucket = np.nonzero(counts)
-    sample = number[context[row]]
-    known = sample >= 0
-    return Histogram(sample[known], bucket[known].astype(np.int64), counts[row, bucket][known])
-
-
 def regrouped(tables: Tables, number: Ints, first: Ints) -> Tables:
     """``tables`` with sample i become sample ``number[i]``; figures of those that fall together
     add up. ``first``: for each new sample one of the old, whose node and owner it keeps."""
-
-    def summed(figures: Ints) -> Ints:
-        sums = np.zeros((len(first), figures.shape[1]), np.int64)
-        np.add.at(sums, number, figures)
-        return sums
-
+    groups = grouped([number])
     return replace(
         tables,
         node=tables.node[first],
@@ -143,36 +124,11 @@ def regrouped(tables: Tables, number: Ints, first: Ints) -> Tables:
         thread=tables.thread[first],
         process=tables.process[first],
         kind=tables.kind[first],
-        figures=summed(tables.figures),
-        base=None if tables.base is None else summed(tables.base),
+        figures=groups.sum(tables.figures),
+        base=None if tables.base is None else groups.sum(tables.base),
         changes=tables.changes.regrouped(number),
-        births=_regrouped_births(tables.births, number),
-        sizes=_regrouped_histogram(tables.sizes, number),
-        lifetimes=_regrouped_histogram(tables.lifetimes, number),
-        ages=_regrouped_histogram(tables.ages, number),
+        births=tables.births.regrouped(number),
+        sizes=tables.sizes.regrouped(number),
+        lifetimes=tables.lifetimes.regrouped(number),
+        ages=tables.ages.regrouped(number),
     )
-
-
-def sum_rows(keys: tuple[Ints, ...], figures: tuple[Ints, ...]) -> tuple[Ints, ...]:
-    """Rows with equal keys become one, in ascending order of keys: their keys, and the sums."""
-    if not len(keys[0]):
-        return (*keys, *figures)
-    order = np.lexsort(keys[::-1])
-    ordered = [key[order] for key in keys]
-    fresh = np.zeros(len(order), np.bool_)
-    fresh[0] = True
-    for key in ordered:
-        fresh[1:] |= key[1:] != key[:-1]
-    starts = np.flatnonzero(fresh)
-    sums = (np.add.reduceat(figure[order], starts) for figure in figures)
-    return (*(key[starts] for key in ordered), *sums)
-
-
-def _regrouped_births(births: Births, number: Ints) -> Births:
-    keys = (number[births.sample], births.born, births.died)
-    return Births(births.time, *sum_rows(keys, (births.blocks, births.bytes)))
-
-
-def _regrouped_histogram(histogram: Histogram, number: Ints) -> Histogram:
-    keys = (number[histogram.sample], histogram.bucket)
-    return Histogram(*sum_rows(keys, (histogram.count,)))

@@ -1,0 +1,114 @@
+"""A profile as the tables of the page: its contexts become samples, in the order they are kept in.
+
+Contexts are many where programs fork: columns are made one by one, and never all of one figure a
+context at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heaptide.profile import COLUMNS
+
+from .bins import Changes, changes_of
+from .order import arranged
+from .rows import Column, Groups, Ints, grouped, narrow
+from .tables import FIGURES, PLACE, Births, Histogram, Tables, summed_histogram
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile
+    from heaptide.recording import Recording
+
+
+def tables_of(profile: Profile, *, bins: int) -> Tables:
+    """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
+    time. Contexts without any figure are left out: they did nothing."""
+    rows = np.flatnonzero(profile.figures.any(axis=1))
+    shape, number = arranged(_shape(profile, rows))
+    sample = np.full(len(profile.recording.contexts), -1, np.int32)
+    sample[rows] = number
+    recording = profile.recording
+    return Tables(
+        **{
+            **vars(shape),
+            "figures": _figures(profile, rows, grouped([number])),
+            "changes": changes_of(recording, sample, bins),
+            "births": _births(recording, sample),
+            **_histograms(recording, sample),
+        }
+    )
+
+
+def _shape(profile: Profile, rows: Ints) -> Tables:
+    """All but the figures of the contexts ``rows``."""
+    locations, contexts = profile.locations, profile.recording.contexts
+    module, names = profile.modules
+    places = {name: getattr(locations, name).astype(np.int64) for name in PLACE}
+    places["module"] = module + len(locations.texts)
+    # What the interpreter made for itself has no stack, but is no unknown one: a root of its own.
+    outside = locations.outside_python
+    nowhere = profile.context_site[rows] == outside
+    return Tables(
+        texts=[*locations.texts, *names],
+        places=places,
+        parent=np.append(profile.tree.parent, -1),
+        place=np.append(profile.node_location, outside),
+        node=np.where(nowhere, len(profile.tree), profile.context_node[rows]),
+        site=profile.context_site[rows],
+        thread=contexts.thread[rows].astype(np.int64) + 1,
+        process=np.maximum(contexts.process[rows].astype(np.int64), 0),
+        kind=contexts.kind[rows].astype(np.int64),
+        figures=np.zeros((len(rows), 0), np.int64),
+        changes=Changes.none(),
+        births=Births.none(),
+        sizes=Histogram.none(),
+        lifetimes=Histogram.none(),
+        ages=Histogram.none(),
+    )
+
+
+def _figures(profile: Profile, rows: Ints, groups: Groups) -> Ints:
+    """FIGURES of each sample: contexts ``rows`` in ``groups``."""
+    found = np.empty((len(groups), len(FIGURES)), np.int64, order="F")
+    for index, column in enumerate((*profile.figures.T, *profile.leaked.T)):
+        found[:, index] = groups.sum(column[rows])
+    assert len(COLUMNS) + profile.leaked.shape[1] == len(FIGURES)
+    return narrow(found)
+
+
+def _births(recording: Recording, sample: Column) -> Births:
+    births = recording.births
+    of = sample[births.context].astype(np.int64)
+    kept = np.flatnonzero(of >= 0)
+    columns = (births.born, births.died, births.blocks, births.bytes)
+    whole = Births(births.times, of[kept], *(column[kept] for column in columns))
+    return whole.regrouped(np.arange(int(of.max(initial=-1)) + 1))
+
+
+def _histograms(recording: Recording, sample: Column) -> dict[str, Histogram]:
+    found = {"sizes": _histogram(sample, recording.sizes.context, recording.sizes.counts)}
+    del recording.sizes  # large matrices that nothing else asks for: read again if it does
+    lifetimes = recording.lifetimes
+    found["lifetimes"] = _histogram(sample, lifetimes.context, lifetimes.by_time)
+    if not recording.sample_interval:
+        found["ages"] = _histogram(sample, lifetimes.context, lifetimes.by_allocations)
+    else:
+        found["ages"] = Histogram.none()  # samples do not tell
+    del lifetimes, recording.lifetimes
+    return found
+
+
+def _histogram(sample: Column, context: Column, counts: Ints) -> Histogram:
+    parts = list(_by_bucket(sample[context], counts))
+    columns = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return summed_histogram(*columns)
+
+
+def _by_bucket(sample: Column, counts: Ints) -> Iterator[tuple[Column, Column, Column]]:
+    for bucket in range(counts.shape[1]):
+        column = counts[:, bucket]
+        rows = np.flatnonzero((column != 0) & (sample >= 0))
+        yield sample[rows], np.full(len(rows), bucket, np.int8), narrow(column[rows])
