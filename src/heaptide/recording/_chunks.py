@@ -70,20 +70,9 @@ class ChunkFile:
     def open(cls, path: str | os.PathLike[str]) -> ChunkFile:
         """Maps and scans the file; raises RecordingError if it is no recording."""
         name = os.fspath(path)
+        descriptor = open_regular(name)
         try:
-            # Without O_NONBLOCK the opening of a FIFO would wait for its writer.
-            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, ValueError) as error:
-            raise RecordingError(_open_failed(name, error)) from None
-        try:
-            status = os.fstat(descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                raise RecordingError(f"{name} is a directory; name the .tide file in it")
-            if not stat.S_ISREG(status.st_mode):
-                raise RecordingError(
-                    f"{name} is not a regular file; save the recording to a file first"
-                )
-            if status.st_size == 0:
+            if os.fstat(descriptor).st_size == 0:
                 raise RecordingError(
                     f"{name} is empty: its recording never began; record the program again"
                 )
@@ -152,25 +141,7 @@ class ChunkFile:
         )
 
     def _check_header(self) -> int:
-        if self.file_bytes < FILE_HEADER.size:
-            if MAGIC.startswith(bytes(self._view[: len(MAGIC)])):
-                raise RecordingError(
-                    f"{self.path} is cut off within its first {FILE_HEADER.size} bytes: nothing"
-                    " was recorded; record the program again"
-                )
-            raise RecordingError(self._foreign())
-        magic, version, flags = FILE_HEADER.unpack_from(self._view)
-        if magic != MAGIC or version == 0:
-            raise RecordingError(self._foreign())
-        if version > FORMAT_VERSION:
-            raise RecordingError(
-                f"{self.path} was written by a newer heaptide (format {version}; this one reads up"
-                f" to {FORMAT_VERSION}); upgrade heaptide to read it"
-            )
-        return int(flags)
-
-    def _foreign(self) -> str:
-        return f"{self.path} is not a heaptide recording; name a file made by 'heaptide run'"
+        return flags_of(self.path, bytes(self._view[: FILE_HEADER.size]))
 
     def _scan(self) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -227,6 +198,43 @@ class ChunkFile:
             f"{self.path} is {what} at byte {offset} of {self.file_bytes}: what was recorded"
             " before it is shown"
         )
+
+
+def open_regular(name: str) -> int:
+    """A descriptor of the file, to read; raises RecordingError if there is none to be had."""
+    try:
+        # Without O_NONBLOCK the opening of a FIFO would wait for its writer.
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise RecordingError(_open_failed(name, error)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise RecordingError(f"{name} is a directory; name the .tide file in it")
+    raise RecordingError(f"{name} is not a regular file; save the recording to a file first")
+
+
+def flags_of(path: str, header: bytes) -> int:
+    """The flags in a file's header; raises RecordingError if it is none of a recording."""
+    foreign = f"{path} is not a heaptide recording; name a file made by 'heaptide run'"
+    if len(header) < FILE_HEADER.size:
+        if MAGIC.startswith(header[: len(MAGIC)]):
+            raise RecordingError(
+                f"{path} is cut off within its first {FILE_HEADER.size} bytes: nothing"
+                " was recorded; record the program again"
+            )
+        raise RecordingError(foreign)
+    magic, version, flags = FILE_HEADER.unpack(header)
+    if magic != MAGIC or version == 0:
+        raise RecordingError(foreign)
+    if version > FORMAT_VERSION:
+        raise RecordingError(
+            f"{path} was written by a newer heaptide (format {version}; this one reads up"
+            f" to {FORMAT_VERSION}); upgrade heaptide to read it"
+        )
+    return int(flags)
 
 
 def _open_failed(name: str, error: OSError | ValueError) -> str:

@@ -24,11 +24,12 @@ def sum_slices(loader: Loader, wanted: range) -> Totals:
     loader.slices()
     sums = Totals.zeros(contexts)
     for index in wanted:
-        _add(sums, loader.slice_rows(index))
+        add_rows(sums, loader.slice_rows(index))
     return sums
 
 
-def _add(sums: Totals, rows: Rows) -> None:
+def add_rows(sums: Totals, rows: Rows) -> None:
+    """Adds the figures of `rows` to `sums`."""
     if rows.count == 0:
         return
     context = rows.figures("context")

@@ -81,6 +81,10 @@ class Writer:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell()
+
     def fileno(self) -> int:
         return self._file.fileno()
 
