@@ -1,0 +1,368 @@
+"""The page in a real browser: from disk without a network, each view, each way to move about."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from heaptide.profile import METRICS, Profile
+from heaptide.recording import Recording
+from heaptide.views.page import build
+from tests.browser.conftest import Open, until
+from tests.recording.make import SECOND, Builder, Change, example
+from tests.support.building import PROGRAMS
+from tests.support.recorded import HEAPTIDE
+
+Screenshot = Callable[[Page, str], Path]
+TABS = ("Flame graph", "Lines", "Functions", "Files", "Modules", "Threads", "Processes", "Sizes",
+        "Lifetimes", "Summary")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real program with threads, a child, and memory of several ages."""
+    path = tmp_path_factory.mktemp("recorded") / "generations.tide"
+    program = [sys.executable, str(PROGRAMS / "generations.py")]
+    subprocess.run([*HEAPTIDE, "run", "-q", "-o", str(path), *program], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(recorded: Path) -> Path:
+    subprocess.run([*HEAPTIDE, "report", "-q", "--source", str(recorded)], check=True)
+    return recorded.with_suffix(".html")
+
+
+def flame(page: Page) -> Any:
+    return page.get_by_role("application").nth(1)
+
+
+def timeline(page: Page) -> Any:
+    return page.get_by_role("application").nth(0)
+
+
+def state(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate("window.__heaptide.state")
+    return found
+
+
+def test_figures_are_the_recorders(open_page: Open, report: Path, recorded: Path) -> None:
+    """What the page computes with, and what it says at the top of its flame graph."""
+    page = open_page(report)
+    with Recording.open(recorded) as recording:
+        profile = Profile(recording)
+        for metric in METRICS.values():
+            total = page.evaluate(
+                "name => window.__heaptide.data.column(name).reduce((a, b) => a + b, 0)",
+                f"sample.{metric.column}",
+            )
+            assert total == profile.total_of(metric), metric.name
+        peak = recording.summary.peak_bytes
+    expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(
+        f"{peak / 1e6:.1f} MB"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_tab(open_page: Open, report: Path, screenshot: Screenshot, scheme: str) -> None:
+    page = open_page(report, color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    names = page.get_by_role("tab").all_inner_texts()
+    assert tuple(names) == TABS
+    for name in names:
+        page.get_by_role("tab", name=name, exact=True).click()
+        expect(page.get_by_role("tab", name=name, exact=True)).to_have_attribute(
+            "aria-selected", "true"
+        )
+        expect(page.get_by_role("tabpanel")).not_to_be_empty()
+        screenshot(page, f"{name.lower().replace(' ', '-')}-{scheme}")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(map(int, re.findall(r"\d+", background)[:3])) > 3 * 128
+    assert light == (scheme == "light")
+
+
+def test_zoom_and_back(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    flame(page).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    until(page, "window.__heaptide.state.zoom.length > 0")
+    deep = state(page)["zoom"]
+    assert "zoom=" in page.url
+    page.go_back()
+    until(page, "window.__heaptide.state.zoom.length === 0")
+    page.go_forward()
+    until(page, "window.__heaptide.state.zoom.length > 0")
+    assert state(page)["zoom"] == deep
+    flame(page).focus()
+    page.keyboard.press("Escape")
+    until(page, "window.__heaptide.state.zoom.length === 0")
+
+
+def test_a_click_zooms(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    flame(page).click(position={"x": 40, "y": 50})
+    until(page, "window.__heaptide.state.zoom.length > 0")
+
+
+def test_inverted_and_sandwich_by_keys(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    flame(page).focus()
+    page.keyboard.press("i")
+    until(page, "window.__heaptide.state.view === 'inverted'")
+    flame(page).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("s")
+    until(page, "window.__heaptide.state.sandwich !== null")
+    expect(page.get_by_role("heading", name="Called by")).to_be_visible()
+    expect(page.get_by_role("heading", name="Calls")).to_be_visible()
+
+
+def test_search_counts_and_steps(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.keyboard.press("/")
+    field = page.get_by_role("searchbox")
+    expect(field).to_be_focused()
+    field.fill("late")
+    answer = page.get_by_role("search")
+    expect(answer).to_contain_text(re.compile(r"\d+ functions?, "))
+    expect(answer).to_contain_text("%")
+    field.press("Enter")
+    expect(answer).to_contain_text(re.compile(r"1 of \d+"))
+    field.fill("/(/")
+    expect(answer).to_contain_text("regular expression")
+    field.fill("nothing_has_this_name")
+    expect(answer).to_contain_text("nothing")
+    field.press("Escape")
+    assert state(page)["search"] == ""
+
+
+def test_brushing_recomputes_what_is_below(open_page: Open, report: Path, recorded: Path) -> None:
+    """By mouse; what is said to have survived agrees with the recording to the byte."""
+    page = open_page(report)
+    box = timeline(page).bounding_box()
+    left, right = box["x"] + box["width"] * 0.3, box["x"] + box["width"] * 0.7
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    page.mouse.move(right, middle, steps=5)
+    page.mouse.up()
+    until(page, "window.__heaptide.state.range !== null")
+    said = page.get_by_role("status").first.inner_text()
+    assert re.search(r"allocated .* freed .* live heap from .* to ", said)
+    assert "still alive at its end" in said
+    values = page.evaluate(
+        """() => {
+          const { data, state } = window.__heaptide;
+          return { range: state.range, births: Array.from(data.column('birth.time')) };
+        }"""
+    )
+    with Recording.open(recorded) as recording:
+        assert values["births"] == recording.births.times.tolist()
+        allocated = page.evaluate(
+            """() => {
+              const { data, state } = window.__heaptide;
+              const { bins } = data;
+              const bytes = data.column('change.bytes_in');
+              let sum = 0;
+              for (let i = 0; i < bins.count; i++) {
+                if (bins.end[i] <= state.range[0] || bins.start[i] >= state.range[1]) continue;
+                for (let k = bins.first[i]; k < bins.first[i + 1]; k++) sum += bytes[k];
+              }
+              return sum;
+            }"""
+        )
+        assert 0 < allocated < recording.summary.total_bytes
+    timeline(page).focus()
+    page.keyboard.press("Escape")
+    until(page, "window.__heaptide.state.range === null")
+
+
+def test_brushing_by_keys(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    timeline(page).focus()
+    page.keyboard.press("Shift+ArrowRight")
+    until(page, "window.__heaptide.state.range !== null")
+    narrow = state(page)["range"]
+    for _ in range(5):
+        page.keyboard.press("Shift+ArrowRight")
+    until(page, f"window.__heaptide.state.range[1] > {narrow[1]}")
+    page.keyboard.press("Escape")
+    until(page, "window.__heaptide.state.range === null")
+
+
+def test_a_link_shows_the_same_view(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.get_by_role("tab", name="Functions", exact=True).click()
+    page.get_by_role("searchbox").fill("middle")
+    until(page, "window.__heaptide.state.search === 'middle'")
+    fragment = page.url.partition("#")[2]
+    again = open_page(report, fragment=f"#{fragment}")
+    assert state(again) == state(page)
+    rows = again.get_by_role("grid").get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("middle")
+
+
+def test_tables_sort(open_page: Open, report: Path) -> None:
+    page = open_page(report, fragment="#tab=functions")
+    header = page.get_by_role("grid").get_by_role("columnheader", name=re.compile("^inclusive"))
+    header.get_by_role("button").or_(header).first.click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    first = page.get_by_role("grid").get_by_role("row").nth(1).inner_text()
+    header.get_by_role("button").or_(header).first.click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert page.get_by_role("grid").get_by_role("row").nth(1).inner_text() != first
+
+
+def test_every_canvas_has_a_table(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    for button in page.get_by_role("button", name="as table").all():
+        button.click()
+    expect(page.get_by_role("treegrid")).to_be_visible()
+    assert page.get_by_role("application").count() == 0
+    tree = page.get_by_role("treegrid")
+    before = tree.get_by_role("row").count()
+    tree.get_by_role("row").nth(1).click()
+    tree.get_by_role("row").nth(1).press("ArrowLeft")
+    until(page, f"document.querySelectorAll('[role=treegrid] [role=row]').length !== {before}")
+
+
+def test_the_source_panel_marks_the_line(open_page: Open, report: Path) -> None:
+    page = open_page(report, fragment="#tab=lines")
+    page.get_by_role("searchbox").fill("generations.py")
+    page.get_by_role("grid").get_by_role("row").nth(1).click()
+    panel = page.get_by_role("region", name=re.compile("^Source of .*generations.py"))
+    if not panel.is_visible():
+        page.get_by_role("button", name=re.compile("source", re.IGNORECASE)).first.click()
+    expect(panel).to_be_visible()
+    expect(panel).to_contain_text("bytearray")
+
+
+def test_prints(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert len(page.pdf()) > 10_000
+
+
+def test_narrow_screens(open_page: Open, report: Path, screenshot: Screenshot) -> None:
+    page = open_page(report, viewport={"width": 420, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    screenshot(page, "narrow")
+
+
+def write(tmp_path: Path, made: Builder) -> Path:
+    with Recording.open(made.write(tmp_path / "made.tide")) as recording:
+        path = tmp_path / "made.html"
+        path.write_bytes(build(Profile(recording)).html())
+    return path
+
+
+def test_names_cannot_act(open_page: Open, tmp_path: Path) -> None:
+    """Names that would be markup, that end the script, or that turn text around."""
+    made = Builder()
+    made.process(1, "/bin/x")
+    made.thread(name="<img src=x onerror=alert(1)>")
+    names = (
+        "<script>alert(1)</script>",
+        "</script><b>bold",
+        "a\u202eb",
+        "<img src=x onerror=alert(2)>",
+    )
+    changes = {}
+    for number, name in enumerate(names):
+        frame = made.python(name, f"/home/u/<i>{number}</i>.py", number + 1)
+        changes[made.context(0, made.stack(frame))] = Change(1, 100 + number)
+    made.slice(0, SECOND, changes)
+    made.peak({context: (1, change.bytes_in) for context, change in changes.items()})
+    made.mark(SECOND // 2, "<script>alert(3)</script>")
+    made.note(SECOND // 2, "<b>note</b>")
+    made.meta["command"] = ["<script>alert(4)</script>"]
+    made.finish(SECOND)
+    page = open_page(write(tmp_path, made))
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    expect(page.get_by_role("heading", level=1)).to_have_text("<script>alert(4)</script>")
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        assert page.locator("#app i, #app img, #app script").count() == 0
+    page.get_by_role("tab", name="Functions", exact=True).click()
+    expect(page.get_by_role("grid")).to_contain_text("<script>alert(1)</script>")
+    expect(page.get_by_role("grid")).to_contain_text("\\u202e")
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_next_to_nothing(open_page: Open, tmp_path: Path, blocks: int) -> None:
+    made = Builder()
+    made.process(1, "/bin/x")
+    made.thread()
+    if blocks:
+        context = made.context(0, made.stack(made.python("f", "/home/u/a.py", 1)))
+        made.slice(0, SECOND, {context: Change(1, 64)})
+        made.peak({context: (1, 64)})
+    made.finish(SECOND)
+    page = open_page(write(tmp_path, made))
+    if blocks:
+        expect(page.get_by_role("application").last).to_be_visible()
+    else:
+        expect(page.locator("#app")).to_contain_text("no allocation")
+
+
+def test_ten_thousand_frames(open_page: Open, tmp_path: Path) -> None:
+    made = Builder()
+    made.process(1, "/bin/x")
+    made.thread()
+    frames = [made.python(f"f{i % 7}", "/home/u/a.py", i + 1) for i in range(10_000)]
+    context = made.context(0, made.stack(*frames))
+    made.slice(0, SECOND, {context: Change(1, 64)})
+    made.peak({context: (1, 64)})
+    made.finish(SECOND)
+    page = open_page(write(tmp_path, made))
+    flame(page).focus() if page.get_by_role("application").count() > 1 else None
+    page.get_by_role("tab", name="Functions", exact=True).click()
+    expect(page.get_by_role("grid").get_by_role("row").nth(1)).to_contain_text("64 B")
+
+
+def test_a_difference_has_signs(open_page: Open, tmp_path: Path, screenshot: Screenshot) -> None:
+    profiles = []
+    for number, sizes in enumerate([(100, 900), (700, 200)]):
+        made = Builder()
+        made.process(1, "/bin/x")
+        made.thread()
+        changes = {
+            made.context(0, made.stack(made.python(f"f{i}", "/home/u/a.py", i + 1))): Change(
+                1, size
+            )
+            for i, size in enumerate(sizes)
+        }
+        made.slice(0, SECOND, changes)
+        made.peak({context: (1, change.bytes_in) for context, change in changes.items()})
+        made.finish(SECOND)
+        profiles.append(Profile(Recording.open(made.write(tmp_path / f"{number}.tide"))))
+    path = tmp_path / "diff.html"
+    path.write_bytes(build(profiles[1], profiles[0]).html())
+    page = open_page(path)
+    page.get_by_role("tab", name="Functions", exact=True).click()
+    grid = page.get_by_role("grid")
+    expect(grid.get_by_role("row").filter(has_text="f0")).to_contain_text("+600 B")
+    expect(grid.get_by_role("row").filter(has_text="f1")).to_contain_text("\N{MINUS SIGN}700 B")
+    page.get_by_role("tab", name="Flame graph", exact=True).click()
+    screenshot(page, "difference")
+
+
+def test_damaged_data_is_said(browser: Any, tmp_path: Path) -> None:
+    """One sentence instead of the page."""
+    path = write(tmp_path, example())
+    text = path.read_text()
+    path.write_text(re.sub(r'(id="heaptide-data">).{40}', r"\1" + "A" * 40, text))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    expect(page.get_by_role("alert")).to_contain_text("This page cannot show its recording")
+    context.close()
