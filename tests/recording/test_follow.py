@@ -22,21 +22,8 @@ from .growing import Growing
 from .make import ALL, SECOND, Builder, Change, example
 
 TABLES = [
-    "processes",
-    "threads",
-    "modules",
-    "codes",
-    "frames",
-    "stacks",
-    "contexts",
-    "slices",
-    "timeline",
-    "peaks",
-    "lifetimes",
-    "sizes",
-    "marks",
-    "notes",
-    "totals",
+    *("processes", "threads", "modules", "codes", "frames", "stacks", "contexts", "slices"),
+    *("timeline", "peaks", "lifetimes", "sizes", "marks", "notes", "totals"),
 ]
 
 

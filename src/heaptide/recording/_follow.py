@@ -39,6 +39,7 @@ from heaptide.recording._writer import Writer
 
 _BLOCK: Final = 1 << 16
 _REMEMBERED: Final = 4096  # chunks to step back to
+_MOST_STEPS_BACK: Final = 8
 _TRIES: Final = 8
 _PAUSE_SECONDS: Final = 0.005  # until a writer that is in the middle of it may have got further
 
@@ -67,7 +68,7 @@ class _GrowingFile:
         self.end = FILE_HEADER.size  # of the chunks found
         self._taken = 0
         self._found: deque[int] = deque(maxlen=_REMEMBERED)  # offsets of headers
-        self._stuck_at = 0
+        self._stuck_at = self._limit = 0
         self._block, self._block_at = b"", 0
 
     def _read_head(self) -> None:
@@ -82,7 +83,8 @@ class _GrowingFile:
     def new(self) -> Iterator[tuple[Chunk, bytes]]:
         """Chunks that are whole and no voids, each with its payload."""
         self._read_head()
-        stepped_back = False
+        steps = 0
+        self._limit = self.size
         self._block = b""
         while True:
             found = self._next()
@@ -93,9 +95,9 @@ class _GrowingFile:
                 # What superseded a chunk that is gone may have been appended meanwhile.
                 if self.size != known:
                     continue
-                if stepped_back or not self._step_back():
+                if steps == _MOST_STEPS_BACK or not self._step_back(first=steps == 0):
                     break
-                stepped_back = True
+                steps += 1
                 continue
             chunk, payload = found
             header = chunk.offset - CHUNK_HEADER.size
@@ -129,25 +131,27 @@ class _GrowingFile:
             self._block, self._block_at, start = os.pread(self.fd, _BLOCK, offset), offset, 0
         return self._block[start : start + size]
 
-    def _step_back(self) -> bool:
+    def _step_back(self, *, first: bool) -> bool:
         """Begins again at the last chunk whose header still is one: neighbouring voids become one,
-        and leave none where they met. False: nothing new is to be had."""
+        and leave none where they met. Each step goes further back than the one before, for what
+        looks like a header may be the remains of one. False: nothing new is to be had."""
         if self.end + CHUNK_HEADER.size > self.size:
             return False
-        if self._stuck_at == self.end:
-            if self._dead_end == self.end:
-                return False
-            self._dead_end = self.end
-            raise GoneError(f"{self.path}: what looked like a chunk was what one has left behind")
-        self._stuck_at = self.end
+        if first:
+            if self._stuck_at == self.end:
+                if self._dead_end == self.end:
+                    return False
+                self._dead_end = self.end
+                raise GoneError(f"{self.path} has chunks that cannot be found from the last one")
+            self._stuck_at = self.end
         while self._found:
             header = self._found.pop()
-            chunk, _ = _parsed(os.pread(self.fd, CHUNK_HEADER.size, header), header)
-            if chunk is not None:
-                self.end = header
-                return True
-        self.end = FILE_HEADER.size
-        return True
+            if header < self._limit:
+                chunk, _ = _parsed(os.pread(self.fd, CHUNK_HEADER.size, header), header)
+                if chunk is not None:
+                    self.end = self._limit = header
+                    return True
+        return False
 
     def read_again(self, chunk: Chunk) -> bytes:
         """The payload of a chunk that was whole before. Raises GoneError."""
