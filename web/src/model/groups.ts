@@ -139,6 +139,14 @@ export class Groups {
  * -1: there is none.
  */
 export function shownNodes(data: Dataset, groups: Groups): Int32Array {
+  let found = shownOf.get(groups);
+  if (!found) shownOf.set(groups, (found = findShown(data, groups)));
+  return found;
+}
+
+const shownOf = new WeakMap<Groups, Int32Array>(); // groups are of one data set
+
+function findShown(data: Dataset, groups: Groups): Int32Array {
   const { count, parent, location } = data.nodes;
   const shown = new Int32Array(count);
   for (let i = 0; i < count; i++) {

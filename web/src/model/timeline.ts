@@ -51,7 +51,7 @@ function replay(
   data: Dataset,
   groupOf: Int32Array,
   count: number,
-  visit: (bin: number, live: Float64Array, changed: Set<number>, sum: number) => void,
+  visit: (bin: number, live: Float64Array, changed: number[], sum: number) => void,
 ): void {
   const sample = data.column("change.sample");
   const came = data.column("change.bytes_in");
@@ -59,16 +59,22 @@ function replay(
   const ended = endings(data);
   const own = new Float64Array(data.samples.count);
   const live = new Float64Array(count);
+  const met = new Int32Array(count).fill(-1); // by group, the last bin that changed it
   let sum = 0;
-  for (let bin = 0; bin < data.bins.count; bin++) {
-    const changed = new Set<number>();
-    const change = (i: number, bytes: number): void => {
-      if (groupOf[i]! < 0 || bytes === 0) return;
-      own[i]! += bytes;
-      live[groupOf[i]!]! += bytes;
-      sum += bytes;
-      changed.add(groupOf[i]!);
-    };
+  let bin = 0;
+  let changed: number[] = [];
+  const change = (i: number, bytes: number): void => {
+    const group = groupOf[i]!;
+    if (group < 0 || bytes === 0) return;
+    own[i]! += bytes;
+    live[group]! += bytes;
+    sum += bytes;
+    if (met[group] === bin) return;
+    met[group] = bin;
+    changed.push(group);
+  };
+  for (; bin < data.bins.count; bin++) {
+    changed = [];
     for (let i = data.bins.first[bin]!; i < data.bins.first[bin + 1]!; i++) {
       change(sample[i]!, came[i]! - went[i]!);
     }
