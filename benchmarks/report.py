@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmarks.measure import Ratio
 from benchmarks.memory import Memory
 from benchmarks.micro import Pair
+from benchmarks.page import PageFigure
 from benchmarks.reading import Reading
 from benchmarks.reports import MOST_RSS, TIMES_FASTER, Report
 from benchmarks.slowdown import Slowdown
@@ -26,6 +27,7 @@ class Results:
     pairs: list[Pair] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
     reading: Reading | None = None
+    page: list[PageFigure] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     collector: list[tuple[str, float]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -49,6 +51,11 @@ given below.
 """
 
 
+_PAGE_METHOD = """\
+In headless Chromium, drawn by the processor. *Until it answers*: from the end of loading the file
+to the first picture. A zoom and a search: from the click or the key to the picture.
+"""
+
 _READING_METHOD = """\
 Each tool reads what it has itself recorded of the same program, of 50 million allocations and more:
 wall clock and greatest resident memory of the command. Commands of other tools are run once.
@@ -66,6 +73,7 @@ def markdown(results: Results) -> str:
     parts += _memories(results.memories)
     parts += _recordings(results.slowdowns, results.reading)
     parts += _reports(results.reports)
+    parts += _page(results.page)
     if results.skipped:
         parts += ["", "## Not measured", "", *(f"* {reason}" for reason in results.skipped)]
     return "\n".join(parts) + "\n"
@@ -225,3 +233,17 @@ def _reports(reports: Sequence[Report]) -> list[str]:
     head = ["recording of", "read by", "time", "memory", "file made", "goal"]
     table = _table(head, rows)
     return ["", "## Reading", "", _READING_METHOD, *table] if table else []
+
+
+def _page(figures: Sequence[PageFigure]) -> list[str]:
+    rows = [
+        [
+            figure.page,
+            figure.what,
+            f"{figure.value:.3g} {figure.unit}",
+            _verdict(figure.value, figure.goal, f" {figure.unit}"),
+        ]
+        for figure in figures
+    ]
+    table = _table(["page of", "figure", "measured", "goal"], rows)
+    return ["", "## The page", "", _PAGE_METHOD, *table] if table else []

@@ -20,13 +20,14 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.memory import measure_memory
 from benchmarks.micro import measure_pairs
+from benchmarks.page import measure_page
 from benchmarks.reading import measure_reading
 from benchmarks.report import Results, markdown
 from benchmarks.reports import measure_reports
 from benchmarks.rows import ROWS
 from benchmarks.slowdown import measure_row
 
-PARTS = ("programs", "pairs", "collector", "memory", "reading", "reports")
+PARTS = ("programs", "pairs", "collector", "memory", "reading", "reports", "page")
 _PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
@@ -59,6 +60,8 @@ def measure(options: argparse.Namespace, directory: Path) -> Results:
         results.reports = measure_reports(
             directory, options.quick, min(rounds, 3), _say, results.skipped
         )
+    if "page" in options.only:
+        results.page = measure_page(directory, options.quick, min(rounds, 5), _say, results.skipped)
     results.skipped = sorted(set(results.skipped))
     return results
 

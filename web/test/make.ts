@@ -38,6 +38,7 @@ export interface Description {
   changes?: Change[];
   births?: { time: number[]; rows: [sample: number, born: number, died: number, bytes: number][] };
   columns?: Record<string, number[]>;
+  without?: string[]; // columns
   header?: Partial<Header>;
 }
 
@@ -116,6 +117,7 @@ function describe(given: Description): Described {
   columns["birth.died"] = births.rows.map(([, , died]) => died);
   columns["birth.bytes"] = births.rows.map(([, , , bytes]) => bytes);
   Object.assign(columns, given.columns);
+  for (const name of given.without ?? []) delete columns[name];
   const header: Partial<Header> = {
     version: 1,
     metrics: METRICS.map((column) => ({

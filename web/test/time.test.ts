@@ -60,6 +60,14 @@ test("what an ended process leaves is live no more", () => {
   assert.deepEqual([...shown.rest], [0, 7, 5, 5]);
 });
 
+test("figures that are sums of changes need no column", () => {
+  const bare = make({ ...DESCRIPTION, without: ["sample.total_bytes"] });
+  assert.equal(bare.has("sample.total_bytes"), true);
+  assert.deepEqual([...bare.column("sample.total_bytes")], [101, 500, 12]);
+  assert.deepEqual([...bare.column("sample.alive_at_exit_bytes")], [41, 500, 5]);
+  assert.deepEqual([...bare.column("sample.allocations")], [4, 1, 2]);
+});
+
 test("survivors without ages: bounds", () => {
   const found = survivedBounds(data, { metric: "", range: [10, 20], threads: null, processes: null });
   assert.deepEqual([found.low, found.high, found.span], [507, 507, null]);

@@ -4,6 +4,18 @@ import type { Header } from "./header";
 
 const VERSION = 1;
 
+/** Figures of the whole time as sums of changes: what is added up, and what is taken away. */
+const SUMS: Record<string, [string, string?]> = {
+  "sample.total_bytes": ["bytes_in"],
+  "sample.allocations": ["blocks_in", "reallocations"],
+  "sample.reallocations": ["reallocations"],
+  "sample.copied_bytes": ["copied_bytes"],
+  "sample.temporary_allocations": ["temporary"],
+  "sample.short_lived_allocations": ["short_lived"],
+  "sample.alive_at_exit_bytes": ["bytes_in", "bytes_out"],
+  "sample.alive_at_exit_allocations": ["blocks_in", "blocks_out"],
+};
+
 /** Stack nodes in depth-first order, a parent before its children. */
 export interface Nodes {
   count: number;
@@ -111,18 +123,35 @@ export class Dataset {
   }
 
   has(name: string): boolean {
-    return this.infos.has(name);
+    return this.infos.has(name) || (name in SUMS && this.infos.has("change.sample"));
   }
 
-  /** The numbers of a column, unpacked at their first use; empty if there is none of the name. */
+  /**
+   * The numbers of a column, unpacked at their first use; empty if there is none of the name. Figures
+   * of samples that are no more than sums of their changes need not be in the file.
+   */
   column(name: string): Column {
     let found = this.unpacked.get(name);
     if (!found) {
       const info = this.infos.get(name);
-      found = info ? unpack(this.data, info) : new Int32Array(0);
+      const sum = SUMS[name];
+      if (info) found = unpack(this.data, info);
+      else found = sum && this.infos.has("change.sample") ? this.summed(sum) : new Int32Array(0);
       this.unpacked.set(name, found);
     }
     return found;
+  }
+
+  private summed([plus, minus]: [string, string?]): Float64Array {
+    const sums = new Float64Array(this.column("sample.node").length);
+    const sample = this.column("change.sample");
+    const add = (of: string, sign: number): void => {
+      const column = this.column(`change.${of}`);
+      for (let i = 0; i < column.length; i++) sums[sample[i]!]! += sign * column[i]!;
+    };
+    add(plus, 1);
+    if (minus) add(minus, -1);
+    return sums;
   }
 
   private ints(name: string): Int32Array {

@@ -30,7 +30,7 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         "sample.thread": tables.thread,
         "sample.process": tables.process,
         "sample.kind": tables.kind,
-        **{f"sample.{name}": tables.figures[:, i] for i, name in enumerate(FIGURES)},
+        **_figures(tables),
         "bin.start": changes.start,
         "bin.end": changes.end,
         "bin.changes": np.diff(changes.offsets),
@@ -46,6 +46,38 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         found.update({f"base.{name}": tables.base[:, i] for i, name in enumerate(FIGURES)})
         found.update(_timeline("base.time", base))
     return found
+
+
+# Figures of the whole time that are sums of changes: what is added up, and what is taken away.
+_SUMS: dict[str, tuple[str, ...]] = {
+    "total_bytes": ("bytes_in",),
+    "allocations": ("blocks_in", "reallocations"),
+    "reallocations": ("reallocations",),
+    "copied_bytes": ("copied_bytes",),
+    "temporary_allocations": ("temporary",),
+    "short_lived_allocations": ("short_lived",),
+    "alive_at_exit_bytes": ("bytes_in", "bytes_out"),
+    "alive_at_exit_allocations": ("blocks_in", "blocks_out"),
+}
+
+
+def _figures(tables: Tables) -> dict[str, Column]:
+    """The figures of samples, without those that the page can add up from changes itself."""
+    found: dict[str, Column] = {}
+    for index, name in enumerate(FIGURES):
+        column = tables.figures[:, index]
+        if name not in _SUMS or not np.array_equal(column, _summed(tables, *_SUMS[name])):
+            found[f"sample.{name}"] = column
+    return found
+
+
+def _summed(tables: Tables, plus: str, minus: str | None = None) -> Column:
+    changes = tables.changes
+    sums = np.zeros(tables.samples, np.int64)
+    np.add.at(sums, changes.sample, changes.columns[plus].astype(np.int64))
+    if minus is not None:
+        np.subtract.at(sums, changes.sample, changes.columns[minus].astype(np.int64))
+    return sums
 
 
 def _histogram(name: str, histogram: Histogram) -> dict[str, Column]:
