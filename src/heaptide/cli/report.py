@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from heaptide.cli.params import SizeType
+from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import prepare_to_read
-from heaptide.errors import OutputError
+from heaptide.errors import HeaptideError, OutputError
 
 
 @click.command("report", short_help="Make a page of a recording.")
@@ -19,12 +22,12 @@ from heaptide.errors import OutputError
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="The page; -: standard output.  [default: RECORDING with .html]",
+    help="The page; -: standard output.  [default: the recording's name with .html]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing page.")
-@click.option("--source", is_flag=True, help="Embed the source files of your own code.")
+@click.option("--source", is_flag=True, help="Embed the source files, as far as they are here.")
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
@@ -40,6 +43,7 @@ from heaptide.errors import OutputError
     metavar="BYTES",
     help="Fold small stacks until the page is below this size.",
 )
+@click.option("--open", "show", is_flag=True, help="Show the page in the browser.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     recording: Path,
@@ -49,32 +53,38 @@ def command(
     base: Path | None,
     process: int | None,
     max_size: int,
+    show: bool,
     quiet: bool,
 ) -> None:
     """Make one page of HTML that shows where the memory went.
 
     The page needs nothing else: it opens from disk, without a network.
     """
-    path = recording.with_suffix(".html") if output is None else output
-    to_stdout = str(path) == "-"
+    to_stdout = str(output) == "-"
+    if to_stdout and show:
+        raise click.UsageError("--open shows a file: give -o a file name")
+    if to_stdout and sys.stdout is None:
+        raise HeaptideError("standard output is closed: there is nowhere to write the page")
+    path = _default(recording) if output is None else output
     if not to_stdout:
-        _check(path, force)
+        _check(path, force, [recording, *([base] if base else [])])
     prepare_to_read()
-    from contextlib import ExitStack
-
     from heaptide.profile import Profile, rows_of_pid
     from heaptide.recording import Recording
     from heaptide.views.page import build
+    from heaptide.views.units import size
 
     with ExitStack() as stack:
         opened = stack.enter_context(Recording.open(recording))
         older = None if base is None else stack.enter_context(Recording.open(base))
         rows = None if process is None else rows_of_pid(opened, process)
+        progress = stack.enter_context(progress_bar("making the page:", quiet=quiet))
         page = build(
             Profile(opened, rows),
             None if older is None else Profile(older),
             most=max_size,
             sources=source,
+            progress=progress,
         )
         text = page.html()
     if to_stdout:
@@ -82,45 +92,78 @@ def command(
         sys.stdout.buffer.flush()
     else:
         _write(path, text)
-    if quiet:
-        return
-    for line in page.folded:
-        click.echo(f"heaptide: to stay below {max_size:,} bytes, {line}", err=True)
-    if len(text) > max_size:
-        click.echo(
-            f"heaptide: the page has {len(text):,} bytes all the same: it cannot be smaller",
-            err=True,
-        )
-    if not to_stdout:
-        click.echo(f"{path}: {len(text):,} bytes; open it with a browser", err=True)
-        click.echo(f"  heaptide open {shlex.quote(str(recording))}", err=True)
+    if not quiet:
+        for line in page.folded:
+            _say(f"to keep the page below {size(max_size)}, {line}")
+        if len(text) > max_size:
+            _say(f"the page cannot be made smaller than {size(len(text))}")
+        if not to_stdout:
+            word = shlex.quote(str(path))
+            _say(f"{path} is written ({size(len(text))}); look at it: xdg-open {word}")
+    if show and not _shown(path) and not quiet:
+        _say(f"no browser found: open {path} yourself")
 
 
-def _check(path: Path, force: bool) -> None:
+def _default(recording: Path) -> Path:
+    """Beside the recording, under its name."""
+    return recording.with_name(recording.name.removesuffix(".tide") + ".html")
+
+
+def _say(line: str) -> None:
+    click.echo("heaptide: " + "".join(c if c.isprintable() else "?" for c in line), err=True)
+
+
+def _shown(path: Path) -> bool:
+    import webbrowser
+
+    try:
+        return webbrowser.open(path.absolute().as_uri())
+    except webbrowser.Error:
+        return False
+
+
+def _check(path: Path, force: bool, recordings: list[Path]) -> None:
     """Before any work is done: whether the page may be written there. Raises OutputError."""
-    if path.is_dir():
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        status = None
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    if status is None:
+        if not path.parent.is_dir():
+            raise OutputError(
+                f"{path.parent} is not a directory; create it or choose another place with -o"
+            )
+        return
+    if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path} is a directory; give -o a file name")
-    if path.exists() and not force:
+    if any(one.exists() and os.path.samestat(one.stat(), status) for one in recordings):
+        raise OutputError(f"{path} is the recording itself; choose another name with -o")
+    if stat.S_ISREG(status.st_mode) and not force:
         raise OutputError(
             f"{path} exists; choose another name with -o or overwrite it with --force"
-        )
-    if not path.parent.is_dir():
-        raise OutputError(
-            f"{path.parent} is not a directory; create it or choose another place with -o"
         )
 
 
 def _write(path: Path, text: bytes) -> None:
     """The whole file or none. Raises OutputError."""
-    if path.exists() and not path.is_file():  # a pipe, a terminal
-        path.write_bytes(text)
-        return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(text)
-        partial.replace(path)
+        if path.exists() and not path.is_file():  # a pipe, a terminal
+            path.write_bytes(text)
+            return
+        partial = path.with_name(f".heaptide-{os.getpid()}.partial")
+        try:
+            partial.write_bytes(text)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}; choose another place with -o"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> OutputError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return OutputError(f"{path} cannot be written: {reason}; choose another place with -o")

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import html
-from .blob import encode
+from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
 from .header import header_of
 from .merge import with_base
 from .order import compact
 from .shrink import shrink
-from .sources import embedded, own_files, source_text
+from .sources import embedded, source_text
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -27,6 +28,11 @@ __all__ = ["DEFAULT_MOST", "Page", "build", "empty_page"]
 
 DEFAULT_MOST = 20_000_000  # bytes of the file
 _BINS = 240
+# More than a browser has memory for, and time, however small they are packed.
+_MOST_SAMPLES = 1_000_000
+_MOST_CHANGES = 4_000_000
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -60,30 +66,46 @@ def build(
     most: int = DEFAULT_MOST,
     sources: bool = False,
     live: bool = False,
+    progress: Progress | None = None,
 ) -> Page:
     """The page of what ``profile`` selects; with ``base``, of the difference to that older one.
 
     ``most``: bytes of the file, for which small stacks are folded. ``sources``: with the text of
-    the user's own source files, as far as they are here.
+    the source files, as far as they are here. ``progress(done, steps, what comes now)``.
     """
+
+    def step(done: int, what: str) -> None:
+        if progress is not None:
+            progress(done, _STEPS, what)
+
+    step(0, "names")
     header = header_of(profile, base, live=live)
+    step(1, "stacks and changes")
     tables = tables_of(profile, bins=_BINS)
     if base is not None:
-        tables = with_base(tables, tables_of(base, bins=1))
-    tables = compact(tables)
-    series = (profile, base)
-    found: dict[str, str] = embedded(tables, own_files(tables)) if sources else {}
+        step(2, "the older recording")
+        tables = compact(with_base(tables, tables_of(base, bins=1)))
+    texts: dict[str, str] = {}
+    if sources:
+        texts, notes = embedded(tables, header["recording"]["started"], most // 2)
+        header["notes"] = [*notes, *header["notes"]]
+    encoder = Encoder()
 
-    def blob(tables: Tables, said: list[str]) -> Any:
-        numbers = {text: number for number, text in enumerate(tables.texts)}
-        names = {_name(first, n): text for n, text in found.items()}
-        texts = {str(numbers[name]): text for name, text in names.items() if name in numbers}
-        full = {**header, "sources": texts, "folded": said}
-        return encode(full, columns_of(tables, *series), tables.texts)
+    def blob(tables: Tables, said: list[str]) -> Blob:
+        numbers = {text: number for number, text in enumerate(tables.texts)} if texts else {}
+        found = {str(numbers[name]): text for name, text in texts.items() if name in numbers}
+        full = {**header, "sources": found, "folded": said}
+        return encoder.encode(full, columns_of(tables, profile, base), tables.texts)
 
-    first = tables
-    room = (most - html.overhead()) * 3 // 4 - 256  # base64, and the sentences to come
-    shrunk = shrink(tables, room, lambda tables: len(blob(tables, []).data))
+    room = (most - html.overhead()) * 3 // 4 - 512  # base64, and the sentences to come
+
+    def size_of(tables: Tables) -> int:
+        rows = tables.samples / _MOST_SAMPLES, len(tables.changes.sample) / _MOST_CHANGES
+        least = int(max(rows) * room)
+        return least if least > 2 * room else max(least, len(blob(tables, []).data))
+
+    step(3, "the page")
+    shrunk = shrink(tables, room, size_of)
     done = blob(shrunk.tables, shrunk.said)
     return Page(
         header["title"],
@@ -95,5 +117,4 @@ def build(
     )
 
 
-def _name(tables: Tables, number: str) -> str:
-    return tables.texts[int(number)]
+_STEPS = 4

@@ -65,12 +65,16 @@ def _recording(recording: Recording) -> dict[str, Any]:
     return {
         "path": recording.path,
         "command": [str(word) for word in command] if isinstance(command, list) else [],
-        "started": started if isinstance(started, (int, float)) else None,
+        "started": started if _is_time(started) else None,
         "complete": recording.finished and recording.truncated_at is None,
         "duration_ns": recording.summary.duration_ns,
         "sample_interval": recording.sample_interval,
         "writer": writer if isinstance(writer, str) else None,
     }
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < 1e12  # no NaN, which is no JSON
 
 
 def _metrics(profile: Profile) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from heaptide.profile import Tree
 
@@ -16,13 +15,13 @@ from .tables import PLACE, Tables, regrouped
 def compact(tables: Tables) -> Tables:
     """Equal places are one, and so are nodes of the same place below the same node, and samples of
     the same node and owner. Nodes are in depth-first order, samples in that of their nodes."""
-    tables = _nodes(_texts(_places(tables)))
+    tables = _nodes(_texts(_places(_needed(tables))))
     return regrouped(tables, *_samples(tables))
 
 
 def arranged(shape: Tables) -> tuple[Tables, Ints]:
     """The same of tables without figures, and what each sample has become."""
-    shape = _nodes(_texts(_places(shape)))
+    shape = _nodes(_texts(_places(_needed(shape))))
     number, first = _samples(shape)
     names = ("node", "site", "thread", "process", "kind")
     return replace(shape, **{name: getattr(shape, name)[first] for name in names}), number
@@ -31,8 +30,7 @@ def arranged(shape: Tables) -> tuple[Tables, Ints]:
 def _places(tables: Tables) -> Tables:
     """Without places that are not used; equal ones are one."""
     used = np.zeros(len(tables.places["line"]), np.bool_)
-    needed = _needed_nodes(tables)
-    used[tables.place[needed]] = True
+    used[tables.place] = True
     used[tables.site] = True
     rows = np.flatnonzero(used)
     # Sorted by file and line: neighbours have much in common.
@@ -54,22 +52,23 @@ def _texts(tables: Tables) -> Tables:
     return replace(tables, texts=[tables.texts[i] for i in used.tolist()], places=places)
 
 
-def _needed_nodes(tables: Tables) -> npt.NDArray[np.bool_]:
-    """Those with a sample at or below them."""
+def _needed(tables: Tables) -> Tables:
+    """Without nodes that have no sample at or below them."""
     own = np.bincount(tables.node, minlength=len(tables.parent))
-    return np.asarray(Tree(tables.parent).inclusive(own) > 0)
+    needed = Tree(tables.parent).inclusive(own) > 0
+    if needed.all():
+        return tables
+    number = np.append(np.cumsum(needed) - 1, -1)  # the last: above the outermost
+    return replace(
+        tables,
+        parent=number[tables.parent[needed]],
+        place=tables.place[needed],
+        node=number[tables.node],
+    )
 
 
 def _nodes(tables: Tables) -> Tables:
-    needed = _needed_nodes(tables)
-    merged = merged_nodes(tables.parent, tables.place, needed)
-    count = int(merged.max(initial=-1)) + 1
-    parent = np.full(count, -1, np.int64)
-    place = np.zeros(count, np.int64)
-    rows = np.flatnonzero(needed)
-    above = tables.parent[rows]
-    parent[merged[rows]] = np.where(above < 0, -1, merged[above])
-    place[merged[rows]] = tables.place[rows]
+    merged, parent, place = merged_nodes(tables.parent, tables.place)
     position = _depth_first(parent, place)
     order = np.argsort(position)
     above = parent[order]
@@ -81,15 +80,15 @@ def _nodes(tables: Tables) -> Tables:
     )
 
 
-def merged_nodes(parent: Ints, place: Ints, needed: npt.NDArray[np.bool_]) -> Ints:
-    """A number for each needed node (others: -1): the same for nodes of one place whose parents
-    have one number. Counted level by level, so that a parent's is smaller."""
+def merged_nodes(parent: Ints, place: Ints) -> tuple[Ints, Ints, Ints]:
+    """A number for each node: the same for nodes of one place whose parents have one number.
+    And of each number the parent's (-1: outermost), which is smaller, and the place."""
     depth = Tree(parent).depth
-    rows = np.flatnonzero(needed)
-    rows = rows[np.argsort(depth[rows], kind="stable")]
-    bounds = np.searchsorted(depth[rows], np.arange(depth[rows].max(initial=-1) + 2))
+    rows = np.argsort(depth, kind="stable")
+    bounds = np.searchsorted(depth[rows], np.arange(depth.max(initial=-1) + 2))
     number = np.full(len(parent) + 1, -1, np.int64)  # the last: above the outermost
     places = int(place.max(initial=0)) + 1
+    keys = [np.zeros(0, np.int64)]
     count = 0
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
         level = rows[start:stop]
@@ -97,7 +96,9 @@ def merged_nodes(parent: Ints, place: Ints, needed: npt.NDArray[np.bool_]) -> In
         distinct, inverse = np.unique(key, return_inverse=True)
         number[level] = count + inverse
         count += len(distinct)
-    return number[:-1]
+        keys.append(distinct)
+    key = np.concatenate(keys)
+    return number[:-1], key // places - 1, key % places
 
 
 def _depth_first(parent: Ints, place: Ints) -> Ints:

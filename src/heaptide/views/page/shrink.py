@@ -14,14 +14,20 @@ import numpy.typing as npt
 from heaptide.profile import Origin, Tree
 from heaptide.recording import FrameKind
 
+from .. import units
 from .order import compact
-from .tables import Births, Histogram, Tables
+from .rows import Ints
+from .tables import FIGURES, Tables
 
-Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Shares = npt.NDArray[np.float64]
 
 FOLDED = "[folded]"
 _FEWEST_BINS = 30
-_STEPS = 7  # of the search for the threshold: within a tenth of the largest that fits
+_FEWEST_MOMENTS = 4
+_SMALL = 1e-4  # part of every figure below which a stack's sizes and lifetimes go first
+_LOOKS = 6  # how often a way to fold is measured
+_CLOSE = 0.9  # of the room: good enough
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,6 @@ class Shrunk:
     """``said``: a sentence for each thing that was left out or folded."""
 
     tables: Tables
-    size: int
     said: list[str]
 
 
@@ -41,98 +46,118 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
         tables = replace(tables, changes=tables.changes.coarser())
         size = size_of(tables)
         said = [f"time is shown in {len(tables.changes)} steps"]
+    moments = len(tables.births.time)
+    while size > most and len(tables.births.time) > _FEWEST_MOMENTS:
+        tables = replace(tables, births=tables.births.coarser())
+        size = size_of(tables)
+    if len(tables.births.time) < moments:
+        said.append(f"how old memory is is known at {len(tables.births.time)} moments")
     if size > most:
-        bare = replace(tables, sizes=_none(), lifetimes=_none(), ages=_none())
+        large = _shares(tables.node, tables, len(tables.parent))[tables.node] >= _SMALL
+        names = ("sizes", "lifetimes", "ages")
+        bare = replace(tables, **{name: getattr(tables, name).of(large) for name in names})
         without = size_of(bare)
         if without < size:
             tables, size = bare, without
-            said.append("sizes and lifetimes of blocks are left out")
-    if size > most and len(tables.births.sample):
-        births = tables.births
-        nothing = births.time[:0]
-        tables = replace(tables, births=Births(*[nothing] * 6))
-        size = size_of(tables)
-        said.append("ages of blocks are left out")
+            limit = units.percent(_SMALL)
+            said.append(f"sizes and lifetimes are shown of stacks with {limit} of any figure")
     if size <= most:
-        return Shrunk(tables, size, said)
-    return _folded_to(tables, most, size_of, said)
-
-
-def _none() -> Histogram:
-    nothing = np.zeros(0, np.int64)
-    return Histogram(nothing, nothing, nothing)
+        return Shrunk(tables, said)
+    return _folded_to(tables, most, size, size_of, said)
 
 
 def _folded_to(
-    tables: Tables, most: int, size_of: Callable[[Tables], int], said: list[str]
+    tables: Tables, most: int, size: int, size_of: Callable[[Tables], int], said: list[str]
 ) -> Shrunk:
-    """With the smallest threshold found below which all subtrees are folded and it fits."""
+    """With as few of the least important nodes folded as it takes, nearly."""
     importance = node_importance(tables)
-    low, high = -7.0, 0.0  # powers of ten; at 10 ** 0 all is folded
-    best, size = tables, 0
-    threshold = 1.0
-    for step in range(_STEPS):
-        middle = (low + high) / 2 if step else -4.0
-        candidate = folded(tables, importance <= 10.0**middle)
-        measured = size_of(candidate)
-        if measured <= most:
-            high, best, size, threshold = middle, candidate, measured, 10.0**middle
-        else:
-            low = middle
-    if not size:
-        best = folded(tables, importance <= 1.0)
-        size = size_of(best)
-    gone = int((importance <= threshold).sum())
-    sentence = (
-        f"{gone:,} of {len(tables.parent):,} stack nodes, each with less than "
-        f"{threshold * 100:.2g} % of every figure, are shown as {FOLDED}"
-    )
-    return Shrunk(best, size, [*said, sentence])
-
-
-def node_importance(tables: Tables) -> npt.NDArray[np.float64]:
-    """For each node the largest part, 0 to 1, of any figure's total that is at or below it."""
-    figures = tables.figures if tables.base is None else np.hstack([tables.figures, tables.base])
-    # One more column for what changed and was freed: a node that only the timeline needs.
-    tree = Tree(tables.parent)
-    part = np.zeros(len(tables.parent), np.float64)
-    for column in range(figures.shape[1]):
-        total = int(figures[:, column].sum())
-        if not total:
+    ranked = np.sort(importance)[::-1]
+    small = np.ones(len(importance), np.bool_)
+    best = folded(tables, small)
+    least = size_of(best)
+    if least > most:  # even of one node there is too much
+        best = folded(tables, small, sites=True)
+        return Shrunk(best, [*said, _sentence(tables, small)])
+    fits, fails = (0, least), (len(ranked), size)  # how many nodes are kept, and the size
+    for _ in range(_LOOKS):
+        # The size grows about evenly with what is kept; aim a little low.
+        part = (most * (1 + _CLOSE) / 2 - fits[1]) / max(fails[1] - fits[1], 1)
+        keep = fits[0] + int((fails[0] - fits[0]) * min(max(part, 0.02), 0.98))
+        candidate = importance <= ranked[min(keep, len(ranked) - 1)]
+        kept = len(ranked) - int(candidate.sum())
+        if kept <= fits[0]:
+            break
+        found = folded(tables, candidate)
+        measured = size_of(found)
+        if measured > most:
+            fails = (kept, measured)
             continue
-        own = np.zeros(len(tables.parent), np.int64)
-        np.add.at(own, tables.node, figures[:, column])
-        np.maximum(part, tree.inclusive(own) / total, out=part)
+        fits, best, small = (kept, measured), found, candidate
+        if measured > most * _CLOSE:
+            break
+    return Shrunk(best, [*said, _sentence(tables, small)])
+
+
+def _sentence(tables: Tables, small: Bools) -> str:
+    inside = small[tables.node]
+    stacks = len(np.unique(tables.node[inside]))
+    figures = tables.figures if tables.base is None else np.hstack([tables.figures, tables.base])
+    parts = figures[inside].sum(axis=0) / np.maximum(figures.sum(axis=0), 1)
+    peak = FIGURES.index("peak_bytes")
+    others = max(np.delete(parts, peak).max(), 0.0)
+    return (
+        f"{units.some(stacks, 'stack', 'stacks')}, which together hold "
+        f"{units.percent(max(parts[peak], 0.0))} of the peak and at most "
+        f"{units.percent(others)} of any other figure, are shown as {FOLDED}"
+    )
+
+
+def _shares(node: Ints, tables: Tables, nodes: int, tree: Tree | None = None) -> Shares:
+    """For each of ``nodes`` the largest part, 0 to 1, of any figure's total that it has; with
+    ``tree`` with all below it."""
+    figures = tables.figures if tables.base is None else np.hstack([tables.figures, tables.base])
+    part = np.zeros(nodes, np.float64)
+    for column in figures.T:
+        total = int(column.sum())
+        if total <= 0:
+            continue
+        own = np.zeros(nodes, np.int64)
+        np.add.at(own, node, column)
+        np.maximum(part, (own if tree is None else tree.inclusive(own)) / total, out=part)
     return part
 
 
-def folded(tables: Tables, small: npt.NDArray[np.bool_]) -> Tables:
-    """``tables`` with each largest subtree of ``small`` nodes become one node below its parent.
+def node_importance(tables: Tables) -> Shares:
+    """For each node the largest part, 0 to 1, of any figure's total that is at or below it."""
+    return _shares(tables.node, tables, len(tables.parent), Tree(tables.parent))
 
-    ``small`` must hold for all nodes below one for which it holds.
+
+def folded(tables: Tables, small: Bools, *, sites: bool = False) -> Tables:
+    """``tables`` with each largest subtree below a node of ``small`` become one node.
+
+    ``sites``: what is in them is charged to them too, and not to the places that it came from.
     """
-    places = len(tables.places["line"])
+    tree = Tree(tables.parent)
+    inside = tree.nearest(small) >= 0
+    outermost = inside & np.append(~inside, True)[tables.parent]
+    top = tree.nearest(outermost)
+    place = len(tables.places["line"])
     special = {
         "function": len(tables.texts),
         "kind": int(FrameKind.SPECIAL),
         "origin": int(Origin.UNKNOWN),
     }
-    extended = {
-        name: np.append(column, special.get(name, 0)) for name, column in tables.places.items()
-    }
-    # The outermost small node of each subtree stands for all of it.
-    outermost = small & np.append(~small, True)[tables.parent]
-    top = Tree(tables.parent).nearest(outermost)
-    node = tables.node
-    inside = small[node]
+    gone = inside[tables.node]
     return compact(
         replace(
             tables,
             texts=[*tables.texts, FOLDED],
-            places=extended,
-            place=np.where(outermost, places, tables.place),
-            node=np.where(inside, top[node], node),
-            # Kinds and threads told apart below what is folded cost more than they tell.
-            kind=np.where(inside, 0, tables.kind),
+            places={
+                name: np.append(column, special.get(name, 0))
+                for name, column in tables.places.items()
+            },
+            place=np.where(outermost, place, tables.place),
+            node=np.where(gone, top[tables.node], tables.node),
+            site=np.where(gone, place, tables.site) if sites else tables.site,
         )
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import posixpath
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heaptide.profile import Origin
+from heaptide.recording import FrameKind
+
+from .. import units
 
 if TYPE_CHECKING:
     from .tables import Tables
@@ -16,40 +20,87 @@ if TYPE_CHECKING:
 MOST_FILE_BYTES = 1_000_000
 MOST_BYTES = 20_000_000  # of all files
 
+# A recording may come from anywhere and name any file: only what is source text is read, so that a
+# page that is passed on holds nothing else.
+_SOURCE = re.compile(
+    r"\.(?:py[wix]?|pxd|pxi|ipy|c|h|cc|hh|cpp|hpp|cxx|hxx|c\+\+|h\+\+|inc|inl|ipp|tcc|tpp|cu|cuh"
+    r"|rs|go|zig|d|nim|swift|m|mm|f|f90|f95|f03|for|s|asm)$",
+    re.IGNORECASE,
+)
+_HEADERS = re.compile(r"/include/(?:c\+\+/)?(?:[\w.+-]+/)*\w+$")  # <vector> has no ending
+_SCRIPT = re.compile(rb"#!.*python")
+_SAID = 3  # names of files in a note
+
 
 def source_text(file: str) -> str | None:
-    """The file's text; None: there is none, or it is no text, or too much."""
+    """The file's text; None: there is none, or it is no source text, or too much."""
     if not file.startswith("/"):
         return None
     path = Path(file)
     try:
         if not path.is_file() or path.stat().st_size > MOST_FILE_BYTES:
             return None
-        return (
-            path.read_bytes().decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-        )
+        raw = path.read_bytes()
     except (OSError, ValueError):
         return None
+    if not (_SOURCE.search(file) or _HEADERS.search(file) or _SCRIPT.match(raw)):
+        return None
+    return raw.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def own_files(tables: Tables) -> list[int]:
-    """Numbers of the texts that name files with the user's own code, those with the most first."""
+def wanted_files(tables: Tables) -> list[str]:
+    """Files with the user's own code, those that most memory was allocated in first; then the
+    others of Python."""
     own = tables.places["origin"] == Origin.OWN
-    files = tables.places["file"][own]
-    numbers, counts = np.unique(files[files > 0], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    found: list[int] = numbers[order].tolist()
-    return found
+    python = tables.places["kind"] == FrameKind.PYTHON
+    file = tables.places["file"]
+    weight = np.zeros(len(tables.texts), np.float64)
+    np.add.at(weight, file[tables.site], np.abs(tables.figures).sum(axis=1, dtype=np.float64))
+    found: list[str] = []
+    for chosen in (own, python & ~own):
+        numbers = np.unique(file[chosen])
+        order = np.lexsort((numbers, -weight[numbers]))
+        found += [tables.texts[number] for number in numbers[order].tolist() if number]
+    return list(dict.fromkeys(found))
 
 
-def embedded(tables: Tables, files: Iterable[int]) -> dict[str, str]:
-    """The texts of ``files``, by number, until there is too much."""
+def embedded(
+    tables: Tables, started: float | None, most: int
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The texts of the files that are wanted, by name, in at most ``most`` bytes; and notes.
+
+    ``started``: when the program was (Unix time). What has changed since may not fit its lines.
+    """
     found: dict[str, str] = {}
-    room = MOST_BYTES
-    for number in files:
-        text = source_text(tables.texts[number])
-        if text is None or len(text) > room:
+    changed: list[str] = []
+    room = min(most, MOST_BYTES)
+    left = 0
+    for name in wanted_files(tables):
+        text = source_text(name)
+        if text is None:
             continue
-        found[str(number)] = text
+        if len(text) > room:
+            left += 1
+            continue
+        found[name] = text
         room -= len(text)
-    return found
+        if started is not None and _modified(name) > started:
+            changed.append(posixpath.basename(name))
+    notes = []
+    if changed:
+        names = ", ".join(changed[:_SAID]) + (", …" if len(changed) > _SAID else "")
+        verb = "has" if len(changed) == 1 else "have"
+        files = units.some(len(changed), "source file", "source files")
+        text = f"{files} {verb} changed since the recording began, so lines may not fit: {names}"
+        notes.append({"level": "warning", "text": text})
+    if left:
+        files = units.some(left, "source file", "source files")
+        notes.append({"level": "note", "text": f"there was no room for {files}"})
+    return found, notes
+
+
+def _modified(file: str) -> float:
+    try:
+        return Path(file).stat().st_mtime
+    except OSError:
+        return 0.0
