@@ -3,6 +3,7 @@ import { h, render } from "preact";
 import type { Dataset } from "./model";
 import { App } from "./ui/app";
 import { frameTimes } from "./ui/frames";
+import { settled } from "./ui/later";
 import { follow, isServed, load } from "./ui/load";
 import { renumbered } from "./ui/renumber";
 import { Store, type State } from "./ui/state";
@@ -10,7 +11,8 @@ import { Views } from "./ui/views";
 
 /** For tests and benchmarks. */
 interface Hook {
-  ready: Promise<void>;
+  ready: Promise<void>; // what is looked at first is drawn, and answers
+  settled: () => Promise<void>; // so is all else
   readonly state: State;
   readonly data: Dataset | null;
   readonly frameTimes: typeof frameTimes;
@@ -103,6 +105,7 @@ async function start(): Promise<void> {
 
 window.__heaptide = {
   ready: start(),
+  settled,
   get state() {
     return store.state;
   },

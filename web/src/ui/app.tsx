@@ -7,6 +7,7 @@ import { Find, type Found } from "./find";
 import { begin } from "./frames";
 import { TopTable } from "./grouptable";
 import { Top } from "./header";
+import { Later } from "./later";
 import { matchingFrames } from "./matches";
 import { follow, pathTo } from "./naming";
 import { single, both } from "./look";
@@ -76,11 +77,13 @@ export function App({ views, store, served, live }: AppProps) {
     if (store.steps > 0) window.history.back();
     else if (state.zoom.length) onChange({ zoom: state.zoom.slice(0, -1) }, false, "zoom");
   };
-  const open = (place: number): void => onChange(opened(views, state, "function", place));
+  const open = (place: number): void =>
+    onChange(opened(views, store.state, "function", place));
   const hasSource = (file: number): boolean => file > 0;
   const empty = !views.data.samples.count;
-  return (
-    <div class="page">
+  // What does not change with every key is the same object, which is not looked at again.
+  const top = useMemo(
+    () => (
       <Top
         header={views.data.header}
         theme={state.theme}
@@ -88,17 +91,24 @@ export function App({ views, store, served, live }: AppProps) {
         onTheme={(theme) => onChange({ theme }, false)}
       >
         {!empty && (
-          <Answer
-            views={views}
-            onOpen={open}
-            onSource={(file, line) => onChange({ source: [file, line] })}
-          />
+          <Later room="36px">
+            {() => (
+              <Answer
+                views={views}
+                onOpen={open}
+                onSource={(file, line) => onChange({ source: [file, line] })}
+              />
+            )}
+          </Later>
         )}
       </Top>
-      {empty ? (
-        <p class="empty">{emptyWords(views)}</p>
-      ) : (
-        <>
+    ),
+    [views, state.theme, live, empty],
+  );
+  const time = useMemo(
+    () => (
+      <Later room="310px">
+        {() => (
           <Timeline
             views={views}
             state={state}
@@ -106,6 +116,25 @@ export function App({ views, store, served, live }: AppProps) {
             onChange={onChange}
             onSite={open}
           />
+        )}
+      </Later>
+    ),
+    [views, dark, live, state.time, state.range, ...narrowing(state)],
+  );
+  const printed = useMemo(
+    () => (
+      <Later room="0">{() => <TopTable views={views} state={state} />}</Later>
+    ),
+    [views, metric.name, state.range, ...narrowing(state)],
+  );
+  return (
+    <div class="page">
+      {top}
+      {empty ? (
+        <p class="empty">{emptyWords(views)}</p>
+      ) : (
+        <>
+          {time}
           <section class="controls" aria-label="What is shown">
             <Controls
               header={views.data.header}
@@ -148,7 +177,7 @@ export function App({ views, store, served, live }: AppProps) {
               onClose={() => onChange({ source: null }, false)}
             />
           )}
-          <TopTable views={views} state={state} />
+          {printed}
         </>
       )}
     </div>
@@ -166,6 +195,12 @@ function useStore(store: Store): State {
   }, [store]);
   return state;
 }
+
+/** What changes which memory is counted, and how frames are folded. */
+const narrowing = (state: State): unknown[] => [
+  state.threads, state.processes, state.interpreter, state.library, state.recursion,
+  state.templates,
+];
 
 /** Whether the page is dark now. Marks the document, so that styles and canvases agree. */
 function useDark(theme: State["theme"]): boolean {

@@ -24,11 +24,12 @@ export function Details(props: {
   node: FlameNode;
   whole: string;
   groups: Groups;
-  figures: FrameFigures[];
+  figures: FrameFigures[] | null; // null: not known yet
   metric: Metric;
   actions?: ComponentChildren;
 }) {
-  const { node, groups, figures } = props;
+  const { node, groups } = props;
+  const figures = props.figures ?? [];
   const root = node.group < 0;
   const own = figures.some((figure) => figure.self !== null);
   return (

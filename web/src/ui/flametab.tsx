@@ -7,7 +7,8 @@ import { Flame } from "./flame";
 import { drawn } from "./frames";
 import { FrameTable } from "./frametable";
 import { Keys, Legend } from "./legend";
-import { both, lookOf, single } from "./look";
+import { useLater } from "./later";
+import { both, closedBy, hitBy, lookOf, single } from "./look";
 import { follow, pathTo } from "./naming";
 import { Sandwich } from "./sandwich";
 import type { Change, State } from "./state";
@@ -56,18 +57,16 @@ export function FlameTab(props: TabProps) {
     () => (props.selected ? follow(root, props.selected) : null),
     [root, props.selected],
   );
+  const plain = useMemo(
+    () => lookOf({ data: views.data, groups, metric, dark: props.dark, whole }),
+    [views, groups, metric.name, metric.pair !== null, props.dark, whole],
+  );
+  // Frames need not be placed anew for a search.
+  const closed = useMemo(() => closedBy(folded), [folded]);
+  const matches = found && !found.error ? found.matches : null;
   const look = useMemo(
-    () =>
-      lookOf({
-        data: views.data,
-        groups,
-        metric,
-        matches: found && !found.error ? found.matches : null,
-        folded,
-        dark: props.dark,
-        whole,
-      }),
-    [views, groups, metric.name, metric.pair !== null, found, folded, props.dark, whole],
+    () => ({ ...plain, closed, hit: hitBy(matches) }),
+    [plain, closed, matches],
   );
   const inverted = state.view === "inverted";
   const tip = (node: FlameNode, isInverted = inverted, all = root) => (
@@ -104,6 +103,10 @@ export function FlameTab(props: TabProps) {
     onSelect(pathTo(node));
     onChange({ zoom: pathTo(node) }, true, "zoom");
   };
+  const figures = useLater(
+    () => figuresOf(views, state, shownNode, inverted),
+    [views, root, shownNode],
+  );
   if (!root.value && !root.base) {
     return <p class="empty">Nothing to show: {metric.words} is 0 here.</p>;
   }
@@ -171,7 +174,7 @@ export function FlameTab(props: TabProps) {
             node={shownNode}
             whole={whole}
             groups={groups}
-            figures={figuresOf(views, state, shownNode, inverted)}
+            figures={figures}
             metric={metric}
             actions={
               <>

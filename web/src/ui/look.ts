@@ -9,14 +9,13 @@ export interface Ask {
   data: Dataset;
   groups: Groups;
   metric: Metric;
-  matches: Uint8Array | null; // by group
-  folded: ReadonlySet<number>;
   dark: boolean;
   whole: string; // what the root is called
 }
 
-export function lookOf(ask: Ask): Look {
-  const { data, groups, metric, matches, dark } = ask;
+/** Without what depends on a search, and on which frames are closed. */
+export function lookOf(ask: Ask): Omit<Look, "hit" | "closed"> {
+  const { data, groups, metric, dark } = ask;
   const fills: (Fill | undefined)[] = [];
   const labels: (string | undefined)[] = [];
   const root: Fill = frameFill(0, 2, 0, dark);
@@ -37,10 +36,16 @@ export function lookOf(ask: Ask): Look {
     beside: (node) =>
       node.group < 0 ? "" // is in its name
       : metric.pair ? signed(node.value - node.base, metric.unit) : amount(node.value, metric.unit),
-    hit: matches && ((node) => node.group >= 0 && matches[node.group] === 1),
-    closed: (node) => node.group >= 0 && ask.folded.has(node.group),
   };
 }
+
+export const hitBy = (matches: Uint8Array | null): Look["hit"] =>
+  matches && ((node) => node.group >= 0 && matches[node.group] === 1);
+
+export const closedBy = (folded: ReadonlySet<number>): Look["closed"] =>
+  folded.size ? (node) => folded.has(node.group) : nothing;
+
+const nothing = (): boolean => false;
 
 /** How much of a frame's memory came or went: -1 all gone … 0 … 1 all new. */
 export const changed = (node: FlameNode): number =>

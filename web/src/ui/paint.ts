@@ -30,11 +30,20 @@ export interface Theme {
   panel: string;
 }
 
-export function themeOf(element: Element): Theme {
+const themes = new Map<string, Theme>(); // asking for a style is slow
+
+export function themeOf(element: HTMLElement): Theme {
+  const name = element.dataset["theme"] ?? "";
+  let found = themes.get(name);
+  if (!found) themes.set(name, (found = readTheme(element)));
+  return found;
+}
+
+function readTheme(element: HTMLElement): Theme {
   const style = getComputedStyle(element);
   const get = (name: string): string => style.getPropertyValue(name).trim();
   return {
-    dark: document.documentElement.dataset["theme"] === "dark",
+    dark: element.dataset["theme"] === "dark",
     ground: get("--ground"),
     text: get("--text"),
     dim: get("--dim"),

@@ -8,6 +8,7 @@ import type { TabProps } from "./flametab";
 import { Flame } from "./flame";
 import { drawn } from "./frames";
 import { FrameTable } from "./frametable";
+import { useLater } from "./later";
 import { both, single } from "./look";
 import { fullName, fullPlace, shortName } from "./naming";
 import type { Look } from "./paint";
@@ -33,6 +34,7 @@ export function Sandwich(props: Props) {
   const text = metric.pair
     ? `${signed(callees.value - callees.base, metric.unit)} (${amount(callees.base, metric.unit)} ${metric.before}, ${amount(callees.value, metric.unit)} ${metric.after})`
     : `${amount(callees.value, metric.unit)} ${metric.words}, ${percent(weigh(all) ? callees.value / weigh(all) : 0)} of all; self ${amount(callees.self, metric.unit)}`;
+  const figures = useLater(() => figuresOf(views, state, callees, false), [views, callees]);
   const half = { ...props, name };
   return (
     <>
@@ -78,7 +80,7 @@ export function Sandwich(props: Props) {
           node={callees}
           whole={name}
           groups={groups}
-          figures={figuresOf(views, state, callees, false)}
+          figures={figures}
           metric={metric}
         />
       </div>

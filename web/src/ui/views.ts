@@ -24,7 +24,7 @@ export interface Values {
   base: { values: Float64Array; nodes: NodeValues } | null;
 }
 
-const KEPT = 24; // results; of the largest recordings each takes a few MB
+const KEPT = 48; // results; of the largest recordings each takes a few MB
 export const SERIES = 8; // places that the timeline tells apart
 
 export class Views {
@@ -108,9 +108,13 @@ export class Views {
     return this.keep(`figure ${column} ${this.scope(state)}`, () => {
       const { thread, process } = this.data.samples;
       const { threads, processes } = this.selection(state, "");
-      const counted = (i: number): boolean =>
-        (!threads || threads.has(thread[i]!)) && (!processes || processes.has(process[i]!));
-      return Float64Array.from(figure(this.data, column), (value, i) => (counted(i) ? value : 0));
+      const all = new Float64Array(figure(this.data, column));
+      if (!threads && !processes) return all;
+      return all.map((value, i) => {
+        const counted =
+          (!threads || threads.has(thread[i]!)) && (!processes || processes.has(process[i]!));
+        return counted ? value : 0;
+      });
     });
   }
 
