@@ -60,6 +60,7 @@ def command(
 
     The page needs nothing else: it opens from disk, without a network.
     """
+    prepare_to_read()
     to_stdout = str(output) == "-"
     if to_stdout and show:
         raise click.UsageError("--open shows a file: give -o a file name")
@@ -67,8 +68,7 @@ def command(
         raise HeaptideError("standard output is closed: there is nowhere to write the page")
     path = _default(recording) if output is None else output
     if not to_stdout:
-        _check(path, force, [recording, *([base] if base else [])])
-    prepare_to_read()
+        _check(path, force)
     from heaptide.profile import Profile, rows_of_pid
     from heaptide.recording import Recording
     from heaptide.views.page import build
@@ -122,7 +122,7 @@ def _shown(path: Path) -> bool:
         return False
 
 
-def _check(path: Path, force: bool, recordings: list[Path]) -> None:
+def _check(path: Path, force: bool) -> None:
     """Before any work is done: whether the page may be written there. Raises OutputError."""
     try:
         status = path.stat()
@@ -138,12 +138,24 @@ def _check(path: Path, force: bool, recordings: list[Path]) -> None:
         return
     if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path} is a directory; give -o a file name")
-    if any(one.exists() and os.path.samestat(one.stat(), status) for one in recordings):
-        raise OutputError(f"{path} is the recording itself; choose another name with -o")
-    if stat.S_ISREG(status.st_mode) and not force:
+    if not stat.S_ISREG(status.st_mode):
+        return
+    if not force:
         raise OutputError(
             f"{path} exists; choose another name with -o or overwrite it with --force"
         )
+    if _is_recording(path):
+        raise OutputError(f"{path} is a recording, not a page; choose another name with -o")
+
+
+def _is_recording(path: Path) -> bool:
+    from heaptide.recording._schema import MAGIC
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def _write(path: Path, text: bytes) -> None:
