@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.recording.make import example
 
 import heaptide
 
@@ -24,7 +26,9 @@ def test_version() -> None:
     assert output("--version") == f"heaptide {heaptide.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["run"], ["show"], ["symbolize"]])
+@pytest.mark.parametrize(
+    "words", [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"]]
+)
 def test_help(words: list[str]) -> None:
     """Each command has a help in 80 columns, by both names."""
     text = output(*words, "--help")
@@ -108,6 +112,20 @@ def test_internal_error() -> None:
         assert ("Traceback" in result.stderr) == wanted
         last = result.stderr.splitlines()[-1]
         assert last.startswith("heaptide: internal error: KeyError: 'oh' at <string>:2; ")
+
+
+@pytest.mark.parametrize("words", [["show"], ["show", "--json"], ["diff"]])
+def test_nobody_reads_on(tmp_path: Path, words: list[str]) -> None:
+    """Ends as a program does whose reader has gone, without a word."""
+    path = example().write(tmp_path / "a.tide")
+    recordings = [path, path] if words == ["diff"] else [path]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [*HEAPTIDE, *words, *recordings], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_symbolize_bad_input(tmp_path: Path) -> None:

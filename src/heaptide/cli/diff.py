@@ -24,9 +24,10 @@ _DEFAULT_TOP = 10
 @click.option(
     "--metric",
     type=click.Choice(METRICS),
+    metavar="METRIC",
     default="peak",
     show_default=True,
-    help="What to compare, as show --help explains.",
+    help=f"What to compare: {', '.join(METRICS)}.",
 )
 @click.option(
     "--by",

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,13 +23,24 @@ _COMMANDS = {
     "show": ("heaptide.cli.show", "Show a recording."),
     "diff": ("heaptide.cli.diff", "Show what has changed between two recordings."),
     "report": ("heaptide.cli.report", "Make a page of a recording."),
+    "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
 }
 
 
+class _NobodyReadsError(Exception):
+    """Whoever read our output has gone. (Of a BrokenPipeError click would make status 1.)"""
+
+
 class _Lazy(click.Group):
     """A group that imports a subcommand when it is wanted, not before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _NobodyReadsError from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -78,7 +89,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
-    except BrokenPipeError:
+    except (_NobodyReadsError, BrokenPipeError):
         # Whoever read our output has seen enough. The interpreter would complain at its exit too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
