@@ -1,0 +1,289 @@
+"""Where the lines of one recording are in another, of a program that was edited in between.
+
+Only lines that were recorded are known, not the text. A line is the same in both if its place
+among the lines of its function is: what is called from it, its columns, and how far the function
+has moved say which of them it is. Lines of files in which nothing moved match by their numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.recording import FrameKind
+
+from .fold import combine
+
+if TYPE_CHECKING:
+    from .profile import Profile
+    from .shared import Shared
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+ONLY_OLD = 1 << 31
+"""Added to numbers of lines that the newer recording does not have."""
+
+_MOST_LINES = 400  # of one function: beyond that lines match by their numbers
+# What tells that two lines of a function are one, each by itself: that the same functions are
+# called from it, that it has the same columns (as much against it if nothing is the same), that it
+# has the same number; that it moved as the function did.
+_CALLS, _COLUMNS, _NUMBER, _SHIFT = 1.5, 1.5, 1.5, 1.0
+_MARGIN = 1.0  # how much has to be gained, in a file that nothing else has moved in
+
+
+@dataclass(frozen=True)
+class Sets:
+    """A set of numbers for each row: ``members[first[i]:first[i + 1]]``, ascending."""
+
+    first: Ints
+    members: Ints
+
+    def of(self, rows: slice) -> Ints:
+        """The members of all ``rows``."""
+        return self.members[self.first[rows.start] : self.first[rows.stop]]
+
+    def table(self, rows: slice, universe: Ints) -> Floats:
+        """For each of ``rows`` which numbers of ``universe`` it has: 1 or 0."""
+        sizes = np.diff(self.first[rows.start : rows.stop + 1])
+        found = np.zeros((len(sizes), len(universe)))
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        found[owner, np.searchsorted(universe, self.of(rows))] = 1.0
+        return found
+
+
+def likeness(a: Sets, rows: slice, b: Sets, columns: slice) -> Floats:
+    """For each pair of rows the part that is in both, 0 to 1; -1: nothing; 0: one is empty."""
+    universe = np.union1d(a.of(rows), b.of(columns))
+    ours, theirs = a.table(rows, universe), b.table(columns, universe)
+    common = ours @ theirs.T
+    sizes = ours.sum(axis=1)[:, None], theirs.sum(axis=1)[None, :]
+    every = np.maximum(sizes[0] + sizes[1] - common, 1.0)
+    found = np.where(common > 0, common / every, -1.0)
+    return np.where((sizes[0] == 0) | (sizes[1] == 0), 0.0, found)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of one recording, a row for each function and line, ascending by both."""
+
+    function: Ints
+    file: Ints
+    line: Ints
+    calls: Sets  # the functions that are called from it
+    columns: Sets  # what tells where in the line something is done
+    start: Ints  # the function's first line; 0: not known, or several
+
+    def rows(self, function: int) -> slice:
+        first, stop = np.searchsorted(self.function, (function, function + 1)).tolist()
+        return slice(first, stop)
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+
+def moved_lines(shared: Shared) -> Ints:
+    """For each location of both its line as the newer recording has it; 0: not known.
+
+    A line that is only in the older one keeps its number plus ``ONLY_OLD``.
+    """
+    line = shared.join("line")
+    known = (line > 0) & (shared.file > 0)
+    line = np.where(known, np.minimum(line, ONLY_OLD - 1), 0)
+    if not known[shared.is_old].any():
+        return line
+    # Most functions match by name and file; one that was moved to another file has no partner.
+    function = combine(shared.function, shared.file)
+    old, new = (
+        _lines(shared, side, function_of, line_of)
+        for side, function_of, line_of in zip((0, 1), shared.split(function), shared.split(line))
+    )
+    target, moved = _targets(old, new)
+    found = line.copy()
+    rows = np.flatnonzero(shared.is_old & known)
+    wanted = shared.file[rows] * ONLY_OLD + line[rows]
+    places, lines = _by_file(old, new, target, moved)
+    found[rows] = lines[np.searchsorted(places, wanted)]
+    return found
+
+
+def _lines(shared: Shared, side: int, function: Ints, line: Ints) -> Lines:
+    """The rows of one recording. What is called is told by numbers that both share."""
+    profile = shared.profiles[side]
+    rows = np.flatnonzero(line > 0)
+    pairs, first, inverse = np.unique(
+        function[rows] * ONLY_OLD + line[rows], return_index=True, return_inverse=True
+    )
+    pair_of = np.full(len(line), -1, np.int64)
+    pair_of[rows] = inverse.reshape(-1)
+    return Lines(
+        function=pairs // ONLY_OLD,
+        file=shared.split(shared.file)[side][rows[first]],
+        line=pairs % ONLY_OLD,
+        calls=_calls(profile, pair_of, function, len(pairs)),
+        columns=_columns(profile, pair_of, len(pairs)),
+        start=_starts(profile, function, rows)[pairs // ONLY_OLD],
+    )
+
+
+def _calls(profile: Profile, pair_of: Ints, function: Ints, count: int) -> Sets:
+    inside = np.flatnonzero(profile.tree.parent >= 0)
+    caller = pair_of[profile.node_location[profile.tree.parent[inside]]]
+    called = function[profile.node_location[inside]]
+    return _sets(caller[caller >= 0], called[caller >= 0], count)
+
+
+def _columns(profile: Profile, pair_of: Ints, count: int) -> Sets:
+    at = profile.locations
+    rows = np.flatnonzero((pair_of >= 0) & (at.column > 0))
+    number = np.zeros(len(rows), np.int64)
+    for part in (at.column, at.end_column, np.maximum(at.end_line - at.line, 0)):
+        number = number * 1_000_003 + part[rows]  # the same for equal ones of any two recordings
+    return _sets(pair_of[rows], number, count)
+
+
+def _sets(owner: Ints, member: Ints, count: int) -> Sets:
+    order = np.lexsort((member, owner))
+    owner, member = owner[order], member[order]
+    fresh = np.append(True, (np.diff(owner) != 0) | (np.diff(member) != 0))[: len(owner)]
+    return Sets(np.searchsorted(owner[fresh], np.arange(count + 1)), member[fresh])
+
+
+def _starts(profile: Profile, function: Ints, rows: Ints) -> Ints:
+    """For each function the line that its code begins at, where it has one code."""
+    at, recording = profile.locations, profile.recording
+    found = np.zeros(int(function.max(initial=0)) + 1, np.int64)
+    python = rows[at.kind[rows] == FrameKind.PYTHON]
+    frame = np.repeat(np.arange(len(at.count)), at.count)
+    code = recording.frames.ref[frame[python]]
+    begins = recording.codes.firstlineno[code].astype(np.int64)
+    pairs = np.unique(np.stack([function[python], begins]), axis=1)
+    distinct, first, count = np.unique(pairs[0], return_index=True, return_counts=True)
+    found[distinct] = np.where(count == 1, pairs[1][first], 0)
+    # A module's own code begins at the file's first line, wherever the rest of it moves to.
+    module = np.array([text == "<module>" for text in at.texts], np.bool_)
+    found[function[python[module[at.function[python]]]]] = 0
+    return found
+
+
+def _targets(old: Lines, new: Lines) -> tuple[Ints, Ints]:
+    """For each row of ``old`` the line of ``new`` that it is, 0: none; and the files that moved."""
+    ours, theirs = old.function * ONLY_OLD + old.line, new.function * ONLY_OLD + new.line
+    target = np.where(np.isin(ours, theirs), old.line, 0)
+    lost = old.function[target == 0]
+    fresh = new.function[~np.isin(theirs, ours)]
+    differing = np.intersect1d(np.union1d(lost, fresh), np.intersect1d(old.function, new.function))
+    moved: set[int] = set()
+    for function in differing.tolist():
+        rows = old.rows(function)
+        found = _aligned(old, new, function, _MARGIN)
+        if (found[found > 0] != old.line[rows][found > 0]).any():
+            moved.add(int(old.file[rows.start]))
+        target[rows] = found
+    # In a file where something moved, lines of equal numbers need not be the same.
+    for function in differing.tolist():
+        rows = old.rows(function)
+        if old.file[rows.start] in moved:
+            target[rows] = _filled(_aligned(old, new, function, 0.0), new.line[new.rows(function)])
+    return target, np.array(sorted(moved), np.int64)
+
+
+def _aligned(old: Lines, new: Lines, function: int, margin: float) -> Ints:
+    """For each of the function's lines in ``old`` the line that it is in ``new``; 0: none."""
+    ours, theirs = old.rows(function), new.rows(function)
+    a, b = old.line[ours], new.line[theirs]
+    same = np.where(np.isin(a, b), a, 0)
+    if max(len(a), len(b)) > _MOST_LINES:
+        return same
+    speaks = _evidence(old, ours, new, theirs)
+    total, pairs = _best(speaks)
+    equal = speaks[a[:, None] == b]
+    if total - equal[equal > 0].sum() < margin:
+        return same
+    found = np.zeros(len(a), np.int64)
+    for row, column in pairs:
+        found[row] = b[column]
+    return found
+
+
+def _evidence(old: Lines, ours: slice, new: Lines, theirs: slice) -> Floats:
+    """How much speaks for line i of ``ours`` being line j of ``theirs``."""
+    calls = likeness(old.calls, ours, new.calls, theirs)
+    columns = likeness(old.columns, ours, new.columns, theirs)
+    shift = new.line[theirs] - old.line[ours][:, None]
+    found = _CALLS * calls + _COLUMNS * columns + _NUMBER * (shift == 0)
+    by: int | None = int(new.start[theirs.start] - old.start[ours.start])
+    if not (old.start[ours.start] and new.start[theirs.start]):
+        by = _usual(shift[(calls + columns) > 0.5])
+    return np.asarray(found + _SHIFT * (shift == by) if by is not None else found)
+
+
+def _usual(shifts: Ints) -> int | None:
+    """How far most lines that look the same have moved."""
+    votes = Counter(shifts.tolist())
+    if not votes:
+        return None
+    most = max(votes.values())
+    near = min(abs(shift) for shift, count in votes.items() if count == most)
+    best = [shift for shift, count in votes.items() if count == most and abs(shift) == near]
+    return best[0] if len(best) == 1 else None
+
+
+def _best(speaks: Floats) -> tuple[float, list[tuple[int, int]]]:
+    """The pairs, in order on both sides, with the largest sum; what nothing speaks for is none."""
+    rows, columns = speaks.shape
+    sums = np.zeros((rows + 1, columns + 1))
+    for row in range(rows):
+        paired = np.maximum(sums[row, 1:], sums[row, :-1] + speaks[row])
+        sums[row + 1, 1:] = np.maximum.accumulate(paired)
+    found = []
+    row, column = rows, columns
+    while row and column:
+        here = sums[row, column]
+        if here == sums[row, column - 1]:
+            column -= 1
+        elif here == sums[row - 1, column]:
+            row -= 1
+        else:
+            row, column = row - 1, column - 1
+            found.append((row, column))
+    return float(sums[-1, -1]), found[::-1]
+
+
+def _filled(target: Ints, lines: Ints) -> Ints:
+    """As many lines as are left on both sides between two that match are paired, in order."""
+    found = target.copy()
+    edges = [-1, *np.flatnonzero(target > 0).tolist(), len(target)]
+    for first, last in zip(edges[:-1], edges[1:]):
+        low = target[first] if first >= 0 else 0
+        high = target[last] if last < len(target) else ONLY_OLD
+        between = lines[(lines > low) & (lines < high)]
+        if len(between) == last - first - 1:
+            found[first + 1 : last] = between
+    return found
+
+
+def _by_file(old: Lines, new: Lines, target: Ints, moved: Ints) -> tuple[Ints, Ints]:
+    """The lines of each file (file * ONLY_OLD + line, ascending) and what each became.
+
+    Where functions share a line, one that found it speaks for those that did not. A function that
+    is not in the newer recording leaves its lines where they are, if nothing moved in their file:
+    code may be inlined into another one there. No two lines become one.
+    """
+    place = old.file * ONLY_OLD + old.line
+    lone = (target == 0) & ~np.isin(old.function, new.function) & ~np.isin(old.file, moved)
+    lone &= np.isin(place, new.file * ONLY_OLD + new.line)
+    target = np.where(lone, old.line, target)
+    away = np.abs(target - old.line)
+    order = np.lexsort((away, lone, target == 0, place))
+    places, first = np.unique(place[order], return_index=True)
+    line, became, guessed = (column[order][first] for column in (old.line, target, lone))
+    goal = places - line + became
+    nearest = np.lexsort((np.abs(became - line), guessed, goal))
+    won = np.zeros(len(goal), np.bool_)
+    won[nearest] = np.append(True, np.diff(goal[nearest]) != 0)[: len(goal)]
+    return places, np.where(won & (became > 0), became, line + ONLY_OLD)
