@@ -69,6 +69,12 @@ def test_python_of_this_version() -> None:
         ast.parse(path.read_text(), feature_version=(3, 9))
 
 
+@pytest.mark.parametrize("name", ["page.html", "page.js", "page.css", "NOTICE"])
+def test_the_page_is_in_the_package(name: str) -> None:
+    """Installed, a report needs nothing from elsewhere."""
+    assert (PACKAGE / "views" / "page" / name).stat().st_size > 100
+
+
 def test_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
 
