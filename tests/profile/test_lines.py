@@ -52,6 +52,13 @@ def test_a_function_that_moved_as_a_whole(tmp_path: Path) -> None:
     assert moves(tmp_path, old, new) == {10: 12, 12: 14, 14: 16}
 
 
+def test_all_lines_of_a_function_by_as_many(tmp_path: Path) -> None:
+    """Where neither calls nor columns nor first lines are known, as of stripped-down builds."""
+    old = [Line("f", 10, 1), Line("f", 12, 1), Line("g", 30, 1)]
+    new = [Line("f", 13, 1), Line("f", 15, 1), Line("g", 31, 1)]
+    assert moves(tmp_path, old, new) == {10: 13, 12: 15, 30: 31}
+
+
 def test_by_its_first_line_where_nothing_else_tells(tmp_path: Path) -> None:
     old, new = [Line("f", 10, 1), Line("f", 12, 1)], [Line("f", 15, 1)]
     assert moves(tmp_path, old, new, ({"f": 9}, {"f": 14})) == {10: 15, 12: 0}

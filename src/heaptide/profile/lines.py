@@ -180,34 +180,38 @@ def _targets(old: Lines, new: Lines) -> tuple[Ints, Ints]:
     moved: set[int] = set()
     for function in differing.tolist():
         rows = old.rows(function)
-        found = _aligned(old, new, function, _MARGIN)
-        if (found[found > 0] != old.line[rows][found > 0]).any():
+        target[rows], sure = _aligned(old, new, function, _MARGIN)
+        if sure:
             moved.add(int(old.file[rows.start]))
-        target[rows] = found
     # In a file where something moved, lines of equal numbers need not be the same.
     for function in differing.tolist():
         rows = old.rows(function)
         if old.file[rows.start] in moved:
-            target[rows] = _filled(_aligned(old, new, function, 0.0), new.line[new.rows(function)])
+            found, _ = _aligned(old, new, function, 0.0)
+            target[rows] = _filled(found, new.line[new.rows(function)])
     return target, np.array(sorted(moved), np.int64)
 
 
-def _aligned(old: Lines, new: Lines, function: int, margin: float) -> Ints:
-    """For each of the function's lines in ``old`` the line that it is in ``new``; 0: none."""
+def _aligned(old: Lines, new: Lines, function: int, margin: float) -> tuple[Ints, bool]:
+    """For each of the function's lines in ``old`` the line that it is in ``new``; 0: none.
+
+    And whether it is sure that lines have moved.
+    """
     ours, theirs = old.rows(function), new.rows(function)
     a, b = old.line[ours], new.line[theirs]
     same = np.where(np.isin(a, b), a, 0)
     if max(len(a), len(b)) > _MOST_LINES:
-        return same
+        return same, False
     speaks = _evidence(old, ours, new, theirs)
     total, pairs = _best(speaks)
     equal = speaks[a[:, None] == b]
     if total - equal[equal > 0].sum() < margin:
-        return same
+        return same, False
     found = np.zeros(len(a), np.int64)
     for row, column in pairs:
         found[row] = b[column]
-    return found
+    moved = [speaks[row, column] for row, column in pairs if a[row] != b[column]]
+    return found, len(moved) > 1 or max(moved, default=0.0) > _SHIFT
 
 
 def _evidence(old: Lines, ours: slice, new: Lines, theirs: slice) -> Floats:
@@ -219,6 +223,8 @@ def _evidence(old: Lines, ours: slice, new: Lines, theirs: slice) -> Floats:
     by: int | None = int(new.start[theirs.start] - old.start[ours.start])
     if not (old.start[ours.start] and new.start[theirs.start]):
         by = _usual(shift[(calls + columns) > 0.5])
+        if by is None and len(shift) == len(shift[0]) and len(set(shift.diagonal().tolist())) == 1:
+            by = int(shift[0, 0])  # nothing but that all of them are as far from those of before
     return np.asarray(found + _SHIFT * (shift == by) if by is not None else found)
 
 
