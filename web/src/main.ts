@@ -6,6 +6,7 @@ import { frameTimes } from "./ui/frames";
 import { settled } from "./ui/later";
 import { follow, isServed, load } from "./ui/load";
 import { renumbered } from "./ui/renumber";
+import { clean } from "./ui/text";
 import { Store, type State } from "./ui/state";
 import { Views } from "./ui/views";
 
@@ -89,7 +90,7 @@ async function start(): Promise<void> {
   try {
     views = new Views(await load());
     live = served && views.data.header.live;
-    document.title = `${views.data.header.title} · heaptide`;
+    document.title = `${clean(views.data.header.title)} · heaptide`;
     show();
   } catch (error) {
     views = null;

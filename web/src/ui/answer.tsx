@@ -88,16 +88,17 @@ function hottest(
 ): { file: number; number: number; words: string } | null {
   const { locations } = views.data;
   const groups = views.groups(state, "line");
-  let best: Row | null = null;
-  for (const row of views.table(state, "line")) {
-    const at = groups.location[row.key]!;
+  const rows = new Map(views.table(state, "line").map((row) => [row.key, row]));
+  let best: { value: number; at: number } | null = null;
+  for (let at = 0; at < locations.count; at++) {
     const same =
       locations.function[at] === locations.function[place] &&
       locations.file[at] === locations.file[place];
-    if (same && locations.line[at] && (!best || value(row) > value(best))) best = row;
+    const row = same && locations.line[at] ? rows.get(groups.ofLocation[at]!) : undefined;
+    if (row && (!best || value(row) > best.value)) best = { value: value(row), at };
   }
   if (!best) return null;
-  const at = groups.location[best.key]!;
+  const { at } = best;
   const file = locations.file[at]!;
   const number = locations.line[at]!;
   return { file, number, words: shortPlace(`${views.data.texts[file]!}:${number}`) };

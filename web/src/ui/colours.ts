@@ -9,6 +9,7 @@ export interface Fill {
 export const ORIGINS = ["own", "library", "interpreter", "allocator", "unknown"] as const;
 export const LANGUAGES = ["native", "Python", "C", "C++", "Rust", "other"] as const;
 const HUES = [265, 40, 100, 178, 16, 300]; // by language
+const STRENGTHS = [0.75, 1, 0.6, 0.65, 1, 0.6]; // some hues are louder than others
 const DARK_TEXT = "#14181d";
 const LIGHT_TEXT = "#f2f4f7";
 
@@ -17,8 +18,9 @@ function base(language: number, origin: number, dark: boolean): [number, number,
   const hue = HUES[language] ?? HUES[0]!;
   if (origin === 2) return [215, 8, dark ? 34 : 84];
   if (origin === 3) return [215, 12, dark ? 27 : 76];
-  if (origin === 0) return [hue, dark ? 58 : 78, dark ? 56 : 64];
-  return dark ? [hue, 26, 31] : [hue, 58, 87];
+  const strength = STRENGTHS[language] ?? STRENGTHS[0]!;
+  if (origin === 0) return [hue, (dark ? 58 : 78) * strength, dark ? 56 : 64];
+  return dark ? [hue, 26 * strength, 31] : [hue, 58 * strength, 87];
 }
 
 /** The fill of a frame: hue by language, strength by whose code it is; a shade by module, -1: none. */

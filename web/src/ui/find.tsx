@@ -1,6 +1,6 @@
 /** The search box: what fits, how much of the metric that is, and the way from match to match. */
 import type { RefObject } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Found {
   words: string; // "12 functions match, 34.0 % of …"
@@ -18,8 +18,11 @@ export function Find(props: {
 }) {
   const [typed, setTyped] = useState(props.text);
   // What comes back later than it was typed must not undo what has been typed since.
+  const sent = useRef<string[]>([]);
   useEffect(() => {
-    if (document.activeElement !== props.field.current) setTyped(props.text);
+    const own = sent.current.indexOf(props.text);
+    sent.current.splice(0, own < 0 ? Infinity : own + 1);
+    if (own < 0) setTyped(props.text);
   }, [props.text]);
   const { found } = props;
   return (
@@ -33,6 +36,7 @@ export function Find(props: {
         spellcheck={false}
         autocomplete="off"
         onInput={(event) => {
+          sent.current.push(event.currentTarget.value);
           setTyped(event.currentTarget.value);
           props.onText(event.currentTarget.value);
         }}

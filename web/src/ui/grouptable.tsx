@@ -1,7 +1,7 @@
 /** Lines, functions, files or modules with their figures. */
 import { useMemo } from "preact/hooks";
 import {
-  amount, compile, percent, signed, type Grouping, type Groups, type Row,
+  amount, compile, count, percent, signed, type Grouping, type Groups, type Row,
 } from "../model";
 import { fullName, fullPlace, rowName, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
@@ -40,9 +40,13 @@ export function sortOf(text: string, known: readonly string[]): Sort {
 export const sortText = (sort: Sort, key: string): string =>
   sort.key === key && !sort.ascending ? `-${key}` : key;
 
-/** Rows that a search leaves, in order. In a comparison what changed the most comes first. */
-export function ordered(rows: Row[], sort: Sort, groups: Groups, pair: boolean, text: string): Row[] {
+const isChanged = (row: Row): boolean =>
+  FIGURES.some((figure) => row[figure] !== baseOf(row, figure));
+
+/** Rows that a search leaves, in order; of a comparison those that changed. */
+export function ordered(all: Row[], sort: Sort, groups: Groups, pair: boolean, text: string): Row[] {
   const query = compile(text);
+  const rows = pair ? all.filter(isChanged) : all;
   const left =
     text && !query.error
       ? rows.filter((row) => query.test(groups.name(row.key)) || query.test(groups.place(row.key)))
@@ -77,18 +81,28 @@ export function GroupTable(props: {
     [rows, sort.key, sort.ascending, groups, pair, state.search],
   );
   if (!rows.length) return <p class="empty">Nothing: no memory is counted here.</p>;
-  if (!list.length) return <p class="empty">No {props.title} fits the search.</p>;
+  if (!list.length) {
+    return (
+      <p class="empty">
+        {state.search ? `None of the ${props.title} fits the search.` : "Nothing changed."}
+      </p>
+    );
+  }
+  const same = pair && !state.search ? rows.length - list.length : 0;
   const columns = columnsOf(list, groups, metric, totalOf(rows, pair), by);
   return (
-    <Rows
-      label={`${props.title}, ${metric.words}`}
-      count={list.length}
-      columns={columns}
-      sorted={sort}
-      onSort={(key) => props.onSort(sortText(sort, key))}
-      onOpen={(row) => props.onOpen(list[row]!, groups)}
-      keyOf={(row) => list[row]!.key}
-    />
+    <>
+      <Rows
+        label={`${props.title}, ${metric.words}`}
+        count={list.length}
+        columns={columns}
+        sorted={sort}
+        onSort={(key) => props.onSort(sortText(sort, key))}
+        onOpen={(row) => props.onOpen(list[row]!, groups)}
+        keyOf={(row) => list[row]!.key}
+      />
+      {same > 0 && <p class="hint">and {count(same)} that did not change</p>}
+    </>
   );
 }
 
@@ -119,9 +133,12 @@ function columnsOf(
     width: "minmax(160px, 3fr)",
     sortable: true,
     cell: (i) => (
-      <span class="name" title={fullName(groups, list[i]!.key)}>
-        {rowName(groups, list[i]!.key)}
-      </span>
+      <>
+        <span class="name" title={fullName(groups, list[i]!.key)}>
+          {rowName(groups, list[i]!.key)}
+        </span>
+        <span class="place narrow-on">{shortPlace(groups.place(list[i]!.key))}</span>
+      </>
     ),
   };
   const place: Column = {
@@ -170,7 +187,7 @@ export function Bar(props: { share: number; signed?: boolean }) {
   return (
     <span class="barred">
       <span class="track">
-        <span class={`bar${way}`} style={{ width }} />
+        {share !== 0 && <span class={`bar${way}`} style={{ width }} />}
       </span>
       <span class="percent">
         {props.signed && share > 0 ? "+" : share < 0 ? "−" : ""}
@@ -218,7 +235,9 @@ export function TopTable(props: { views: Views; state: State }) {
               </th>
               {FIGURES.map((figure) => (
                 <td key={figure} class="figure">
-                  {text(row, figure)}
+                  {figure !== "site" && groups.hidden[groups.location[row.key]!]
+                    ? "–"
+                    : text(row, figure)}
                 </td>
               ))}
               <td class="place">{fullPlace(groups, row.key)}</td>

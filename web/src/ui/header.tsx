@@ -169,7 +169,7 @@ function keyFigures(header: Header): Figure[] {
     {
       name: atEnd,
       value: size(of("alive_at_exit_bytes")),
-      beside: `in ${count(of("alive_at_exit_allocations"))} blocks`,
+      beside: `in ${some(of("alive_at_exit_allocations"), "block", "blocks")}`,
     },
     {
       name: "peak RSS",
@@ -202,7 +202,8 @@ function changes(header: Header): Figure[] {
     const b = now[field] ?? null;
     const a = before[field] ?? null;
     if (a === null || b === null) return { name, value: "not known", beside: "samples do not tell" };
-    const sign = b > a ? "+" : b < a ? "−" : "±";
+    if (a === b) return { name, value: words(b), beside: "as before" };
+    const sign = b > a ? "+" : "−";
     const part = a ? `, ${sign}${percent(Math.abs(b - a) / a)}` : "";
     return {
       name,

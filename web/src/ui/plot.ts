@@ -104,7 +104,7 @@ function drawGrid(
     context.lineWidth = 1;
     line(context, area.left, y, area.left + area.width, y);
     context.fillStyle = theme.dim;
-    context.fillText(size(tick).replace(".0 ", " "), area.left - 8, y);
+    context.fillText(short(size(tick)), area.left - 8, y);
   }
   context.textBaseline = "top";
   const span = plot.end - plot.start;
@@ -113,9 +113,12 @@ function drawGrid(
     const x = xOf(plot, area, plot.start + tick);
     context.textAlign = x > area.left + area.width - 20 ? "right" : tick ? "center" : "left";
     context.fillStyle = theme.dim;
-    context.fillText(duration((plot.start + tick) / 1e9), x, area.top + area.height + 7);
+    context.fillText(short(duration((plot.start + tick) / 1e9)), x, area.top + area.height + 7);
   }
 }
+
+/** Without zeros behind the point: ticks are at round figures. */
+const short = (figure: string): string => figure.replace(/\.0+ /, " ");
 
 function drawBands(context: CanvasRenderingContext2D, plot: Plot, area: Area): void {
   const n = plot.x.length;

@@ -1,6 +1,6 @@
 /** A table of any length: sortable, moved through by keys, and only its rows in sight are made. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 export const ROW_HEIGHT = 26;
 const WHOLE = 500; // rows that are made without a window
@@ -37,8 +37,22 @@ export interface Tree {
   parent: (row: number) => number;
 }
 
+/** Whether the screen is narrow now. */
+function useNarrow(): boolean {
+  const media = useMemo(() => window.matchMedia("(max-width: 640px)"), []);
+  const [narrow, setNarrow] = useState(media.matches);
+  useEffect(() => {
+    const changed = (): void => setNarrow(media.matches);
+    media.addEventListener("change", changed);
+    return () => media.removeEventListener("change", changed);
+  }, [media]);
+  return narrow;
+}
+
 export function Rows(props: Props) {
-  const { columns, count, tree } = props;
+  const { count, tree } = props;
+  const narrow = useNarrow();
+  const columns = narrow ? props.columns.filter((column) => !column.narrow) : props.columns;
   const [at, setAt] = useState(0);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -129,7 +143,7 @@ export function Rows(props: Props) {
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
         onKeyDown={onKey}
       >
-        <Head {...props} template={template} />
+        <Head {...props} columns={columns} template={template} />
         <div
           class="body"
           role="rowgroup"

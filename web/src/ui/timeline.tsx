@@ -5,7 +5,8 @@ import { beginDrag, dragTo, keyOn, onEdge, type Drag, type Ground, type Range } 
 import { prepared, themeOf } from "./paint";
 import { areaOf, drawOver, drawPlot, timeAt, xOf } from "./plot";
 import type { Change, State } from "./state";
-import { binAt, rowAt, timeplotOf, type Key, type Timeplot } from "./timeplot";
+import { At, TimeLegend } from "./timeparts";
+import { binAt, timeplotOf, type Timeplot } from "./timeplot";
 import { TimeTable } from "./timetable";
 import { Tip } from "./tip";
 import type { Views } from "./views";
@@ -58,7 +59,7 @@ export function Timeline(props: Props) {
       ) : (
         <>
           <Chart {...props} made={made} />
-          <Legend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
+          <TimeLegend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
         </>
       )}
       {state.range && (
@@ -206,102 +207,4 @@ function labelOf(made: Timeplot, state: State, moment: number | null, views: Vie
     views.data.bins.count ? "arrow keys move, with shift they choose a range, Escape clears it" : "",
   ];
   return parts.filter(Boolean).join("; ");
-}
-
-/** What is at a moment. */
-function At(props: { views: Views; made: Timeplot; time: number; short?: boolean }) {
-  const { views, made, time } = props;
-  const { timeline, baseTimeline, header } = views.data;
-  const row = rowAt(timeline.time, time);
-  const lines: [string, string, string | null][] = [];
-  const bin = made.stack ? binAt(views, time) : -1;
-  if (made.stack && bin >= 0) {
-    lines.push(["live heap", size(made.stack.total[bin]!), null]);
-  } else if (row >= 0) {
-    lines.push([header.diff ? "live after" : "live heap", size(timeline.live[row]!), null]);
-  }
-  if (header.diff) {
-    const before = rowAt(baseTimeline.time, time);
-    if (before >= 0) lines.push(["live before", size(baseTimeline.live[before]!), null]);
-  }
-  if (made.plot.gap && row >= 0 && timeline.rss[row]) {
-    lines.push(["RSS", size(timeline.rss[row]!), null]);
-    if (timeline.pss[row]) lines.push(["PSS", size(timeline.pss[row]!), null]);
-  }
-  if (props.short) {
-    return <>{[duration(time / 1e9), ...lines.map(([a, b]) => `${a} ${b}`)].join(" · ")}</>;
-  }
-  if (made.stack && bin >= 0) {
-    made.stack.series.forEach((series, i) => {
-      const key = made.keys[i]!;
-      if (series[bin]! > 0) lines.push([key.name, size(series[bin]!), key.colour]);
-    });
-    if (made.stack.rest[bin]! > 0) lines.push(["all others", size(made.stack.rest[bin]!), null]);
-  }
-  return (
-    <>
-      <strong>{duration(time / 1e9)}</strong>
-      <table>
-        <tbody>
-          {lines.map(([name, value, colour], i) => (
-            <tr key={i}>
-              <td>
-                {colour && <span class="swatch" style={{ background: colour }} />}
-                {name}
-              </td>
-              <td class="figure">{value}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </>
-  );
-}
-
-function Legend(props: {
-  keys: Key[];
-  withRss: boolean;
-  onRss: (shown: boolean) => void;
-  onSite: (location: number) => void;
-}) {
-  return (
-    <ul class="legend" aria-label="What the colours are">
-      {props.keys.map((key) => {
-        const rss = key.kind === "line" && key.name.includes("RSS");
-        const swatch = (
-          <span
-            class={`swatch ${key.kind}`}
-            style={{ background: key.colour, opacity: rss && !props.withRss ? 0.3 : 1 }}
-          />
-        );
-        return (
-          <li key={key.name}>
-            {swatch}
-            {rss ? (
-              <button
-                type="button"
-                class="link"
-                aria-pressed={props.withRss}
-                title="show or hide the resident set"
-                onClick={() => props.onRss(!props.withRss)}
-              >
-                {props.withRss ? key.name : `${key.name}: hidden`}
-              </button>
-            ) : key.place >= 0 ? (
-              <button
-                type="button"
-                class="link name"
-                title={`${key.name}: callers and callees`}
-                onClick={() => props.onSite(key.place)}
-              >
-                {key.name}
-              </button>
-            ) : (
-              <span>{key.name}</span>
-            )}
-          </li>
-        );
-      })}
-    </ul>
-  );
 }

@@ -1,0 +1,116 @@
+/** What stands at a moment of the timeline, and what its colours are. */
+import { duration, size } from "../model";
+import { binAt, rowAt, type Key, type Timeplot } from "./timeplot";
+import type { Views } from "./views";
+
+const NEAR = 0.006; // of the width: a mark so far from the pointer is named
+const NAMED = 4; // marks
+
+/** What is at a moment. */
+export function At(props: { views: Views; made: Timeplot; time: number; short?: boolean }) {
+  const { views, made, time } = props;
+  const { timeline, baseTimeline, header } = views.data;
+  const row = rowAt(timeline.time, time);
+  const lines: [string, string, string | null][] = [];
+  const bin = made.stack ? binAt(views, time) : -1;
+  if (made.stack && bin >= 0) {
+    lines.push(["live heap", size(made.stack.total[bin]!), null]);
+  } else if (row >= 0) {
+    lines.push([header.diff ? "live after" : "live heap", size(timeline.live[row]!), null]);
+  }
+  if (header.diff) {
+    const before = rowAt(baseTimeline.time, time);
+    if (before >= 0) lines.push(["live before", size(baseTimeline.live[before]!), null]);
+  }
+  if (made.plot.gap && row >= 0 && timeline.rss[row]) {
+    lines.push(["RSS", size(timeline.rss[row]!), null]);
+    if (timeline.pss[row]) lines.push(["PSS", size(timeline.pss[row]!), null]);
+  }
+  const reach = NEAR * (made.plot.end - made.plot.start);
+  const near = made.plot.lines.filter((line) => Math.abs(line.time - time) <= reach);
+  if (props.short) {
+    return <>{[duration(time / 1e9), ...lines.map(([a, b]) => `${a} ${b}`)].join(" · ")}</>;
+  }
+  if (made.stack && bin >= 0) {
+    made.stack.series.forEach((series, i) => {
+      const key = made.keys[i]!;
+      if (series[bin]! > 0) lines.push([key.name, size(series[bin]!), key.colour]);
+    });
+    if (made.stack.rest[bin]! > 0) lines.push(["all others", size(made.stack.rest[bin]!), null]);
+  }
+  return (
+    <>
+      <strong>{duration(time / 1e9)}</strong>
+      {near.slice(0, NAMED).map((line, i) => (
+        <div key={i} class="name">
+          {line.dashed ? "starts: " : "mark: "}
+          {line.label} <span class="dim">at {duration(line.time / 1e9)}</span>
+        </div>
+      ))}
+      <table>
+        <tbody>
+          {lines.map(([name, value, colour], i) => (
+            <tr key={i}>
+              <td>
+                {colour && <span class="swatch" style={{ background: colour }} />}
+                {name}
+              </td>
+              <td class="figure">{value}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+export function TimeLegend(props: {
+  keys: Key[];
+  withRss: boolean;
+  onRss: (shown: boolean) => void;
+  onSite: (location: number) => void;
+}) {
+  return (
+    <ul class="legend" aria-label="What the colours are">
+      {props.keys.map((key) => {
+        const rss = key.kind === "line" && key.name.includes("RSS");
+        const swatch = (
+          <span
+            class={`swatch ${key.kind}`}
+            style={{
+              [key.kind === "area" ? "background" : "borderColor"]: key.colour,
+              opacity: rss && !props.withRss ? 0.3 : 1,
+            }}
+          />
+        );
+        return (
+          <li key={key.name}>
+            {swatch}
+            {rss ? (
+              <button
+                type="button"
+                class="link"
+                aria-pressed={props.withRss}
+                title="show or hide the resident set"
+                onClick={() => props.onRss(!props.withRss)}
+              >
+                {props.withRss ? key.name : `${key.name}: hidden`}
+              </button>
+            ) : key.place >= 0 ? (
+              <button
+                type="button"
+                class="link name"
+                title={`${key.name}: callers and callees`}
+                onClick={() => props.onSite(key.place)}
+              >
+                {key.name}
+              </button>
+            ) : (
+              <span>{key.name}</span>
+            )}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
