@@ -94,7 +94,7 @@ def command(
         _write(path, text)
     if not quiet:
         for line in page.folded:
-            _say(f"to keep the page below {size(max_size)}, {line}")
+            _say(f"to keep the page small, {line}")
         if len(text) > max_size:
             _say(f"the page cannot be made smaller than {size(len(text))}")
         if not to_stdout:

@@ -101,6 +101,8 @@ def snap(recording: Recording, start: float | None, end: float | None) -> TimeRa
     if not len(slices):
         return TimeRange(0, 0, 0, 0)
     last = int(slices.end[-1])
+    if start is None and end is None:
+        return TimeRange(0, len(slices), int(slices.start[0]), last)
     begin = 0 if start is None else round(start * 1e9)
     until = last if end is None else round(end * 1e9)
     if begin >= last:

@@ -81,10 +81,15 @@ def build(
     step(0, "names")
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
-    tables = tables_of(profile, bins=_BINS)
-    if base is not None:
+    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES)
+    said = []
+    if base is None:
+        said = together.said()
+        together.extend(header, profile.recording)
+    else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        tables = compact(with_base(tables, tables_of(base, bins=1)))
+        older, _ = tables_of(base, bins=1, samples=_MOST_SAMPLES)
+        tables = compact(with_base(tables, older))
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)
@@ -106,13 +111,14 @@ def build(
 
     step(3, "the page")
     shrunk = shrink(tables, room, size_of)
-    done = blob(shrunk.tables, shrunk.said)
+    said += shrunk.said
+    done = blob(shrunk.tables, said)
     return Page(
         header["title"],
         done.data,
         done.raw_bytes,
         len(shrunk.tables.parent),
-        shrunk.said,
+        said,
         shrunk.tables.texts,
     )
 

@@ -7,6 +7,7 @@ context at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from heaptide.profile import COLUMNS
 
 from .bins import Changes, changes_of
 from .order import arranged
+from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
 from .tables import FIGURES, PLACE, Births, Histogram, Tables, summed_histogram
 
@@ -23,23 +25,29 @@ if TYPE_CHECKING:
     from heaptide.recording import Recording
 
 
-def tables_of(profile: Profile, *, bins: int) -> Tables:
+def tables_of(profile: Profile, *, bins: int, samples: int) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
-    time. Contexts without any figure are left out: they did nothing."""
+    time; and which processes and threads are not told apart, for more than ``samples`` of them.
+
+    Contexts without any figure are left out: they did nothing.
+    """
     rows = np.flatnonzero(profile.figures.any(axis=1))
     shape, number = arranged(_shape(profile, rows))
+    shape, number, together = few_samples(profile, rows, shape, number, samples)
     sample = np.full(len(profile.recording.contexts), -1, np.int32)
     sample[rows] = number
     recording = profile.recording
-    return Tables(
-        **{
-            **vars(shape),
-            "figures": _figures(profile, rows, grouped([number])),
-            "changes": changes_of(recording, sample, bins),
-            "births": _births(recording, sample),
-            **_histograms(recording, sample),
-        }
+    sizes, lifetimes, ages = _histograms(recording, sample)
+    found = replace(
+        shape,
+        figures=_figures(profile, rows, grouped([number])),
+        changes=changes_of(recording, sample, bins),
+        births=_births(recording, sample),
+        sizes=sizes,
+        lifetimes=lifetimes,
+        ages=ages,
     )
+    return found, together
 
 
 def _shape(profile: Profile, rows: Ints) -> Tables:
@@ -88,17 +96,17 @@ def _births(recording: Recording, sample: Column) -> Births:
     return whole.regrouped(np.arange(int(of.max(initial=-1)) + 1))
 
 
-def _histograms(recording: Recording, sample: Column) -> dict[str, Histogram]:
-    found = {"sizes": _histogram(sample, recording.sizes.context, recording.sizes.counts)}
+def _histograms(recording: Recording, sample: Column) -> tuple[Histogram, Histogram, Histogram]:
+    """Sizes, lifetimes by time, and by further allocations."""
+    sizes = _histogram(sample, recording.sizes.context, recording.sizes.counts)
     del recording.sizes  # large matrices that nothing else asks for: read again if it does
-    lifetimes = recording.lifetimes
-    found["lifetimes"] = _histogram(sample, lifetimes.context, lifetimes.by_time)
-    if not recording.sample_interval:
-        found["ages"] = _histogram(sample, lifetimes.context, lifetimes.by_allocations)
-    else:
-        found["ages"] = Histogram.none()  # samples do not tell
-    del lifetimes, recording.lifetimes
-    return found
+    table = recording.lifetimes
+    lifetimes = _histogram(sample, table.context, table.by_time)
+    # The order of samples says nothing of that of allocations.
+    known = not recording.sample_interval
+    ages = _histogram(sample, table.context, table.by_allocations) if known else Histogram.none()
+    del recording.lifetimes
+    return sizes, lifetimes, ages
 
 
 def _histogram(sample: Column, context: Column, counts: Ints) -> Histogram:

@@ -21,7 +21,11 @@ def compact(tables: Tables) -> Tables:
 
 def arranged(shape: Tables) -> tuple[Tables, Ints]:
     """The same of tables without figures, and what each sample has become."""
-    shape = _nodes(_texts(_places(_needed(shape))))
+    return same_samples(_nodes(_texts(_places(_needed(shape)))))
+
+
+def same_samples(shape: Tables) -> tuple[Tables, Ints]:
+    """With samples of the same node and owner become one, and what each has become."""
     number, first = _samples(shape)
     names = ("node", "site", "thread", "process", "kind")
     return replace(shape, **{name: getattr(shape, name)[first] for name in names}), number

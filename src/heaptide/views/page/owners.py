@@ -1,0 +1,126 @@
+"""Programs of very many processes or threads: the small ones are told together.
+
+Each process and each thread has samples of its own, of the same stacks as its siblings. So many of
+them would fill a browser's memory; folding stacks instead would lose more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import units
+from .order import same_samples
+from .rows import Ints
+from .tables import Tables
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile
+    from heaptide.recording import Recording
+
+
+@dataclass(frozen=True)
+class Together:
+    """Rows that were told apart and are one now, behind all others of their table."""
+
+    processes: Ints
+    threads: Ints
+
+    @classmethod
+    def none(cls) -> Together:
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def said(self) -> list[str]:
+        """A sentence, if there are any."""
+        rows = ((self.processes, "processes"), (self.threads, "threads"))
+        parts = [f"{len(which):,} {what}" for which, what in rows if len(which)]
+        if not parts:
+            return []
+        each = " each" if len(parts) > 1 else ""
+        return [f"the {' and '.join(parts)} with the least memory are shown as one{each}"]
+
+    def extend(self, header: dict[str, Any], recording: Recording) -> None:
+        """Appends the rows that stand for them to the header's tables."""
+        if len(self.processes):
+            table, rows = recording.processes, self.processes
+            header["processes"].append(
+                {
+                    "pid": 0,
+                    "image": 0,
+                    "command": f"[{units.some(len(rows), 'process', 'processes')} more]",
+                    "start_ns": int(table.start[rows].min()),
+                    "end_ns": int(table.end[rows].max()) if table.end[rows].all() else None,
+                    "peak_bytes": int(table.peak_bytes[rows].max()),
+                }
+            )
+        if len(self.threads):
+            starts, ends = recording.threads.start[self.threads], recording.threads.end
+            header["threads"].append(
+                {
+                    "process": -1,
+                    "tid": 0,
+                    "name": f"[{units.some(len(self.threads), 'thread', 'threads')} more]",
+                    "start_ns": int(starts.min()),
+                    "end_ns": int(ends[self.threads].max()) if ends[self.threads].all() else None,
+                }
+            )
+
+
+def few_samples(
+    profile: Profile, rows: Ints, shape: Tables, number: Ints, most: int
+) -> tuple[Tables, Ints, Together]:
+    """``shape`` (``order.arranged`` of contexts ``rows``) with at most about ``most`` samples, as
+    far as that is a matter of processes and threads; and what each context has become."""
+    together = Together.none()
+    if shape.samples <= most:
+        return shape, number, together
+    recording = profile.recording
+    count = len(recording.processes)
+    weight = _weights(profile, rows, shape.process[number], count)
+    small = _smallest(shape.process, weight, most)
+    threads = len(recording.threads) + 1
+    # A thread of a process that is not told apart is not either.
+    shape = replace(
+        shape,
+        process=np.where(small[shape.process], count, shape.process),
+        thread=np.where(small[shape.process], threads, shape.thread),
+    )
+    gone = small[np.append(recording.threads.process, -1)][:-1] & (recording.threads.process >= 0)
+    shape, number = _again(shape, number)
+    together = replace(together, processes=np.flatnonzero(small))
+    if shape.samples > most:
+        weight = _weights(profile, rows, shape.thread[number], threads + 1)
+        weight[threads] = 0.0  # together already
+        less = _smallest(shape.thread, weight, most)
+        less[0] = False  # those that nobody knows
+        shape = replace(shape, thread=np.where(less[shape.thread], threads, shape.thread))
+        gone = gone | less[1:threads]
+        shape, number = _again(shape, number)
+    return shape, number, replace(together, threads=np.flatnonzero(gone))
+
+
+def _again(shape: Tables, number: Ints) -> tuple[Tables, Ints]:
+    shape, became = same_samples(shape)
+    return shape, became[number]
+
+
+def _weights(profile: Profile, rows: Ints, owner: Ints, owners: int) -> npt.NDArray[np.float64]:
+    """For each owner the largest part, 0 to 1, of any figure that it has."""
+    found = np.zeros(owners, np.float64)
+    for column in profile.figures.T:
+        sums = np.bincount(owner, column[rows], owners)
+        np.maximum(found, sums / max(sums.sum(), 1), out=found)
+    return found
+
+
+def _smallest(owner: Ints, weight: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.bool_]:
+    """The owners to be one, so that those that are left have half of ``most`` samples."""
+    counts = np.bincount(owner, minlength=len(weight))
+    order = np.argsort(-weight, kind="stable")
+    small = np.zeros(len(weight), np.bool_)
+    small[order] = np.cumsum(counts[order]) > most // 2
+    small[order[0]] = False
+    return small & (counts > 0)
