@@ -80,6 +80,29 @@ def test_outermost_is_the_first_of_its_key_from_the_outside(
     assert expected == tree(parents).outermost(np.array(key, np.int64)).tolist()
 
 
+@given(forests())
+def test_a_tour_finds_what_going_level_by_level_does(parents: list[int]) -> None:
+    """Of trees with more levels than are worth a step each."""
+    levels, toured = tree(parents), tree(parents)
+    if parents:
+        first, last = toured._tour()
+        assert (first.tolist(), last.tolist()) == tuple(map(np.ndarray.tolist, levels._intervals))
+    order = levels.preorder.tolist()
+    assert sorted(order) == list(range(len(parents)))
+    for node, above in enumerate(parents):
+        if above >= 0:
+            assert order.index(above) < order.index(node)
+
+
+@given(forests(), st.data())
+def test_above_is_all_on_the_way_out(parents: list[int], data: st.DataObject) -> None:
+    n = len(parents)
+    wanted = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    marked = {above for node in range(n) if wanted[node] for above in ancestors(parents, node)}
+    found = tree(parents).above(np.array(wanted, np.bool_))
+    assert set(np.flatnonzero(found).tolist()) == marked
+
+
 @given(forests(), st.data())
 def test_expand_puts_inlined_functions_outermost_first(
     parents: list[int], data: st.DataObject

@@ -27,7 +27,7 @@ from heaptide.views.document import document
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(Path(views_document.__file__).with_name("show.schema.json").read_text())
 APP = "/home/user/app.py"
-PAGE = (ROOT / "docs" / "json.md").read_text()
+PAGE = (ROOT / "docs" / "json.md").read_text().partition("# The JSON of `heaptide diff`")[0]
 
 
 def shown(path: str, *options: str) -> Any:
@@ -115,6 +115,8 @@ def test_a_site(path: str) -> None:
             "inclusive": 2000,
             "imports": 0,
             **dict(zip(COLUMNS, figures)),
+            "leaked_bytes": None,
+            "leaked_allocations": None,
         }
     ]
 
@@ -137,7 +139,21 @@ def test_a_site_is_told_by_what_it_is_folded_by(
     path: str, by: str, expected: dict[str, Any]
 ) -> None:
     found = shown(path, "--by", by)
-    assert found["selection"] == {"metric": "peak", "by": by, "processes": [4711]}
+    assert found["selection"] == {
+        "metric": "peak",
+        "by": by,
+        "processes": [4711],
+        "words": "at peak",
+        "from_seconds": None,
+        "to_seconds": None,
+        "peak_exact": True,
+        "threads": [],
+        "functions": [],
+        "modules": [],
+        "without_functions": [],
+        "without_modules": [],
+        "sizes": None,
+    }
     assert {key: found["sites"][0][key] for key in expected} == expected
 
 
@@ -228,3 +244,165 @@ def test_the_recording_is_read_by_reading(path: str) -> None:
         profile = Profile(recording)
         fold = profile.fold("function", METRICS["peak"], inclusive=True)
         assert json.loads(json.dumps(document(profile, fold))) == shown(path)
+
+
+def test_a_part_says_what_it_is(path: str) -> None:
+    found = shown(
+        path,
+        *("--from", "1.2", "--to", "1.8", "--thread", "worker", "--function", "load"),
+        *("--exclude", "nothing", "--module", "app", "--exclude-module", "numpy"),
+    )
+    selection = found["selection"]
+    expected = {
+        "from_seconds": 1.0,
+        "to_seconds": 2.0,
+        "threads": ["worker"],
+        "functions": ["load"],
+        "modules": ["app"],
+        "without_functions": ["nothing"],
+        "without_modules": ["numpy"],
+        "sizes": None,
+    }
+    assert {key: selection[key] for key in expected} == expected
+    assert found["sites"][0]["total_bytes"] == found["summary"]["total_bytes"] == 1000
+    assert found["verdicts"] == []
+    assert any("slices of time" in note["text"] for note in found["notes"])
+
+
+def test_a_moment(path: str) -> None:
+    found = shown(path, "--at", "2")
+    assert found["selection"]["metric"] == "live"
+    assert found["selection"]["words"] == "live at 2 s"
+    assert found["sites"][0]["alive_at_exit_bytes"] == 1700
+
+
+def test_sizes_and_leaks(path: str) -> None:
+    found = shown(path, "--size", "100", "--metric", "allocations")
+    assert found["selection"]["sizes"] == {"from_bytes": 65, "to_bytes": 128}
+    assert found["sites"][0]["allocations"] == 33
+    assert shown(path, "--size", "1MiB..")["selection"]["sizes"] == {
+        "from_bytes": 65537,
+        "to_bytes": None,
+    }
+    leaks = shown(path, "--metric", "leaked")
+    assert (leaks["sites"][0]["leaked_bytes"], leaks["sites"][0]["leaked_allocations"]) == (0, 0)
+    assert any("too short" in note["text"] for note in leaks["notes"])
+
+
+def test_snapshots_tell_what_the_heap_was_made_of(path: str) -> None:
+    snapshots = shown(path)["snapshots"]
+    assert [(s["time_seconds"], s["live_bytes"], s["peak"]) for s in snapshots] == [
+        (1.0, 800, False),
+        (1.5, 2000, True),
+        (2.0, 1700, False),
+        (3.0, 600, False),
+    ]
+    assert snapshots[1]["sites"] == [
+        {
+            "function": "load",
+            "file": APP,
+            "line": 12,
+            "language": "python",
+            "module": "app",
+            "origin": "own",
+            "bytes": 2000,
+        }
+    ]
+    assert {s["rss_bytes"] for s in snapshots} == {40 << 20}
+
+
+def test_histograms(path: str) -> None:
+    rows = shown(path)["histograms"]
+    counts = {(r["histogram"], r["above"], r["up_to"]): r["count"] for r in rows if r["count"]}
+    assert counts == {
+        ("sizes", 64, 128): 33,
+        ("lifetimes", None, 0.001): 14,
+        ("lifetimes", 0.001, 0.01): 10,
+        ("lifetimes in allocations", None, 0): 5,
+        ("lifetimes in allocations", 0, 1): 5,
+        ("lifetimes in allocations", 1, 7): 6,
+        ("lifetimes in allocations", 7, 63): 4,
+        ("lifetimes in allocations", 63, 511): 4,
+    }
+    # Classes of a histogram follow one another.
+    for before, after in zip(rows, rows[1:]):
+        if before["histogram"] == after["histogram"]:
+            assert before["up_to"] == after["above"]
+
+
+def test_the_timeline(path: str) -> None:
+    assert shown(path)["timeline"] is None
+    rows = shown(path, "--timeline")["timeline"]
+    assert [(row["time_seconds"], row["live_bytes"], row["peak_bytes"]) for row in rows] == [
+        (1.0, 800, 900),
+        (2.0, 1700, 2000),
+        (3.0, 600, 1700),
+    ]
+    assert rows[0]["rss_bytes"] == 40 << 20
+    part = shown(path, "--timeline", "--thread", "worker")["timeline"]
+    assert [(row["live_bytes"], row["rss_bytes"]) for row in part] == [
+        (0, None),
+        (700, None),
+        (300, None),
+    ]
+
+
+def test_a_long_timeline_keeps_its_highest_rows(tmp_path: Path) -> None:
+    build = example()
+    for row in range(5000):
+        build.timeline(4 * SECOND + row, live_bytes=row, peak_bytes=10**9 if row == 1777 else row)
+    rows = shown(build.write(tmp_path / "a.tide"), "--timeline")["timeline"]
+    assert len(rows) == 2000
+    assert max(row["peak_bytes"] for row in rows) == 10**9
+    times = [row["time_seconds"] for row in rows]
+    assert times == sorted(times)
+
+
+def test_a_tree(path: str) -> None:
+    assert shown(path)["tree"] is None
+    tree = shown(path, "--tree", "callees", "--merge", "templates")["tree"]
+    assert (tree["direction"], tree["by"], tree["recursion"]) == ("callees", "function", "direct")
+    assert tree["hide"] == ["interpreter", "allocator"]
+    assert tree["merge"] == ["templates"]
+    found = [
+        (n["node"], n["parent"], n["depth"], n["function"], n["own"], n["inclusive"])
+        for n in tree["nodes"]
+    ]
+
+    def both(size: int, blocks: int) -> dict[str, int]:
+        return {"peak_bytes": size, "peak_blocks": blocks}
+
+    assert found == [
+        (0, None, 0, None, both(0, 0), both(2000, 20)),
+        (1, 0, 1, "<module>", both(0, 0), both(2000, 20)),
+        (2, 1, 2, "load", both(1200, 12), both(2000, 20)),
+        (3, 2, 3, "work::grow()", both(0, 0), both(800, 8)),
+        (4, 3, 4, "std::vector<>::push_back", both(800, 8), both(800, 8)),
+    ]
+    merged = shown(path, "--tree", "callees", "--merge", "library")["tree"]["nodes"]
+    assert [n["module"] for n in merged if n["function"] is None][1:] == ["/usr/lib/libwork.so"]
+
+
+def test_a_tree_s_largest_nodes_keep_their_parents(tmp_path: Path) -> None:
+    build = Builder()
+    build.process()
+    build.thread()
+    main = build.python("main", "/a.py", 1)
+    held = {}
+    for i in range(20):
+        leaf = build.python(f"f{i}", "/a.py", i + 2)
+        held[build.context(stack=build.stack(main, leaf))] = (1, 100 + i)
+    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
+    build.peak(held)
+    build.finish(SECOND)
+    path = build.write(tmp_path / "a.tide")
+    nodes = shown(path, "--tree", "callees", "--top", "4")["tree"]["nodes"]
+    assert [(n["function"], n["parent"]) for n in nodes] == [
+        (None, None),
+        ("main", 0),
+        ("f19", 1),
+        ("f18", 1),
+        ("f17", 1),
+    ]
+    callers = shown(path, "--tree", "callers", "--function", "/f1[89]/", "--least", "0")["tree"]
+    assert [n["function"] for n in callers["nodes"]] == [None, "f19", "main", "f18", "main"]

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from .diff import Diff, Status, compare
 from .figures import Peak, context_figures, live_totals
 from .fold import FOLDS, Fold, groups_of
+from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
 from .locations import Locations, locate
 from .metrics import (
     BY_ORDER,
@@ -23,6 +25,7 @@ from .metrics import (
 from .origin import Origin
 from .profile import Profile
 from .selection import Selection, TimeRange, size_class, size_words
+from .snapshots import Snapshot, snapshots
 from .stack_tree import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 from .summary import Summary, rows_of_pid, summarize, timeline_of
 from .threads import MAIN_THREADS, thread_entries, thread_name
@@ -40,28 +43,37 @@ __all__ = [
     "METRICS",
     "RECURSION",
     "TREE_FOLDS",
+    "Diff",
     "Fold",
+    "Histogram",
     "Locations",
     "Metric",
     "Origin",
     "Peak",
     "Profile",
     "Selection",
+    "Snapshot",
     "StackTree",
+    "Status",
     "Summary",
     "TimeRange",
     "Tree",
+    "age_histogram",
+    "compare",
     "context_figures",
     "expand",
     "groups_of",
     "heaviest",
+    "lifetime_histogram",
     "live_totals",
     "locate",
     "metric",
     "metric_figures",
     "rows_of_pid",
     "size_class",
+    "size_histogram",
     "size_words",
+    "snapshots",
     "stack_tree",
     "summarize",
     "thread_entries",

@@ -90,7 +90,7 @@ def fold(profile: Profile, by: str, metric: Metric, *, inclusive: bool = False) 
         around = metric.of(sums) if inclusive else None
         imports = np.zeros(len(entity), np.int64)
     else:
-        groups = groups_of(profile, by)
+        groups = profile.function_groups if by == "function" else groups_of(profile, by)
         site, at_site = sum_by(profile.context_site[used], figures)
         group, sums = sum_by(groups[site], at_site)
         location = _heaviest(profile, groups, site, metric.of(at_site))

@@ -25,6 +25,9 @@ WARM_UP = 0.2
 on whole heaps drop more (0.4), for one heap has many warm-ups in it; a single stack has its own."""
 TAIL = 0.1
 """Part of the time at the end of which nothing new counts: it may be in use, not yet freed."""
+STILL_ALIVE = 0.95
+"""Up to here it has to stay: in what is left programs free at their exit what they held until then,
+as Python does with its modules, and would have no leaks."""
 LEAST_SLICES = 12
 """Fewer after warm-up, and there are no four ends of slices in each of three windows."""
 _WINDOWS = 3
@@ -49,8 +52,8 @@ def leaked(recording: Recording, time: TimeRange) -> Ints:
 
     The floor of a window is the least that was live at the end of any of its slices. A context
     leaks if its floor rises from the first window to the second and on to the third, the second
-    rise being no small part of the first. What it leaked is the rise of the floor that lasts to the
-    end of the time: what is freed in the tail does not count, nor what came in it.
+    rise being no small part of the first. What it leaked is the rise of the floor that lasts into
+    the tail: what is freed in its first half does not count, nor what came in it.
     One pass over the slices; memory of eight figures a context.
     """
     count = len(recording.contexts)
@@ -61,14 +64,15 @@ def leaked(recording: Recording, time: TimeRange) -> Ints:
     before = recording.totals_between(0, parts[0].start)
     live = np.stack([before.live_bytes, before.live_blocks], axis=1)
     floors = []
-    # The last floor reaches through the tail to the end.
-    for part in (parts[0], parts[1], range(parts[2].start, time.stop)):
+    still = time.start + int((time.end - time.start) * STILL_ALIVE)
+    stop = int(np.searchsorted(recording.slices.end, still, side="right"))
+    for part in (parts[0], parts[1], range(parts[2].start, max(stop, parts[2].stop))):
         floors.append(_floor(recording, live, part))
     first, second, third = floors
     early, late = (second - first)[:, 0], (third - second)[:, 0]
     grows = (early > 0) & (late > 0) & (late * _LATER_RISE >= early)
     grows &= (early + late) * _LEAST_RISE >= third[:, 0]
-    grows &= recording.contexts.counted & alive_contexts(recording, time.stop)
+    grows &= recording.contexts.counted & alive_contexts(recording, stop)
     found[grows] = np.maximum(third - first, 0)[grows]
     return found
 

@@ -14,7 +14,7 @@ from heaptide.errors import UsageError
 from heaptide.recording import ContextKind, FrameKind
 
 from .figures import Peak, alive_contexts, context_figures, range_figures, range_peak
-from .fold import Fold, fold
+from .fold import Fold, fold, groups_of
 from .leaks import leaked
 from .locations import Locations, locate
 from .metrics import COLUMNS, LEAKED, Metric
@@ -53,6 +53,11 @@ class Profile:
     def processes(self) -> Sequence[int] | None:
         """Rows of the processes that count; None: all."""
         return self.selection.processes
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all that its processes did, over the whole time."""
+        return not (self.selection.ranged or self.selection.narrowed)
 
     @cached_property
     def time(self) -> TimeRange | None:
@@ -240,6 +245,11 @@ class Profile:
         module = by_path[of_path]
         module[python] = np.array([numbers[name] for name in names], np.int64)[inverse]
         return module, list(numbers)
+
+    @cached_property
+    def function_groups(self) -> Ints:
+        """For each location the number of its function."""
+        return groups_of(self, "function")
 
     def module_of(self, location: int) -> str:
         """The path of a native location's object; for Python the name of its module; or ""."""

@@ -1,7 +1,7 @@
 """All stacks of a profile folded into one tree: who calls what, or by whom it was called.
 
-Nodes with the same path of functions (lines, files, modules) are one. The work is done level by
-level on columns, O(n log n); nothing loops over nodes.
+Nodes with the same path of functions (lines, files, modules) are one. The work is done on columns,
+O(n log n), by doubling distances or level by level; nothing loops over nodes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .fold import groups_of
 from .metrics import Metric
 from .names import merged_name
 from .origin import Origin
+from .stacks import Stacks, cut, fold, invert, sum_rows, without
 from .tree import Tree
 
 if TYPE_CHECKING:
@@ -97,28 +98,18 @@ def stack_tree(
     shown = ~np.isin(profile.locations.origin, list(hide))[stacks.location]
     if focus is not None:
         stacks, shown = _focused(stacks, shown, focus, inverted)
-    stacks = _without(stacks, shown)
+    stacks = without(stacks, shown)
     if recursion == "direct" or (len(merge) and recursion == "keep"):
         key = keys[stacks.location]
         other = key != np.append(key, -1)[stacks.parent]
         if recursion == "keep":
             other |= ~np.isin(profile.locations.origin, list(merge))[stacks.location]
-        stacks = _without(stacks, other)
+        stacks = without(stacks, other)
     elif recursion == "all":
-        stacks = _without(stacks, Tree(stacks.parent).outermost(keys[stacks.location]))
-    folded = _fold(stacks, keys)
-    folded = _inverted(folded, keys, deepest, least) if inverted else _cut(folded, deepest, least)
+        stacks = without(stacks, Tree(stacks.parent).outermost(keys[stacks.location]))
+    folded = fold(stacks, keys)
+    folded = invert(folded, keys, deepest, least) if inverted else cut(folded, deepest, least)
     return _ordered(folded, keys, inverted)
-
-
-@dataclass(frozen=True)
-class _Stacks:
-    """A forest: ``own`` (nodes, k) is what each node has by itself, ``rest`` (k,) what none has."""
-
-    parent: Ints
-    location: Ints
-    own: Ints
-    rest: Ints
 
 
 def _keys(profile: Profile, by: str, merge: Collection[Origin], templates: bool) -> Ints:
@@ -147,7 +138,7 @@ def _without_templates(profile: Profile) -> Ints:
     return np.array(found, np.int64)[inverse]
 
 
-def _stacks(profile: Profile, figures: Ints) -> _Stacks:
+def _stacks(profile: Profile, figures: Ints) -> Stacks:
     """The profile's tree with the figures on it, nodes without any below them left out.
 
     What the interpreter made for itself, which has no stack, is a stack of one frame.
@@ -159,33 +150,13 @@ def _stacks(profile: Profile, figures: Ints) -> _Stacks:
     own = sum_rows(node[used], figures[used], count + 1)
     parent = np.append(tree.parent, -1)
     location = np.append(profile.node_location, outside)
-    weight = np.zeros(count + 1, np.int64)
-    weight[node[used]] = 1
-    stacks = _Stacks(parent, location, own, np.zeros(figures.shape[1], figures.dtype))
-    return _without(stacks, Tree(parent).inclusive(weight) > 0)
+    found = np.zeros(count + 1, np.bool_)
+    found[node[used]] = True
+    stacks = Stacks(parent, location, own, np.zeros(figures.shape[1], figures.dtype))
+    return without(stacks, Tree(parent).above(found))
 
 
-def sum_rows(row: Ints, figures: Ints, count: int) -> Ints:
-    """Sums of ``figures`` (n, k) by ``row``, 0 to ``count``: shape (count, k)."""
-    sums = np.zeros((count, figures.shape[1]), figures.dtype)
-    for column in range(figures.shape[1]):
-        np.add.at(sums[:, column], row, figures[:, column])
-    return sums
-
-
-def _without(stacks: _Stacks, shown: Bools) -> _Stacks:
-    """The nodes that are ``shown``; what others have goes to the nearest shown one outside."""
-    if shown.all():
-        return stacks
-    into = Tree(stacks.parent).nearest(shown)
-    number = np.append(np.cumsum(shown) - 1, -1)  # the last: no node
-    to = number[into]
-    own = sum_rows(np.where(to < 0, int(shown.sum()), to), stacks.own, int(shown.sum()) + 1)
-    above = np.append(into, -1)[stacks.parent[shown]]
-    return _Stacks(number[above], stacks.location[shown], own[:-1], stacks.rest + own[-1])
-
-
-def _focused(stacks: _Stacks, shown: Bools, focus: Bools, inverted: bool) -> tuple[_Stacks, Bools]:
+def _focused(stacks: Stacks, shown: Bools, focus: Bools, inverted: bool) -> tuple[Stacks, Bools]:
     """Stacks from the outermost frame in focus inwards; inverted, those outwards of it."""
     tree = Tree(stacks.parent)
     wanted = focus[stacks.location]
@@ -195,104 +166,15 @@ def _focused(stacks: _Stacks, shown: Bools, focus: Bools, inverted: bool) -> tup
     shown = shown | first
     if inverted:
         own = sum_rows(start[inside], stacks.own[inside], len(start))
-        return _Stacks(stacks.parent, stacks.location, own, stacks.rest * 0), shown
+        return Stacks(stacks.parent, stacks.location, own, stacks.rest * 0), shown
     number = np.append(np.cumsum(inside) - 1, -1)
     parent = number[np.where(first, -1, stacks.parent)][inside]
-    return _Stacks(parent, stacks.location[inside], stacks.own[inside], stacks.rest * 0), shown[
+    return Stacks(parent, stacks.location[inside], stacks.own[inside], stacks.rest * 0), shown[
         inside
     ]
 
 
-def _fold(stacks: _Stacks, keys: Ints) -> _Stacks:
-    """Nodes with equal paths of keys as one, in order of their depth."""
-    count = len(stacks.parent)
-    tree = Tree(stacks.parent)
-    order = np.argsort(tree.depth, kind="stable")
-    bounds = np.searchsorted(tree.depth[order], np.arange(int(tree.depth.max(initial=-1)) + 2))
-    key = keys[stacks.location]
-    width = int(keys.max(initial=0)) + 1
-    became = np.full(count + 1, -1, np.int64)  # the last: outermost nodes have no parent
-    total = 0
-    parents = [np.zeros(0, np.int64)]
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
-        nodes = order[start:stop]
-        above = became[stacks.parent[nodes]]
-        path, member = np.unique((above + 1) * width + key[nodes], return_inverse=True)
-        became[nodes] = total + member
-        parents.append(path // width - 1)
-        total += len(path)
-    became = became[:-1]
-    own = sum_rows(became, stacks.own, total)
-    weight = tree.inclusive(stacks.own[:, 0]) if count else np.zeros(0, np.int64)
-    location = _heaviest(became, stacks.location, weight, total)
-    return _Stacks(np.concatenate(parents), location, own, stacks.rest)
-
-
-def _heaviest(group: Ints, location: Ints, weight: Ints, groups: Ints | int) -> Ints:
-    """For each group the location with the largest sum of ``weight``; the first of equal ones."""
-    if not len(group):
-        return np.zeros(0, np.int64)
-    width = int(location.max()) + 1
-    pairs, member = np.unique(group * width + location, return_inverse=True)
-    sums = np.zeros(len(pairs), np.int64)
-    np.add.at(sums, member, weight)
-    of, where = pairs // width, pairs % width
-    order = np.lexsort((-where, sums, of))
-    found = np.zeros(groups, np.int64)
-    found[of[order]] = where[order]  # the last of a group's stays: the one with the largest sum
-    return found
-
-
-def _inverted(stacks: _Stacks, keys: Ints, deepest: int | None, least: int) -> _Stacks:
-    """The tree of the same stacks, read from the innermost frame outwards.
-
-    Each stack that has something by itself is a cursor that moves outwards a level at a time;
-    those in one node that stand on one frame are one from then on.
-    """
-    width = int(keys.max(initial=0)) + 1
-    cursor = np.flatnonzero(stacks.own.any(axis=1))
-    held = stacks.own[cursor]
-    inside = np.full(len(cursor), -1, np.int64)  # the node that each cursor has come to
-    parents, locations, owns = [], [], []
-    total = 0
-    while len(cursor):
-        step = (inside + 1) * width + keys[stacks.location[cursor]]
-        path, member = np.unique(step, return_inverse=True)
-        parents.append(path // width - 1)
-        locations.append(_heaviest(member, stacks.location[cursor], held[:, 0], len(path)))
-        up = stacks.parent[cursor]
-        small = np.abs(sum_rows(member, held[:, :1], len(path))[:, 0]) < least
-        last = (up < 0) | small[member]
-        if deepest is not None and len(parents) >= deepest:
-            last[:] = True
-        owns.append(sum_rows(member[last], held[last], len(path)))
-        spot = (total + member[~last]) * (len(stacks.parent) + 1) + up[~last]
-        spots, same = np.unique(spot, return_inverse=True)
-        held = sum_rows(same, held[~last], len(spots))
-        inside, cursor = np.divmod(spots, len(stacks.parent) + 1)
-        total += len(path)
-    none = np.zeros(0, np.int64)
-    return _Stacks(
-        np.concatenate([none, *parents]),
-        np.concatenate([none, *locations]),
-        np.concatenate([stacks.own[:0], *owns]),
-        stacks.rest,
-    )
-
-
-def _cut(stacks: _Stacks, deepest: int | None, least: int) -> _Stacks:
-    """Without what is too deep, or below a node that is too small."""
-    tree = Tree(stacks.parent)
-    kept = np.ones(len(tree), np.bool_)
-    if deepest is not None:
-        kept &= tree.depth < deepest
-    if least > 0:
-        small = np.abs(tree.inclusive(stacks.own[:, 0])) < least
-        kept &= np.append(tree.nearest(small), -1)[stacks.parent] < 0
-    return _without(stacks, kept)
-
-
-def _ordered(stacks: _Stacks, keys: Ints, inverted: bool) -> StackTree:
+def _ordered(stacks: Stacks, keys: Ints, inverted: bool) -> StackTree:
     """With a root before all, in depth-first order, siblings by the first figure, largest first."""
     parent = np.append(-1, stacks.parent + 1)
     location = np.append(-1, stacks.location)

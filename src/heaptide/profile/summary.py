@@ -83,7 +83,7 @@ def rows_of_pid(recording: Recording, pid: int) -> list[int]:
 def summarize(profile: Profile) -> Summary:
     """The figures of what ``profile`` selects."""
     recording, rows = profile.recording, profile.processes
-    if profile.time is not None or profile.selection.narrowed:
+    if not profile.whole:
         found = _of_selected(profile)
     elif rows is None:
         found = _of_all(recording)
@@ -187,7 +187,8 @@ def timeline_of(profile: Profile) -> Timeline:
     """The timeline of the sum of all processes, or of the profile's, ordered by time.
 
     Of a range of time its rows only. Where the selection leaves out contexts, it is made from the
-    slices: a row for the end of each, of the chosen contexts' memory, without resident sizes.
+    slices: a row for the end of each (and of the one before them), of the chosen contexts' memory,
+    without resident sizes.
     """
     if profile.selection.narrowed:
         return _from_slices(profile)
@@ -209,13 +210,14 @@ def _from_slices(profile: Profile) -> Timeline:
     recording = profile.recording
     time = snap(recording, None, None) if profile.time is None else profile.time
     live = live_totals(recording, profile.processes, profile.chosen, time)
-    zero = np.zeros(time.stop - time.first, np.int64)
+    first = 1 if time.first == 0 else 0  # at the recording's start nothing is live
+    zero = np.zeros(len(live[0]) - first, np.int64)
     return Timeline(
-        time=recording.slices.end[time.first : time.stop],
+        time=np.append(time.start, recording.slices.end[time.first : time.stop])[first:],
         process=np.full(len(zero), ALL_PROCESSES, np.int32),
-        live_bytes=live[0, 1:],
-        live_blocks=live[1, 1:],
-        peak_bytes=np.maximum(live[0, 1:], live[0, :-1]),
+        live_bytes=live[0, first:],
+        live_blocks=live[1, first:],
+        peak_bytes=np.maximum(live[0], np.append(0, live[0, :-1]))[first:],
         rss=zero,
         pss=zero,
         uss=zero,

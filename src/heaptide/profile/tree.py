@@ -15,6 +15,9 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+_DEEP = 400  # levels, from where on ranking a list is cheaper than a step for each of them
+
+
 class Tree:
     """Nodes 0..n-1; ``parent[i]`` is a node, or -1 where node i is outermost. Acyclic."""
 
@@ -57,6 +60,8 @@ class Tree:
         n = len(self.parent)
         if n == 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)
+        if self.depth.max() > _DEEP:
+            return self._tour()
         # Nodes level by level, siblings side by side: a level is a run of `order`, and within it
         # the children of one node are a run.
         order = np.lexsort((self.parent, self.depth))
@@ -75,6 +80,48 @@ class Tree:
             before -= before[np.maximum.accumulate(np.where(firsts, np.arange(len(run)), 0))]
             position[nodes] = before if run[0] < 0 else before + position[run] + 1
         return position, position + size
+
+    def _tour(self) -> tuple[Ints, Ints]:
+        """The same for trees of many levels, O(n log n) whatever their depth.
+
+        A walk enters each node and leaves it: 2 n steps, each of which knows the next one. How
+        far each is from the end comes by pointer doubling.
+        """
+        n = len(self.parent)
+        order = np.argsort(self.parent, kind="stable")
+        parents = self.parent[order]
+        sibling = np.append(parents[1:] == parents[:-1], False)  # another one comes behind
+        following = np.full(n, -1, np.int64)
+        following[order[:-1]] = np.where(sibling[:-1], order[1:], -1)
+        child = np.full(n, -1, np.int64)  # the first one
+        firsts = np.append(True, ~sibling[:-1]) & (parents >= 0)
+        child[parents[firsts]] = order[firsts]
+        # Steps 0 to n - 1 enter nodes, n to 2 n - 1 leave them, 2 n is the end.
+        leave = np.where(self.parent >= 0, self.parent + n, 2 * n)
+        jump = np.empty(2 * n + 1, np.int64)
+        jump[:n] = np.where(child >= 0, child, np.arange(n, 2 * n))
+        jump[n : 2 * n] = np.where(following >= 0, following, leave)
+        jump[2 * n] = 2 * n
+        distance = np.append(np.ones(2 * n, np.int64), 0)
+        while (jump != 2 * n).any():
+            distance += distance[jump]
+            jump = jump[jump]
+        walk = np.empty(2 * n, np.int64)
+        walk[2 * n - distance[:-1]] = np.arange(2 * n)
+        entered = np.cumsum(walk < n)
+        found = np.empty(2 * n, np.int64)
+        found[walk] = entered
+        return found[:n] - 1, found[n:]
+
+    def above(self, wanted: Bools) -> Bools:
+        """True for the nodes that are wanted, and for all their ancestors."""
+        n = len(self.parent)
+        jump = np.append(np.where(self.parent < 0, n, self.parent), n)
+        marked = np.append(wanted, False)
+        while (jump != n).any():
+            marked[jump[marked]] = True
+            jump = jump[jump]
+        return marked[:n]
 
     @cached_property
     def preorder(self) -> Ints:

@@ -120,6 +120,12 @@ class Screen:
         return text.ljust(width)
 
 
+def print_section(screen: Screen, title: str) -> None:
+    """A title, apart from what is above it."""
+    screen.line()
+    screen.line(title, "bold")
+
+
 def vars_of(glyphs: Glyphs) -> list[str]:
     """The strings among the glyphs."""
     return [value for value in vars(glyphs).values() if isinstance(value, str)]

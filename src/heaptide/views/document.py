@@ -6,43 +6,41 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import BY_ORDER, COLUMNS, Origin, summarize
-from heaptide.recording import Language
+from heaptide.profile import BY_ORDER, COLUMNS, LEAK_COLUMNS, snapshots, summarize
 
+from . import selected
 from .notes import exited, notes
+from .rows import LANGUAGES as LANGUAGES
+from .rows import MOST_MOMENTS, histogram_rows, moments, place_of, snapshot_rows, tree_nodes
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
-    from heaptide.profile import Fold, Profile
+    from heaptide.profile import Fold, Metric, Profile, StackTree
     from heaptide.recording import Recording
+
+    from .treeoptions import TreeOptions
 
 SCHEMA_VERSION = 1
 
-LANGUAGES = {
-    Language.UNKNOWN: None,
-    Language.PYTHON: "python",
-    Language.C: "c",
-    Language.CPP: "c++",
-    Language.RUST: "rust",
-    Language.OTHER: "other",
-}
 _ALLOCATORS = ("libc", "jemalloc", "tcmalloc", "mimalloc", "other", "static")
-# What of its location a group is told by; the rest differs within the group.
-_TELLS = {
-    "function": ("function", "file", "line", "module"),
-    "line": ("function", "file", "line", "module"),
-    "file": ("file", "module"),
-    "module": ("module",),
-    "thread": (),
-    "process": (),
-}
 
 
-def document(profile: Profile, fold: Fold, *, top: int = 0) -> dict[str, Any]:
-    """Everything that ``show`` knows, ready for ``json``. ``top``: how many sites; 0: all."""
+def document(
+    profile: Profile,
+    fold: Fold,
+    *,
+    top: int = 0,
+    tree: tuple[StackTree, TreeOptions] | None = None,
+    timeline: bool = False,
+) -> dict[str, Any]:
+    """Everything that ``show`` knows, ready for ``json``.
+
+    ``top``: how many sites, and nodes of the tree; 0: all. ``tree``: of the fold's metric.
+    """
     recording = profile.recording
     summary = summarize(profile)
     rows = range(len(recording.processes)) if profile.processes is None else profile.processes
+    found = verdicts(summary, exited=exited(recording)) if profile.whole else []
     return {
         "schema_version": SCHEMA_VERSION,
         "recording": _recording(recording),
@@ -50,21 +48,41 @@ def document(profile: Profile, fold: Fold, *, top: int = 0) -> dict[str, Any]:
             "metric": fold.metric.name,
             "by": fold.by,
             "processes": sorted({int(recording.processes.pid[row]) for row in rows}),
+            "words": profile.worded(fold.metric).words,
+            **selected.as_json(profile),
         },
         "summary": asdict(summary),
-        "verdicts": [asdict(verdict) for verdict in verdicts(summary, exited=exited(recording))],
+        "verdicts": [asdict(verdict) for verdict in found],
         "sites": sites(profile, fold, top=top),
         "processes": [_process(recording, row) for row in rows],
         "threads": _threads(recording, set(rows)),
-        "notes": [asdict(note) for note in notes(profile)],
+        "notes": [
+            asdict(note)
+            for note in (*notes(profile), *selected.selection_notes(profile, fold.metric))
+        ],
+        "snapshots": snapshot_rows(profile, snapshots(profile, summary, count=10, top=3)),
+        "histograms": histogram_rows(profile),
+        "timeline": moments(profile, MOST_MOMENTS) if timeline else None,
+        "tree": None if tree is None else _tree(profile, fold.metric, *tree, top=top),
+    }
+
+
+def _tree(
+    profile: Profile, metric: Metric, tree: StackTree, options: TreeOptions, *, top: int
+) -> dict[str, Any]:
+    return {
+        "direction": options.direction,
+        "by": options.by,
+        "hide": list(options.hide),
+        "merge": [*options.merge, *(["templates"] if options.templates else [])],
+        "recursion": options.recursion,
+        "nodes": tree_nodes(profile, tree, metric, options, top=top),
     }
 
 
 def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]:
     """The groups of ``fold`` as objects, largest first."""
-    locations = profile.locations
-    tells = _TELLS[fold.by]
-    whole = int(fold.metric.of(profile.totals[None, :])[0])
+    whole = profile.total_of(fold.metric)
     shown = len(fold) if top <= 0 else min(top, len(fold))
     unknown = _unknown(profile.recording)
     found = []
@@ -75,15 +93,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
             ("function", "file", "line", "language", "module", "origin", "thread", "process")
         )
         if at >= 0:
-            place = {
-                "function": locations.texts[locations.function[at]] or None,
-                "file": locations.texts[locations.file[at]] or None,
-                "line": int(locations.line[at]) or None,
-                "module": profile.module_of(at) or None,
-            }
-            site.update({name: place[name] for name in tells})
-            site["language"] = LANGUAGES.get(locations.language[at], "other")
-            site["origin"] = Origin(locations.origin[at]).name.lower()
+            site.update(place_of(profile, fold.by, at))
         elif fold.by == "thread" and entity >= 0:
             site["thread"] = _thread(profile.recording, entity)
         elif fold.by == "process" and entity >= 0:
@@ -92,7 +102,8 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
         if fold.inclusive is not None:
             site["inclusive"] = int(fold.inclusive[row])
         site["imports"] = int(fold.imports[row])
-        site.update(zip(COLUMNS, fold.figures[row].tolist()))
+        site.update(dict.fromkeys(LEAK_COLUMNS))
+        site.update(zip((*COLUMNS, *LEAK_COLUMNS), fold.figures[row].tolist()))
         site.update(unknown)
         found.append(site)
     return found

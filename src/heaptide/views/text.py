@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import shlex
 import time
+from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from rich.text import Text
 
-from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, timeline_of
+from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize
 
-from . import chart, units
-from .console import Screen, display_path
+from . import units
+from .console import Screen, display_path, print_section
+from .histograms import print_histogram, print_threads
+from .moments import print_over_time
+from .next_steps import print_next
 from .notes import exited, notes
+from .selected import in_words, selection_notes
 from .tables import print_processes, print_sites
+from .trees import print_tree
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
     from heaptide.profile import Summary
     from heaptide.recording import Recording
 
-CHART_HEIGHT = 10
+    from .treeoptions import TreeOptions
+
 MOST_PROCESSES = 8
 MOST_NOTES = 8
 _HEAD = "bold"
@@ -48,22 +54,54 @@ def show(
 ) -> None:
     """Print ``profile``. ``only_table``: the table that was asked for, and what warns of it."""
     screen = Screen(file, width)
+    metric = profile.worded(metric)
     summary = summarize(profile)
     _title(screen, profile)
     if not only_table:
         _figures(screen, profile, summary)
         _verdicts(screen, profile, summary)
         _processes(screen, profile)
-    _notes(screen, profile, only_warnings=only_table)
+    _notes(screen, profile, metric, only_warnings=only_table)
     _sites(screen, profile, metric, by, top)
     if not only_table:
-        _chart(screen, profile, summary)
-        _next(screen, profile, summary)
+        print_over_time(screen, profile, summary)
+        if profile.whole:
+            print_next(screen, profile, summary)
 
 
-def _section(screen: Screen, title: str) -> None:
-    screen.line()
-    screen.line(title, _HEAD)
+def show_views(
+    profile: Profile,
+    metric: Metric,
+    *,
+    tree: TreeOptions | None = None,
+    histograms: Sequence[str] = (),
+    threads: bool = False,
+    timeline: bool = False,
+    top: int = 40,
+    least: float = 0.01,
+    file: IO[str] | None = None,
+    width: int | None = None,
+) -> None:
+    """Print the views that are asked for, each under a title of its own.
+
+    ``top``: lines of the tree, and how many threads; 0: all. ``least``: what part of the whole a
+    branch of the tree has to have.
+    """
+    screen = Screen(file, width)
+    metric = profile.worded(metric)
+    _title(screen, profile)
+    _notes(screen, profile, metric, only_warnings=True)
+    if tree is not None:
+        _tree(screen, profile, metric, tree, top, least)
+    if threads:
+        print_section(screen, f"Threads, by what is {metric.words}")
+        print_threads(screen, profile, profile.fold("thread", metric), top)
+    for which in histograms:
+        title = {"sizes": "Calls by the size they asked for", "lifetimes": "Blocks by their life"}
+        print_section(screen, title[which] + (", over the whole time" if profile.time else ""))
+        print_histogram(screen, profile, which)
+    if timeline:
+        print_over_time(screen, profile, summarize(profile), tall=True)
 
 
 def _title(screen: Screen, profile: Profile) -> None:
@@ -83,6 +121,10 @@ def _title(screen: Screen, profile: Profile) -> None:
     line = Text(screen.head(command, screen.width - len(when)), _HEAD)
     line.append(when, "dim")
     screen.line(line)
+    phrases = in_words(profile)
+    if phrases:
+        text = screen.clean(f"only {'; '.join(phrases)}")
+        _paragraph(screen, Text(), text, "yellow")
 
 
 def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
@@ -110,7 +152,11 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         ),
         ("peak heap", units.size(summary.peak_bytes), f"{peak}, after {moment}"),
         ("peak RSS", units.size(summary.peak_rss_bytes), units.binary_size(summary.peak_rss_bytes)),
-        (_alive(profile), units.size(summary.alive_at_exit_bytes), f"in {alive}"),
+        (
+            profile.worded(METRICS["alive"]).words,
+            units.size(summary.alive_at_exit_bytes),
+            f"in {alive}",
+        ),
         ("allocated in total", units.size(summary.total_bytes), ""),
         ("processes", units.count(summary.processes), f"with {threads}"),
     ]
@@ -135,12 +181,8 @@ def _part(count: int | None, share: float | None, before: str) -> tuple[str, str
     return units.count(count), f"{units.percent(share)}: freed before {before}"
 
 
-def _alive(profile: Profile) -> str:
-    return "alive at exit" if exited(profile.recording) else "alive at the recording's end"
-
-
 def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> None:
-    found = verdicts(summary, exited=exited(profile.recording))
+    found = verdicts(summary, exited=exited(profile.recording)) if profile.whole else []
     if not found:
         return
     screen.line()
@@ -152,10 +194,10 @@ def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> None:
         _paragraph(screen, mark, verdict.text)
 
 
-def _paragraph(screen: Screen, mark: Text, text: str) -> None:
+def _paragraph(screen: Screen, mark: Text, text: str, style: str = "") -> None:
     """``text`` wrapped, behind ``mark`` on its first line and as far in on the others."""
     room = max(screen.width - mark.cell_len, 10)
-    for line in Text(text).wrap(screen.console, room, overflow="fold"):
+    for line in Text(text, style).wrap(screen.console, room, overflow="fold"):
         screen.line(mark + line)
         mark = Text(" " * mark.cell_len)
 
@@ -166,15 +208,16 @@ def _processes(screen: Screen, profile: Profile) -> None:
     )
     if len(rows) < 2:
         return
-    _section(screen, "Processes, by their peaks")
+    print_section(screen, "Processes, by their peaks")
     print_processes(screen, profile, rows, MOST_PROCESSES)
     if len(rows) > MOST_PROCESSES:
         more = units.some(len(rows) - MOST_PROCESSES, "other", "others")
         screen.line(f"and {more}: see --by process", "dim")
 
 
-def _notes(screen: Screen, profile: Profile, *, only_warnings: bool) -> None:
+def _notes(screen: Screen, profile: Profile, metric: Metric, *, only_warnings: bool) -> None:
     found = [note for note in notes(profile) if note.level == "warning" or not only_warnings]
+    found += selection_notes(profile, metric)
     if not found:
         return
     screen.line()
@@ -191,7 +234,7 @@ def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) 
     groups = int((fold.values > 0).sum())
     shown = groups if top <= 0 else min(top, groups)
     where = "" if by in ("thread", "process") else ", charged to your own code first"
-    _section(screen, f"{metric.words[0].upper()}{metric.words[1:]}, by {by}{where}")
+    print_section(screen, f"{metric.words[0].upper()}{metric.words[1:]}, by {by}{where}")
     if not shown:
         screen.line("nothing", "dim")
         return
@@ -203,64 +246,27 @@ def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) 
         screen.line(f"and {figure} in {units.some(others, 'other', 'others')}: see --top 0", "dim")
 
 
-def _chart(screen: Screen, profile: Profile, summary: Summary) -> None:
-    recording = profile.recording
-    timeline = timeline_of(profile)
-    if not len(timeline) or not summary.peak_bytes:
-        return
-    start = 0
-    if profile.processes is not None:
-        start = min(int(recording.processes.start[row]) for row in profile.processes)
-    end = start + round(summary.duration_seconds * 1e9)
-    peak = (round(summary.peak_time_seconds * 1e9), summary.peak_bytes)
-    margin = 8  # at most: four digits, a point, and the axis
-    columns = max(min(screen.width, 120) - margin - 1, 10)
-    heights = chart.levels(timeline, start, end, columns, peak=peak)
-    plot = chart.draw(heights, peak, start, end, height=CHART_HEIGHT, blocks=screen.glyphs.blocks)
-    _section(screen, "Live heap over time")
-    screen.line(f"{plot.unit:>{plot.margin - 2}}", "dim")
-    for label, cells in plot.rows:
-        line = Text(label, "dim")
-        body = Text(cells, "cyan")
-        at = cells.find(chart.PEAK)
-        if at >= 0:
-            body.stylize("bold red", at, at + 1)
-        screen.line(line + body)
-    screen.line(Text("".join(plot.axis), "dim"))
-    screen.line(Text(" " * plot.margin + plot.times, "dim"))
-    when = units.duration(summary.peak_time_seconds)
-    label = f"{chart.PEAK} peak: {units.size(summary.peak_bytes)} at {when}"
-    screen.line(" " * plot.margin + label)
-
-
-def _next(screen: Screen, profile: Profile, summary: Summary) -> None:
-    """Commands worth trying on this very recording."""
-    path = shlex.quote(display_path(profile.recording.path))
-    base = f"heaptide show {path}"
-    tries = [(f"{base} --by line", "the same by line")]
-    if (summary.temporary_share or 0.0) >= 0.25:
-        tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
-    if summary.copied_bytes > summary.total_bytes // 10:
-        tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
-    tries.append((f"{base} --metric total", "who allocates the most over time"))
-    if summary.alive_at_exit_bytes:
-        tries.append((f"{base} --metric alive", "what is alive at exit"))
-    if summary.processes > 1 and profile.processes is None:
-        row = heaviest(profile.recording, range(len(profile.recording.processes)))
-        pid = int(profile.recording.processes.pid[row])
-        tries.append((f"{base} --process {pid}", "the largest process by itself"))
-    if profile.recording.symbols is None:
-        tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
-    tries.append((f"{base} --json", "all of it, for a program"))
-    _section(screen, "Next")
-    width = max(len(command) for command, _ in tries)
-    beside = width + 4 + max(len(why) for _, why in tries) <= screen.width
-    for command, why in tries:
-        line = Text(f"  {command}")
-        if beside:
-            line.append(f"{' ' * (width - len(command))}  {why}", "dim")
-        else:
-            screen.line(Text(f"  {why}:", "dim"))
-            line = Text(f"    {command}")
-        # A command that is too long is left whole: it is there to be copied.
-        screen.console.print(line, no_wrap=True, overflow="ignore", crop=False)
+def _tree(
+    screen: Screen, profile: Profile, metric: Metric, options: TreeOptions, top: int, least: float
+) -> None:
+    what = "who calls it" if options.inverted else "what calls what"
+    if profile.selection.functions:
+        name = screen.clean(" or ".join(profile.selection.functions))
+        what = f"who calls {name}" if options.inverted else f"what {name} calls"
+    print_section(screen, f"{metric.words[0].upper()}{metric.words[1:]}: {what}, by {options.by}")
+    said = []
+    if options.hide:
+        said.append(f"frames of the {' and '.join(options.hide)} are not shown: --hide none")
+    if options.merge:
+        said.append(f"frames of the {' and '.join(options.merge)} go by module")
+    if said:
+        _paragraph(screen, Text(), "; ".join(said), "dim")
+    print_tree(
+        screen,
+        profile,
+        options.tree(profile, metric, least),
+        metric,
+        options,
+        lines=top,
+        least=least,
+    )

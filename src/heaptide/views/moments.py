@@ -1,0 +1,127 @@
+"""The live heap over time: the chart, and below it what it consisted of at a few moments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.text import Text
+
+from heaptide.profile import snapshots, timeline_of
+
+from . import chart, units
+from .console import print_section
+from .labels import GAP, LEAST
+from .places import short_function
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile, Snapshot, Summary
+    from heaptide.recording import Timeline
+
+    from .console import Screen
+
+CHART_HEIGHT, TALL_CHART_HEIGHT = 8, 16
+MOMENTS, MORE_MOMENTS = 4, 12  # beside that of the peak
+# Up to here reading all slices of time for the snapshots costs a few hundredths of a second.
+_SMALL_FILE = 8_000_000
+_ROOM = 24  # cells that a function's name may take, where several are in a line
+
+
+def print_snapshots(screen: Screen, profile: Profile, found: list[Snapshot]) -> None:
+    """A line for each: the peak's marked as in the chart, resident memory where it was read."""
+    resident = any(snapshot.rss_bytes for snapshot in found)
+    heads = ["", "time", "live heap", *(["RSS"] if resident else []), "most of it in"]
+    cells = [[Text(head, "dim") for head in heads]]
+    for snapshot in found:
+        style = "bold red" if snapshot.peak else ""
+        line = [
+            Text(chart.PEAK if snapshot.peak else "", style),
+            Text(units.duration(snapshot.time_ns / 1e9)),
+            Text(units.size(snapshot.live_bytes), "bold"),
+        ]
+        if resident:
+            line.append(Text(units.size(snapshot.rss_bytes) if snapshot.rss_bytes else ""))
+        cells.append([*line, Text(_sites(screen, profile, snapshot))])
+    used = sum(max(len(line[i]) for line in cells) + GAP for i in range(len(heads) - 1))
+    for line in cells[1:]:
+        line[-1] = Text(screen.head(line[-1].plain, max(screen.width - used, LEAST)))
+    screen.grid(cells, "lrrrl" if resident else "lrrl", gap=GAP)
+
+
+def _sites(screen: Screen, profile: Profile, snapshot: Snapshot) -> str:
+    at = profile.locations
+    found = []
+    for location, size in snapshot.sites or ():
+        name, language = at.texts[at.function[location]], int(at.language[location])
+        name = screen.tail(screen.clean(short_function(name, language, _ROOM)), _ROOM)
+        found.append(f"{name} {units.percent(size / snapshot.live_bytes)}")
+    return ", ".join(found)
+
+
+def print_over_time(
+    screen: Screen, profile: Profile, summary: Summary, *, tall: bool = False
+) -> None:
+    """The chart, and below it what the heap consisted of at a few moments.
+
+    The live heap is drawn in eighths of a cell: a filled curve has twice the steps that braille
+    would give it, in characters that more fonts have; plain ones where the encoding has no others.
+    ``tall``: a higher chart, more moments, and all of them with their functions.
+    """
+    timeline = timeline_of(profile)
+    if not len(timeline) or not summary.peak_bytes:
+        return
+    start, end = _span(profile, summary)
+    peak = _highest(profile, summary, timeline)
+    margin = 8  # at most: four digits, a point, and the axis
+    columns = max(min(screen.width, 120) - margin - 1, 10)
+    heights = chart.levels(timeline, start, end, columns, peak=peak)
+    height = TALL_CHART_HEIGHT if tall else CHART_HEIGHT
+    plot = chart.draw(heights, peak, start, end, height=height, blocks=screen.glyphs.blocks)
+    print_section(screen, "Live heap over time")
+    screen.line(f"{plot.unit:>{plot.margin - 2}}", "dim")
+    for label, cells in plot.rows:
+        line = Text(label, "dim")
+        body = Text(cells, "cyan")
+        at = cells.find(chart.PEAK)
+        if at >= 0:
+            body.stylize("bold red", at, at + 1)
+        screen.line(line + body)
+    screen.line(Text("".join(plot.axis), "dim"))
+    screen.line(Text(" " * plot.margin + plot.times, "dim"))
+    exact = peak == (round(summary.peak_time_seconds * 1e9), summary.peak_bytes)
+    if not exact:
+        label = f"{chart.PEAK} highest: {units.size(peak[1])} at {units.duration(peak[0] / 1e9)}"
+        screen.line(" " * plot.margin + label)
+    found = snapshots(
+        profile,
+        summary,
+        count=MORE_MOMENTS if tall else MOMENTS,
+        top=3 if tall else 2,
+        slices=tall or profile.recording.file_bytes < _SMALL_FILE,
+    )
+    if not exact:  # `#` is in the chart what it is below it: the highest moment
+        found = [snapshot for snapshot in found if not snapshot.peak]
+    print_snapshots(screen, profile, found)
+
+
+def _span(profile: Profile, summary: Summary) -> tuple[int, int]:
+    """The time that the chart shows, in nanoseconds."""
+    if profile.time is not None:
+        return profile.time.start, profile.time.end
+    start = 0
+    if profile.processes is not None:
+        start = min(int(profile.recording.processes.start[row]) for row in profile.processes)
+    return start, start + round(summary.duration_seconds * 1e9)
+
+
+def _highest(profile: Profile, summary: Summary, timeline: Timeline) -> tuple[int, int]:
+    """Time and bytes of the highest moment of what the chart shows.
+
+    The recorder's peak, where it is of all that; else the highest that the timeline tells.
+    """
+    inexact = profile.range_peak is not None and not profile.range_peak.exact
+    if not profile.selection.narrowed and not inexact:
+        return round(summary.peak_time_seconds * 1e9), summary.peak_bytes
+    top = np.maximum(timeline.live_bytes, timeline.peak_bytes)
+    row = int(np.argmax(top))
+    return int(timeline.time[row]), int(top[row])

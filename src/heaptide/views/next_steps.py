@@ -1,0 +1,55 @@
+"""What to try next with a recording: commands to copy."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from heaptide.profile import heaviest
+
+from .console import display_path, print_section
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile, Summary
+
+    from .console import Screen
+
+_MOST = 4
+_LONG = 20.0  # seconds; what grows in less is its warm-up
+
+
+def print_next(screen: Screen, profile: Profile, summary: Summary) -> None:
+    """Commands worth trying on this very recording."""
+    path = shlex.quote(display_path(profile.recording.path))
+    base = f"heaptide show {path}"
+    tries = [(f"{base} --by line", "the same by line")]
+    if profile.recording.symbols is None:
+        tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
+    if summary.processes > 1 and profile.processes is None:
+        row = heaviest(profile.recording, range(len(profile.recording.processes)))
+        pid = int(profile.recording.processes.pid[row])
+        tries.append((f"{base} --process {pid}", "the largest process by itself"))
+    if (summary.temporary_share or 0.0) >= 0.25:
+        tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
+    if summary.copied_bytes > summary.total_bytes // 10:
+        tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
+    if summary.duration_seconds >= _LONG and summary.alive_at_exit_bytes:
+        tries.append((f"{base} --metric leaked", "what keeps growing after warm-up"))
+    tries.append((f"{base} --tree callees", "what calls what"))
+    tries.append((f"{base} --metric total", "who allocates the most over time"))
+    tries.append((f"{base} --json", "all of it, for a program"))
+    tries = tries[:_MOST]
+    print_section(screen, "Next")
+    width = max(len(command) for command, _ in tries)
+    beside = width + 4 + max(len(why) for _, why in tries) <= screen.width
+    for command, why in tries:
+        line = Text(f"  {command}")
+        if beside:
+            line.append(f"{' ' * (width - len(command))}  {why}", "dim")
+        else:
+            screen.line(Text(f"  {why}:", "dim"))
+            line = Text(f"    {command}")
+        # A command that is too long is left whole: it is there to be copied.
+        screen.console.print(line, no_wrap=True, overflow="ignore", crop=False)

@@ -1,0 +1,108 @@
+"""What was selected, in words, and what a person should know of figures of a part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heaptide.profile import LEAKED, size_words, timeline_of
+from heaptide.profile.leaks import windows
+from heaptide.profile.selection import snap
+from heaptide.recording import SIZE_BOUNDS
+
+from . import units
+from .notes import Note
+
+if TYPE_CHECKING:
+    from heaptide.profile import Metric, Profile
+
+
+def in_words(profile: Profile) -> list[str]:
+    """A phrase for each thing that narrows the profile, processes aside; empty: nothing does."""
+    chosen, found = profile.selection, []
+    if profile.time is not None:
+        start, end = (units.duration(t / 1e9) for t in (profile.time.start, profile.time.end))
+        found.append(f"until {end}" if chosen.start is None else f"from {start} to {end}")
+    if chosen.threads:
+        found.append("threads like " + " or ".join(chosen.threads))
+    for what, patterns in (("", chosen.functions), ("module ", chosen.modules)):
+        if patterns:
+            found.append("stacks with " + what + f" and with {what}".join(patterns))
+    for what, patterns in (("", chosen.without_functions), ("module ", chosen.without_modules)):
+        if patterns:
+            found.append("no stacks with " + what + f" or with {what}".join(patterns))
+    if chosen.sizes is not None:
+        found.append("stacks that asked for " + size_words(*chosen.sizes))
+    return found
+
+
+def as_json(profile: Profile) -> dict[str, Any]:
+    """The selection as docs/json.md has it: times as they were snapped, patterns as given."""
+    chosen, time, sizes = profile.selection, profile.time, profile.selection.sizes
+    peak = profile.range_peak
+    bounds = None
+    if sizes is not None:
+        low = SIZE_BOUNDS[sizes[0] - 1] + 1 if sizes[0] else 0
+        high = SIZE_BOUNDS[sizes[1]] if sizes[1] < len(SIZE_BOUNDS) else None
+        bounds = {"from_bytes": low, "to_bytes": high}
+    return {
+        "from_seconds": None if time is None else time.start / 1e9,
+        "to_seconds": None if time is None else time.end / 1e9,
+        "peak_exact": profile.recording.summary.peak_exact if peak is None else peak.exact,
+        "threads": list(chosen.threads),
+        "functions": list(chosen.functions),
+        "modules": list(chosen.modules),
+        "without_functions": list(chosen.without_functions),
+        "without_modules": list(chosen.without_modules),
+        "sizes": bounds,
+    }
+
+
+def selection_notes(profile: Profile, metric: Metric) -> list[Note]:
+    """How figures of this selection differ from what one may take them for."""
+    return [
+        *_about_time(profile, metric),
+        *_about_sizes(profile, metric),
+        *_about_leaks(profile, metric),
+    ]
+
+
+def _about_time(profile: Profile, metric: Metric) -> list[Note]:
+    chosen, time, peak = profile.selection, profile.time, profile.range_peak
+    if time is None or peak is None:
+        return []
+    found = []
+    asked = (chosen.start or 0.0, chosen.end if chosen.end is not None else time.end / 1e9)
+    if any(abs(a - b / 1e9) > 1e-9 for a, b in zip(asked, (time.start, time.end))):
+        text = "figures are kept by slices of time: counted are those that the range touches, from "
+        text += f"{units.duration(time.start / 1e9)} to {units.duration(time.end / 1e9)}"
+        found.append(Note("note", text))
+    if not peak.exact and metric.name == "peak":
+        text = "at peak: the highest moment that was kept of this range, at "
+        text += units.duration(peak.time_ns / 1e9)
+        timeline = timeline_of(profile)
+        highest = int(timeline.peak_bytes.max(initial=0))
+        shown = int(profile.totals[0])
+        if highest > shown and not profile.selection.narrowed:
+            text += f"; the heap rose to {units.size(highest)} in it"
+        found.append(Note("note", text))
+    return found
+
+
+def _about_sizes(profile: Profile, metric: Metric) -> list[Note]:
+    if profile.selection.sizes is None or metric.name == "allocations":
+        return []
+    text = (
+        "sizes are known of allocations only: other figures are of all blocks, of any size, that "
+        "the same stacks asked for; --metric allocations counts these sizes alone"
+    )
+    return [Note("note", text)]
+
+
+def _about_leaks(profile: Profile, metric: Metric) -> list[Note]:
+    if metric.name != LEAKED.name:
+        return []
+    recording = profile.recording
+    time = snap(recording, None, None) if profile.time is None else profile.time
+    if windows(recording, time) is not None:
+        return []
+    return [Note("warning", "too short to tell leaks: nothing can be seen to grow and grow")]
