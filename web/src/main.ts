@@ -12,8 +12,9 @@ import { Views } from "./ui/views";
 
 /** For tests and benchmarks. */
 interface Hook {
-  ready: Promise<void>; // what is looked at first is drawn, and answers
-  settled: () => Promise<void>; // so is all else
+  interactive: Promise<void>; // what is looked at first is drawn, and answers
+  ready: Promise<void>; // so is all else
+  settled: () => Promise<void>; // nothing waits to be computed or drawn
   readonly state: State;
   readonly data: Dataset | null;
   readonly frameTimes: typeof frameTimes;
@@ -104,8 +105,10 @@ async function start(): Promise<void> {
   });
 }
 
+const interactive = start();
 window.__heaptide = {
-  ready: start(),
+  interactive,
+  ready: interactive.then(settled),
   settled,
   get state() {
     return store.state;

@@ -9,7 +9,7 @@ const LARGEST = 2 ** 31 - 1;
 export function unpack(data: Uint8Array, info: ColumnInfo): Column {
   const { rows, width, offset } = info;
   if (offset + rows * width > data.length) throw new Error(`the column ${info.name} is cut off`);
-  if (info.delta) return undelta(floats(data, info));
+  if (info.delta) return width < 4 ? smallSteps(integers(data, info)) : undelta(floats(data, info));
   if (width < 4) return integers(data, info);
   return narrowed(floats(data, info));
 }
@@ -43,6 +43,20 @@ function undelta(steps: Float64Array): Column {
     steps[i] = value;
   }
   return narrowed(steps);
+}
+
+/** The same for steps that are small, as nearly all are: several times as fast. */
+function smallSteps(steps: Int32Array): Column {
+  const out = new Float64Array(steps.length);
+  let value = 0;
+  let large = false;
+  for (let i = 0; i < steps.length; i++) {
+    const step = steps[i]!;
+    value += (step >>> 1) ^ -(step & 1);
+    if (value > LARGEST || value < -LARGEST) large = true;
+    out[i] = value;
+  }
+  return large ? out : Int32Array.from(out);
 }
 
 function narrowed(values: Float64Array): Column {

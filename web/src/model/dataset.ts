@@ -194,6 +194,8 @@ export function links(depth: Int32Array): { parent: Int32Array; end: Int32Array 
 
 /** The bytes of base64 text. */
 export function fromBase64(text: string): Uint8Array {
+  const native = (Uint8Array as { fromBase64?: (text: string) => Uint8Array }).fromBase64;
+  if (native) return native.call(Uint8Array, text);
   const binary = atob(text.trim());
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);

@@ -32,53 +32,55 @@ export function groupTable(
   nodes: NodeValues,
   base: { values: Float64Array; nodes: NodeValues } | null = null,
 ): Row[] {
-  const rows = Array.from({ length: groups.count }, (_, group) => empty(group));
-  fillNodes(data, groups, nodes, rows, "inclusive", "self");
-  fillSites(data, groups, values, rows, "site");
-  if (base) {
-    fillNodes(data, groups, base.nodes, rows, "baseInclusive", "baseSelf");
-    fillSites(data, groups, base.values, rows, "baseSite");
+  const now = ofNodes(data, groups, nodes);
+  const site = ofSites(data, groups, values);
+  const before = base && ofNodes(data, groups, base.nodes);
+  const siteBefore = base && ofSites(data, groups, base.values);
+  const rows: Row[] = [];
+  for (let key = 0; key < groups.count; key++) {
+    const row = {
+      key,
+      inclusive: now.inclusive[key]!,
+      self: now.self[key]!,
+      site: site[key]!,
+      baseInclusive: before ? before.inclusive[key]! : 0,
+      baseSelf: before ? before.self[key]! : 0,
+      baseSite: siteBefore ? siteBefore[key]! : 0,
+    };
+    if (isUsed(row)) rows.push(row);
   }
-  return rows.filter(isUsed);
+  return rows;
 }
 
-type Figure = Exclude<keyof Row, "key">;
-
-function fillNodes(
+/** By group. */
+function ofNodes(
   data: Dataset,
   groups: Groups,
-  { own, inclusive }: NodeValues,
-  rows: Row[],
-  whole: Figure,
-  self: Figure,
-): void {
+  { own, inclusive: below }: NodeValues,
+): { inclusive: Float64Array; self: Float64Array } {
   const { count, end, location } = data.nodes;
+  const { ofLocation } = groups;
   const shown = shownNodes(data, groups);
+  const inclusive = new Float64Array(groups.count);
+  const self = new Float64Array(groups.count);
   const until = new Int32Array(groups.count); // nodes below this are inside of one of the group
   for (let node = 0; node < count; node++) {
-    if (own[node]! !== 0 && shown[node]! >= 0) {
-      rows[groups.ofLocation[location[shown[node]!]!]!]![self] += own[node]!;
-    }
-    if (shown[node] !== node) continue;
-    const group = groups.ofLocation[location[node]!]!;
-    if (node < until[group]!) continue;
+    const at = shown[node]!;
+    if (at < 0) continue;
+    const group = ofLocation[location[at]!]!;
+    self[group]! += own[node]!;
+    if (at !== node || node < until[group]!) continue;
     until[group] = end[node]!;
-    rows[group]![whole] += inclusive[node]!;
+    inclusive[group]! += below[node]!;
   }
+  return { inclusive, self };
 }
 
-function fillSites(
-  data: Dataset,
-  groups: Groups,
-  values: Float64Array,
-  rows: Row[],
-  figure: Figure,
-): void {
+function ofSites(data: Dataset, groups: Groups, values: Float64Array): Float64Array {
   const { site, count } = data.samples;
-  for (let i = 0; i < count; i++) {
-    if (values[i]! === 0) continue;
-    rows[groups.ofLocation[site[i]!]!]![figure] += values[i]!;
-  }
+  const found = new Float64Array(groups.count);
+  for (let i = 0; i < count; i++) found[groups.ofLocation[site[i]!]!]! += values[i]!;
+  return found;
 }
 
 /** A row for each thread (as in sample.thread) or process with any figure. */

@@ -64,15 +64,17 @@ function Against({ header }: { header: Header }) {
 function when(header: Header): string {
   const { started, sample_interval } = header.recording;
   const parts: string[] = [];
-  if (started) {
-    const date = new Date(started * 1000);
-    parts.push(
-      date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }),
-    );
-  }
+  if (started) parts.push(stamp(new Date(started * 1000)));
   if (sample_interval) parts.push(`sampled: one sample every ${size(sample_interval)} or so`);
   parts.push(clean(header.recording.path));
   return parts.join(" · ");
+}
+
+/** As the text views write it: 2026-11-26 01:06, where the reader is. */
+function stamp(date: Date): string {
+  const two = (number: number): string => String(number).padStart(2, "0");
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-");
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
 function Themes(props: { theme: State["theme"]; onTheme: (theme: State["theme"]) => void }) {
