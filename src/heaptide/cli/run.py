@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from heaptide.cli.errors import describe
+from heaptide.cli.live import Saying, on_screen
 from heaptide.cli.params import DurationType, SizeType
 from heaptide.cli.reading import prepare_to_read
 from heaptide.recorder import (
+    Child,
     Config,
     Live,
     Outcome,
@@ -25,6 +28,9 @@ from heaptide.recorder import (
     resolve,
 )
 from heaptide.recorder.descriptors import let_go
+
+if TYPE_CHECKING:
+    from heaptide.recorder.onscreen import OnScreen
 
 _RECORDING_FAILED = 125
 
@@ -128,6 +134,11 @@ def split_at_program(args: list[str], valued: set[str]) -> tuple[list[str], list
 @click.option(
     "--no-symbols", is_flag=True, help="Leave finding function names to heaptide symbolize."
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show the figures on a screen, as heaptide top does, and the program's output below.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.argument(
     "words",
@@ -148,6 +159,7 @@ def command(
     max_size: int | None,
     usable_sizes: bool,
     no_symbols: bool,
+    live: bool,
     quiet: bool,
 ) -> None:
     """Run a program and record where its memory goes.
@@ -167,34 +179,48 @@ def command(
     )
     target = resolve(words)
     path = output or default_output(target.name)
-    if not quiet and is_shell_alone(target.argv) and os.isatty(0) and os.isatty(2):
+    view = on_screen(path) if live else None
+    if view is None and not quiet and is_shell_alone(target.argv) and os.isatty(0) and os.isatty(2):
         _say(f"heaptide: recording {target.name} and what it starts until it exits (exit, Ctrl-D)")
-    screen = _Screen(config, quiet)
+    screen = _Screen(config, quiet, view)
+
+    def started() -> None:
+        if view is not None:
+            view.started()
+        let_go()
+
     try:
         outcome = record(
             target,
             config,
             path,
             force=force,
-            started=let_go,
+            started=started,
             tick=screen.tick,
             finishing=screen.finishing,
+            child_of=Child if view is None else view.child,
+            other_ended=None if view is None else view.ended_child,
         )
+        if view is not None:
+            view.program_ended(outcome.ended)
+        complete = _report(path, outcome, symbols=not no_symbols, quiet=quiet, view=view)
     finally:
         screen.erase()
-    complete = _report(path, outcome, symbols=not no_symbols, quiet=quiet)
+        if view is not None:
+            view.close()
     if outcome.ended.status == 0 and not complete:
         sys.exit(_RECORDING_FAILED)
     end_like(outcome.ended)
 
 
 class _Screen:
-    """The status line, where there is a terminal for it."""
+    """The status line, where there is a terminal for it that nothing else is drawn on."""
 
-    def __init__(self, config: Config, quiet: bool) -> None:
+    def __init__(self, config: Config, quiet: bool, view: OnScreen | None) -> None:
         from heaptide.cli.status import StatusLine, wants_status_line
 
         self._config = config
+        self._view = view
         self._live: Live | None = None
         self._rate = Rate()
         self._line = None
@@ -206,7 +232,8 @@ class _Screen:
         assert self._line is not None
         self._live = live
         self._rate.add(time.monotonic(), live.allocations)
-        self._line.update()
+        if self._view is None or not self._view.watching:
+            self._line.update()
 
     def finishing(self) -> None:
         self.erase()
@@ -259,27 +286,36 @@ def status_text(live: Live, rate: float, columns: int) -> str:
     return ", ".join(parts[:2])
 
 
-def _report(path: Path, outcome: Outcome, *, symbols: bool, quiet: bool) -> bool:
-    """Finishes the recording and prints what it shows; whether it is what was asked for."""
+def _report(
+    path: Path, outcome: Outcome, *, symbols: bool, quiet: bool, view: OnScreen | None
+) -> bool:
+    """Finishes the recording and prints what it shows; whether it is what was asked for.
+
+    What is printed waits until ``view`` is left.
+    """
+    say = Saying(_say, view)
     problem = outcome.problem()
     if problem:
-        _say(f"heaptide: {problem}")
+        say(f"heaptide: {problem}")
     complete = outcome.complete
     if outcome.processes == 0 or path.stat().st_size == 0:
         path.unlink(missing_ok=True)
+        say.wait_for_terminal()
         return False
     prepare_to_read()
     try:
-        _finish(path, symbols=symbols, quiet=quiet)
+        _finish(path, symbols=symbols, quiet=quiet or view is not None, say=say)
+        say.wait_for_terminal()
         if not quiet:
             with _whoever_reads_it():
                 _summarise(path, outcome)
     except KeyboardInterrupt:
-        _say(f"heaptide: interrupted; heaptide symbolize {path} will complete the recording")
+        say(f"heaptide: interrupted; heaptide symbolize {path} will complete the recording")
         raise
     except Exception as error:  # whatever is wrong with us, the program's end is passed on
-        _say(f"heaptide: {describe(error)}")
+        say(f"heaptide: {describe(error)}")
         complete = False
+        say.wait_for_terminal()
     return complete
 
 
@@ -293,7 +329,7 @@ def _whoever_reads_it() -> Iterator[None]:
             raise
 
 
-def _finish(path: Path, *, symbols: bool, quiet: bool) -> None:
+def _finish(path: Path, *, symbols: bool, quiet: bool, say: Saying) -> None:
     from heaptide.cli.progress import progress_bar
     from heaptide.recording import finish
 
@@ -301,7 +337,7 @@ def _finish(path: Path, *, symbols: bool, quiet: bool) -> None:
         finished = finish(path, symbols=symbols, progress=progress)
     if not finished.compacted:
         for line in finished.warnings:
-            _say(f"heaptide: {line}")
+            say(f"heaptide: {line}")
 
 
 def _summarise(path: Path, outcome: Outcome) -> None:

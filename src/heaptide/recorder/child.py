@@ -164,8 +164,13 @@ class Child:
         if time.monotonic() >= deadline and (tuple(info) == self._last or not _is_sound(info)):
             return
         self._last = tuple(info)
-        if info.si_signo in _FORWARDED and info.si_code in _SENT:
-            os.kill(self.pid, info.si_signo)
+        if info.si_signo in _FORWARDED:
+            self._pass_on(info.si_signo, sent=info.si_code in _SENT)
+
+    def _pass_on(self, number: int, *, sent: bool) -> None:
+        """``sent``: by a process, and not by the terminal to all in the foreground."""
+        if sent:
+            os.kill(self.pid, number)
 
 
 def _is_sound(info: signal.struct_siginfo) -> bool:

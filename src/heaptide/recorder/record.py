@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,28 +73,33 @@ def record(
     started: Callable[[], None] | None = None,
     tick: Callable[[Live], None] | None = None,
     finishing: Callable[[], None] | None = None,
+    child_of: Callable[[Target, Mapping[str, str]], Child] = Child,
+    other_ended: Callable[[int, Ended], None] | None = None,
 ) -> Outcome:
     """Runs ``target`` to its end and gives back what happened.
 
     ``started`` is called when the program runs, ``tick`` five times a second from then on,
-    ``finishing`` when it has ended. Raises LaunchError or OutputError if the program could not be
-    started; the file is then removed again.
+    ``finishing`` when it has ended, ``other_ended`` with the end of any other child of this
+    process. ``child_of`` makes what runs the program. Raises LaunchError or OutputError if the
+    program could not be started; the file is then removed again.
     """
     with Session(output, config, target.argv, force=force) as session:
         collector = session.collector
         assert collector is not None
 
-        def other_ended(pid: int, how: Ended) -> None:
+        def another(pid: int, how: Ended) -> None:
             if pid == collector.pid:
                 collector.ended = how
+            elif other_ended is not None:
+                other_ended(pid, how)
 
-        child = Child(target, session.environment(os.environ))
+        child = child_of(target, session.environment(os.environ))
         child.start()
         session.started(child.pid)
         if started is not None:
             started()
         ended = child.wait(
-            None if tick is None else lambda: tick(session.live()), _TICK_SECONDS, other_ended
+            None if tick is None else lambda: tick(session.live()), _TICK_SECONDS, another
         )
         still_running = len(session.running())
         session.finish()

@@ -65,14 +65,14 @@ def session_of_recording(path: str | os.PathLike[str], proc: Path = PROC) -> Run
 def involves(session: Running, pid: int, proc: Path = PROC) -> bool:
     """Whether ``pid`` is the program, one of its recorded processes, or heaptide's own."""
     own = (session.collector, session.launcher, session.root)
-    return pid in own or pid in processes_of(session, proc)
+    return pid in own or pid in processes_of(session.collector, proc)
 
 
-def processes_of(session: Running, proc: Path = PROC) -> list[int]:
-    """Process ids of the recorded processes that have not ended."""
+def processes_of(collector: int, proc: Path = PROC) -> list[int]:
+    """Process ids of a collector's recorded processes that have not ended."""
     state, pid = _wire.PROCESS["state"], _wire.PROCESS["pid"]
     found = []
-    with _shared_memory(session.collector, proc) as descriptor:
+    with _shared_memory(collector, proc) as descriptor:
         if descriptor is None:
             return []
         head = os.pread(descriptor, _wire.HEADER_BYTES, 0)

@@ -72,6 +72,11 @@ class FrameNames:
     def __iter__(self) -> Iterator[tuple[FrameName, ...]]:
         return (self[frame] for frame in range(len(self)))
 
+    def take_over(self, older: FrameNames) -> None:
+        """Keeps the names that `older` has made: of the same recording when it was shorter, with
+        the same symbols."""
+        self._known = dict(older._known)
+
     def _resolved(self, frame: int) -> tuple[FrameName, ...]:
         symbols = self._recording.symbols
         if symbols is None:

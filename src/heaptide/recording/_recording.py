@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from heaptide.recording._tables import (
     Timeline,
     Totals,
 )
+
+if TYPE_CHECKING:
+    from heaptide.symbols._native import NativeResolver
 
 
 class Recording:
@@ -203,15 +206,16 @@ class Recording:
         """Resolved functions, or None if the recording has not been symbolized."""
         return self._loader.symbols()
 
-    def named(self) -> Recording:
+    def named(self, resolver: NativeResolver | None = None) -> Recording:
         """The same recording with every frame named that can be named on this machine, in memory.
 
         What `heaptide symbolize` would write; the file stays as it is. Takes seconds for native
-        code with much debug information that was not looked up before.
+        code with much debug information that was not looked up before. `resolver`: one that has
+        been asked before, perhaps.
         """
         from heaptide.symbols import resolve
 
-        found = resolve(self)
+        found = resolve(self, resolver=resolver)
         named = Recording(self._chunks)
         named._loader = self._loader
         rows = Rows(len(found.columns["frame"]), found.columns)

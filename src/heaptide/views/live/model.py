@@ -1,0 +1,427 @@
+"""What a live view shows of one recording: looked at again and again, free of any screen.
+
+A ``Model`` belongs to one thread. A ``Look`` is what it saw at one moment, and can be shown for as
+long as anybody wants: pausing is keeping one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.profile import COLUMNS, Profile, timeline_of
+from heaptide.recorder._wire import State
+from heaptide.recorder.sessions import Running, live_of, processes_of, resident
+from heaptide.recording import ALL_PROCESSES
+from heaptide.recording._follow import Follower
+
+from .symbols import SymbolFinder
+
+if TYPE_CHECKING:
+    from heaptide.recorder import Live
+    from heaptide.recording import Recording, Timeline
+
+Ints = npt.NDArray[np.int64]
+
+_SECOND = 1_000_000_000
+_RATE_NS = 2 * _SECOND  # allocations per second are those of so long
+_LATE_SECONDS = 5.0
+_LOOKS_BACK = 5  # what grows is told by the difference to so many looks before
+_MOST_RESIDENT = 64  # processes whose RSS is read at each look
+# What of a profile stays right as long as stacks, contexts and names are the same.
+_STRUCTURE = (
+    "locations",
+    "_nodes",
+    "context_node",
+    "_context_site_node",
+    "context_site",
+    "context_imports",
+    "modules",
+    "function_groups",
+)
+_ALIVE = slice(COLUMNS.index("alive_at_exit_bytes"), COLUMNS.index("alive_at_exit_allocations") + 1)
+
+
+class Phase(Enum):
+    """Where a recording is between its beginning and its end."""
+
+    WAITING = "not recording yet"
+    RECORDING = "recording"
+    STOPPED = "recording ended, program goes on"
+    ENDED = "ended"  # its finished form, with names, may be in the making
+    FINISHED = "finished"
+    ABANDONED = "not finished, its collector is gone"
+
+
+class LiveProfile(Profile):
+    """A profile whose *alive* is what lives now: nothing of processes that have ended."""
+
+    @cached_property
+    def figures(self) -> Ints:
+        found = super().figures
+        if self.recording.end is None:
+            ended = np.append(self.recording.processes.end > 0, False)
+            found[ended[self.recording.contexts.process], _ALIVE] = 0
+        return found
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Key figures: of all processes, or of the chosen one. Bytes, nanoseconds, counts."""
+
+    live_bytes: int
+    live_blocks: int
+    peak_bytes: int
+    peak_time_ns: int
+    rss_bytes: int  # 0: not known; so pss
+    pss_bytes: int
+    allocations: int
+    reallocations: int
+    total_bytes: int
+    allocations_per_second: float  # of late, or of all the time; reallocations among them
+    elapsed_ns: int
+    processes: int  # alive; of one that is finished: all there were. So threads
+    threads: int
+
+
+@dataclass(frozen=True)
+class History:
+    """The heap over time: one row a moment, in order."""
+
+    time_ns: Ints
+    live_bytes: Ints  # the highest since the row before
+    rss_bytes: Ints  # 0: not read
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One recorded process image. ``row`` is its place in the recording's table."""
+
+    row: int
+    pid: int
+    command: str
+    alive: bool
+    live_bytes: int
+    peak_bytes: int
+    rss_bytes: int
+    allocations: int
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The figures of contexts at a look before: shape (contexts of then, len(COLUMNS))."""
+
+    time_ns: int
+    figures: Ints
+
+
+@dataclass(frozen=True)
+class Look:
+    """A recording at one moment."""
+
+    recording: Recording
+    profile: LiveProfile
+    phase: Phase
+    figures: Figures
+    history: History
+    number: int  # of the look: figures that changed have another
+    path: str
+    deleted: bool
+    command: str
+    pid: int
+    file_bytes: int
+    process: int | None  # the row that was chosen, if one was
+    earlier: Earlier | None  # some seconds before, to tell what grows
+
+    @property
+    def time_ns(self) -> int:
+        """Up to when figures of sites are known: the last checkpoint's slice."""
+        slices = self.recording.slices
+        return int(slices.end[-1]) if len(slices) else 0
+
+    @property
+    def going_on(self) -> bool:
+        """Whether there is more to come."""
+        return self.phase in (Phase.WAITING, Phase.RECORDING)
+
+    @cached_property
+    def processes(self) -> list[ProcessRow]:
+        """Those alive first, each by its live heap."""
+        recording = self.recording
+        table = recording.processes
+        rss = _last_rss(recording.timeline, len(table))
+        alive = (table.end == 0) & self.going_on
+        order = np.lexsort((-table.peak_bytes, -table.live_bytes * alive, ~alive))
+        rows = []
+        for row in order.tolist():
+            command = " ".join(recording.command_of(row)) or recording.processes.exe[row]
+            rows.append(
+                ProcessRow(
+                    row,
+                    int(table.pid[row]),
+                    f"(exec) {command}" if int(table.image[row]) else command,
+                    bool(alive[row]),
+                    int(table.live_bytes[row]),
+                    int(table.peak_bytes[row]),
+                    int(rss[row]) if alive[row] else 0,
+                    int(table.allocations[row]),
+                )
+            )
+        return rows
+
+
+class Model:
+    """Follows one recording. ``session``: how it was found, if it is being made here."""
+
+    def __init__(self, path: str | os.PathLike[str], session: Running | None = None) -> None:
+        """Raises RecordingError if there is nothing to follow."""
+        self.follower = Follower(path)
+        self.finder = SymbolFinder()
+        self.cost_seconds = 0.0  # CPU time of the last look
+        self._collector = 0 if session is None else session.collector
+        self._command = () if session is None else session.command
+        self._root = 0 if session is None else session.root
+        self._number = 0
+        self._before: Look | None = None
+        self._key: tuple[object, ...] = ()
+        self._points: list[tuple[int, int, int]] = []  # of the shared memory: time, live, RSS
+        self._earlier: deque[Earlier] = deque(maxlen=_LOOKS_BACK)
+
+    def close(self) -> None:
+        self.finder.stop()
+        self.follower.close()
+
+    def look(self, process: int | None = None) -> Look:
+        """What there is now. ``process``: only this row of the processes.
+
+        Raises RecordingError if the recording is none any more.
+        """
+        begun = time.thread_time()
+        recording = self.follower.look()
+        live = live_of(self._collector) if self._collector else None
+        if not self._follows(recording):
+            self.finder.forget()
+            self._points.clear()
+            self._earlier.clear()
+            self._before = None
+            process = None
+        elif self._before is not None and self._before.process != process:
+            self._earlier.clear()
+        self.finder.attach(recording)
+        if not recording.compacted:
+            self.finder.offer(recording)
+        if live is not None and not recording.finished:
+            self._add_point(live)
+        profile = self._profile(recording, process)
+        look = self._look(recording, profile, live, process)
+        if not self._earlier or self._earlier[-1].time_ns < look.time_ns:
+            self._earlier.append(Earlier(look.time_ns, profile.figures))
+        self._before = look
+        self.cost_seconds = time.thread_time() - begun
+        return look
+
+    def _follows(self, recording: Recording) -> bool:
+        """Whether it is the recording of the look before, with more in it."""
+        if self._before is None:
+            return True
+        before = self._before.recording
+        return recording.meta.get("start_time") == before.meta.get("start_time")
+
+    def _add_point(self, live: Live) -> None:
+        self._points.append((live.elapsed_ns, live.live_bytes, live.rss_bytes))
+        if len(self._points) > 1 << 12:
+            self._points = self._points[::2]
+
+    def _profile(self, recording: Recording, process: int | None) -> LiveProfile:
+        rows = None if process is None else images_of(recording, process)
+        profile = LiveProfile(recording, rows)
+        key = (
+            len(recording.frames),
+            len(recording.stacks),
+            len(recording.contexts),
+            len(recording.modules),
+            len(recording.processes),
+            self.finder.version,
+            recording.compacted,
+        )
+        if self._before is not None:
+            old = self._before
+            if key[-2:] == self._key[-2:]:
+                recording.frame_names().take_over(old.recording.frame_names())
+            if key == self._key:
+                kept = vars(old.profile)
+                vars(profile).update({name: kept[name] for name in _STRUCTURE if name in kept})
+        self._key = key
+        return profile
+
+    def _look(
+        self, recording: Recording, profile: LiveProfile, live: Live | None, process: int | None
+    ) -> Look:
+        self._number += 1
+        phase = _phase(recording, live)
+        if phase is Phase.ABANDONED and not self._collector and self._grows():
+            phase = Phase.RECORDING  # by somebody whose processes cannot be looked into
+        timeline = timeline_of(profile)
+        figures = _figures(profile, timeline, phase)
+        history = _history(timeline, recording, process)
+        if live is not None and process is None and not recording.finished:
+            figures = _with_live(figures, live, self._rss(live))
+            history = _longer(history, self._points)
+        elif live is not None and not recording.finished:
+            alive = [row for row in profile.processes or () if recording.processes.end[row] == 0]
+            rss = resident(int(recording.processes.pid[alive[-1]])) if alive else 0
+            figures = replace(figures, elapsed_ns=live.elapsed_ns, rss_bytes=rss)
+        command = " ".join(self._command) or _command(recording)
+        table = recording.processes
+        return Look(
+            recording=recording,
+            profile=profile,
+            phase=phase,
+            figures=figures,
+            history=history,
+            number=self._number,
+            path=self.follower.path,
+            deleted=self.follower.deleted,
+            command=command,
+            pid=self._root or (int(table.pid[0]) if len(table) else 0),
+            file_bytes=live.file_bytes if live is not None else recording.file_bytes,
+            process=process,
+            earlier=self._earlier[0] if self._earlier else None,
+        )
+
+    def _grows(self) -> bool:
+        """Whether the file was written of late."""
+        try:
+            written = os.stat(self.follower.path).st_mtime  # noqa: PTH116
+        except OSError:
+            return False
+        return abs(time.time() - written) < _LATE_SECONDS
+
+    def _rss(self, live: Live) -> int:
+        """Of all processes, read anew: the collector reads less and less often as time goes on."""
+        if live.processes_live > _MOST_RESIDENT:
+            return live.rss_bytes
+        return sum(map(resident, processes_of(self._collector))) or live.rss_bytes
+
+
+def images_of(recording: Recording, row: int) -> list[int]:
+    """Rows of the images of the process in ``row``: what it was before an exec, and after."""
+    found: list[int] = np.flatnonzero(
+        recording.processes.pid == recording.processes.pid[row]
+    ).tolist()
+    return found
+
+
+def _command(recording: Recording) -> str:
+    words = recording.meta.get("command")
+    return " ".join(map(str, words)) if isinstance(words, list) else ""
+
+
+def _phase(recording: Recording, live: Live | None) -> Phase:
+    if recording.compacted:
+        return Phase.ABANDONED if recording.end is None else Phase.FINISHED
+    if live is None or recording.finished:
+        return Phase.ABANDONED if recording.end is None else Phase.ENDED
+    if live.state is State.PAUSED:
+        return Phase.WAITING
+    return Phase.STOPPED if live.state is State.STOPPED else Phase.RECORDING
+
+
+def _figures(profile: LiveProfile, timeline: Timeline, phase: Phase) -> Figures:
+    """As the recording has them, as of its last checkpoint."""
+    recording, rows = profile.recording, profile.processes
+    table = recording.processes
+    totals = dict(zip(COLUMNS, profile.totals.tolist()))
+    chosen = np.arange(len(table)) if rows is None else np.asarray(rows, np.int64)
+    on = phase in (Phase.WAITING, Phase.RECORDING)
+    alive = chosen[table.end[chosen] == 0] if on else chosen
+    if rows is None:
+        peak, peak_time = recording.summary.peak_bytes, recording.summary.peak_time_ns
+    else:
+        highest = chosen[np.argmax(table.peak_bytes[chosen])] if len(chosen) else 0
+        peak, peak_time = int(table.peak_bytes[highest]), int(table.peak_time[highest])
+    threads = recording.threads
+    working = np.isin(threads.process, alive) & ((threads.end == 0) | (not on))
+    rss, pss = timeline.rss[timeline.rss > 0], timeline.pss[timeline.pss > 0]
+    elapsed = recording.summary.duration_ns
+    calls = totals["allocations"] + totals["reallocations"]
+    return Figures(
+        live_bytes=totals["alive_at_exit_bytes"],
+        live_blocks=totals["alive_at_exit_allocations"],
+        peak_bytes=max(peak, totals["alive_at_exit_bytes"]),
+        peak_time_ns=peak_time,
+        rss_bytes=int(rss[-1]) if rss.size else 0,
+        pss_bytes=int(pss[-1]) if pss.size else 0,
+        allocations=totals["allocations"],
+        reallocations=totals["reallocations"],
+        total_bytes=totals["total_bytes"],
+        allocations_per_second=rate(timeline) if on else calls * _SECOND / max(elapsed, 1),
+        elapsed_ns=elapsed,
+        processes=len(np.unique(table.pid[alive])),
+        threads=int(working.sum()),
+    )
+
+
+def _with_live(figures: Figures, live: Live, rss: int) -> Figures:
+    """With what the collector says of the moment, where it says it."""
+    return replace(
+        figures,
+        live_bytes=live.live_bytes,
+        live_blocks=live.live_blocks,
+        peak_bytes=live.peak_bytes,
+        peak_time_ns=live.peak_time_ns,
+        rss_bytes=rss,
+        allocations=live.allocations,
+        reallocations=live.reallocations,
+        total_bytes=live.total_bytes,
+        elapsed_ns=live.elapsed_ns,
+        processes=live.processes_live,
+        threads=live.threads_live,
+    )
+
+
+def rate(timeline: Timeline) -> float:
+    """Calls for memory a second, over the last two seconds of the timeline (or its last row)."""
+    if len(timeline) < 2:
+        return 0.0
+    time_ns = timeline.time
+    first = int(np.searchsorted(time_ns, time_ns[-1] - _RATE_NS, side="right"))
+    first = min(first, len(time_ns) - 1)
+    since = int(time_ns[first - 1]) if first else 0
+    span = int(time_ns[-1]) - since
+    return int(timeline.allocations[first:].sum()) * _SECOND / span if span else 0.0
+
+
+def _history(timeline: Timeline, recording: Recording, process: int | None) -> History:
+    live = np.maximum(timeline.live_bytes, timeline.peak_bytes)
+    return History(timeline.time, live, timeline.rss)
+
+
+def _longer(history: History, points: list[tuple[int, int, int]]) -> History:
+    """With the moments that the collector told of since the timeline's last row."""
+    last = int(history.time_ns[-1]) if len(history) else -1
+    later = np.array([point for point in points if point[0] > last], np.int64).reshape(-1, 3)
+    return History(
+        np.append(history.time_ns, later[:, 0]),
+        np.append(history.live_bytes, later[:, 1]),
+        np.append(history.rss_bytes, later[:, 2]),
+    )
+
+
+def _last_rss(timeline: Timeline, count: int) -> Ints:
+    """The RSS of each process in the last row of the timeline that has one."""
+    found = np.zeros(count, np.int64)
+    known = (timeline.process != ALL_PROCESSES) & (timeline.process < count) & (timeline.rss > 0)
+    found[timeline.process[known]] = timeline.rss[known]
+    return found
