@@ -45,8 +45,16 @@ export function changeFill(part: number, dark: boolean): Fill {
   return fill(hue, saturation, dark ? 30 + 28 * strength : 92 - 32 * strength);
 }
 
-function fill(hue: number, saturation: number, lightness: number): Fill {
-  const dark = luminance(hue, saturation / 100, lightness / 100) > 0.2;
+// Between these, neither text colour has a contrast of 4.5.
+const LIGHT_ENOUGH = 0.225;
+const DARK_ENOUGH = 0.155;
+
+function fill(hue: number, saturation: number, wanted: number): Fill {
+  const light = (at: number): number => luminance(hue, saturation / 100, at / 100);
+  let lightness = wanted;
+  const dark = light(lightness) > 0.18;
+  while (dark && light(lightness) < LIGHT_ENOUGH) lightness += 0.5;
+  while (!dark && light(lightness) > DARK_ENOUGH) lightness -= 0.5;
   const css = `hsl(${hue.toFixed(0)} ${saturation.toFixed(0)}% ${lightness.toFixed(1)}%)`;
   return { fill: css, text: dark ? DARK_TEXT : LIGHT_TEXT, dim: false };
 }

@@ -124,7 +124,6 @@ export function FlameTab(props: TabProps) {
     <>
       <div class="heading">
         <Trail root={root} zoomed={zoomed} whole={whole} groups={groups} onZoom={zoom} />
-        <span class="grow" />
         <button
           type="button"
           class="quiet"

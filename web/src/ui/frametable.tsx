@@ -5,7 +5,7 @@ import { fullName, fullPlace, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
 import type { Metric } from "./views";
 
-const INDENTED = 24; // levels; deeper ones are told by their number
+const INDENTED = 12; // levels; deeper ones are told by their number
 const WITHOUT_ASKING = 3; // levels that are open at first where one child has most
 
 export function FrameTable(props: {
@@ -30,7 +30,7 @@ export function FrameTable(props: {
   const name = (node: FlameNode) => (
     <span
       class="text"
-      style={{ paddingLeft: `${Math.min(node.depth - root.depth, INDENTED) * 14}px` }}
+      style={{ paddingLeft: `${Math.min(node.depth - root.depth, INDENTED) * 12}px` }}
     >
       <button
         type="button"

@@ -95,7 +95,7 @@ export function fromFragment(fragment: string): State {
   const state: Record<string, unknown> = { ...INITIAL };
   for (const [key, text] of new URLSearchParams(fragment.replace(/\+/g, "%2B"))) {
     const name = key as keyof State;
-    const choices = CHOICES[name];
+    const choices = Object.hasOwn(CHOICES, name) ? CHOICES[name] : undefined;
     if (choices) {
       if (choices.includes(text)) state[name] = text;
     } else if (TEXTS.includes(name)) {

@@ -7,7 +7,7 @@ import { areaOf, drawOver, drawPlot, timeAt, xOf } from "./plot";
 import type { Change, State } from "./state";
 import { At, TimeLegend } from "./timeparts";
 import { binAt, timeplotOf, type Timeplot } from "./timeplot";
-import { TimeTable } from "./timetable";
+import { BriefTimes, TimeTable } from "./timetable";
 import { Tip } from "./tip";
 import type { Views } from "./views";
 import { useWidth } from "./width";
@@ -59,6 +59,7 @@ export function Timeline(props: Props) {
       ) : (
         <>
           <Chart {...props} made={made} />
+          <BriefTimes views={views} stack={made.stack} />
           <TimeLegend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
         </>
       )}

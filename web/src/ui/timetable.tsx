@@ -66,6 +66,43 @@ function Bins(props: {
   );
 }
 
+const BRIEF = 40; // rows
+
+/** The timeline in few rows, for who cannot see it. */
+export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null }) {
+  const { timeline, bins } = views.data;
+  const ends = stack ? bins.end : timeline.time;
+  const rows = Math.min(ends.length, BRIEF);
+  const at = Array.from({ length: rows }, (_, i) => Math.floor(((i + 1) * ends.length) / rows) - 1);
+  return (
+    <div class="only-read">
+      <table>
+        <caption>Live heap over time</caption>
+        <thead>
+          <tr>
+            <th scope="col">time</th>
+            <th scope="col">live heap</th>
+            <th scope="col">RSS</th>
+          </tr>
+        </thead>
+        <tbody>
+          {at.map((i) => {
+            const row = rowAt(timeline.time, Number(ends[i]));
+            const live = stack ? stack.total[i]! : timeline.live[i]!;
+            return (
+              <tr key={i}>
+                <th scope="row">{seconds(Number(ends[i]))}</th>
+                <td>{size(live)}</td>
+                <td>{row >= 0 && timeline.rss[row] ? size(timeline.rss[row]!) : "not read"}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
 function Moments({ views }: { views: Views }) {
   const { timeline, baseTimeline, header } = views.data;
   const before = (row: number): string => {

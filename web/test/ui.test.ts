@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode } from "../src/model";
+import { keyOn, beginDrag, dragTo, type Ground } from "../src/ui/brush";
+import { changeFill, frameFill } from "../src/ui/colours";
+import { figuresOf } from "../src/ui/figures";
+import { ordered, sortOf, sortText } from "../src/ui/grouptable";
+import { CULL, Layout } from "../src/ui/layout";
+import { matchingFrames } from "../src/ui/matches";
+import { follow, pathTo } from "../src/ui/naming";
+import { ticks } from "../src/ui/plot";
+import { renumbered } from "../src/ui/renumber";
+import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
+import { clean, indexOfByte, shortPath, tail } from "../src/ui/text";
+import { Views } from "../src/ui/views";
+import { make, Random, randomDescription } from "./make";
+
+test("names are shown with nothing in them that acts", () => {
+  assert.equal(clean("<script>alert(1)</script>"), "<script>alert(1)</script>");
+  assert.equal(clean("a\x1b[31m\n\u202eb"), "a\\x1b[31m\\x0a\\u202eb");
+  assert.equal(clean("\ud800 \u{e0001} é 中"), "\\ud800 \\U000e0001 é 中");
+  assert.equal(clean("a\u00a0b c"), "a\\xa0b c");
+});
+
+test("what does not fit keeps its end", () => {
+  const measure = (text: string): number => text.length;
+  assert.equal(tail("package.module.function", 9, measure), "…function");
+  assert.equal(tail("short", 9, measure), "short");
+  assert.equal(tail("package", 1, measure), "");
+});
+
+test("paths are shown from where their package is", () => {
+  assert.equal(shortPath("/usr/lib/python3.11/json/decoder.py"), "json/decoder.py");
+  assert.equal(shortPath("/x/site-packages/a/b/c/d/e.py"), "…/c/d/e.py");
+  assert.equal(shortPath("<string>"), "<string>");
+});
+
+test("columns in bytes are found in text of any script", () => {
+  const line = 'x = "é中😀" + y';
+  for (let i = 0; i <= line.length; i++) {
+    const code = line.charCodeAt(i);
+    if (code >= 0xdc00 && code < 0xe000) continue; // within a character
+    const bytes = new TextEncoder().encode(line.slice(0, i)).length;
+    assert.equal(indexOfByte(line, bytes), i);
+  }
+});
+
+test("the fragment holds the whole state", () => {
+  const state: State = {
+    metric: "total", change: "grown", range: [5, 70], tab: "files", view: "inverted",
+    zoom: [3, 0, 12], sandwich: 0, folded: [7], search: "a+b&c=d/é", by: "line",
+    interpreter: "show", library: "merge", recursion: "merge", templates: "hide", threads: [],
+    processes: [1, 2], sort: "-self", source: [4, 17], theme: "dark", time: "table",
+    frames: "table",
+  };
+  assert.deepEqual(fromFragment(toFragment(state)), state);
+  assert.equal(toFragment(INITIAL), "");
+});
+
+test("a fragment that makes no sense is as none", () => {
+  for (const text of [
+    "tab=nothing", "zoom=a.b", "range=1", "range=-1.5", "source=3", "sandwich=x", "unknown=1",
+    "threads=1.x", "__proto__=1", "constructor=2",
+  ]) {
+    assert.deepEqual(fromFragment(text), INITIAL, text);
+  }
+});
+
+const GROUND: Ground = { start: 0, end: 100, step: 1, timeAt: (x) => x, xOf: (time) => time };
+
+test("keys choose, move, widen and clear a range", () => {
+  const key = (range: [number, number] | null, moment: number | null, name: string, shift = false) =>
+    keyOn(GROUND, range, moment, name, shift);
+  assert.deepEqual(key(null, 10, "ArrowRight"), { range: null, moment: 11 });
+  assert.deepEqual(key(null, 10, "ArrowRight", true), { range: [10, 11], moment: 10 });
+  assert.deepEqual(key([10, 20], null, "ArrowLeft"), { range: [9, 19], moment: null });
+  assert.deepEqual(key([95, 100], null, "ArrowRight")?.range, [95, 100]); // keeps its length
+  assert.deepEqual(key([10, 20], null, "ArrowLeft", true)?.range, [9, 20]);
+  assert.deepEqual(key([10, 20], null, "ArrowUp", true)?.range, [9, 21]);
+  assert.deepEqual(key([10, 20], null, "ArrowDown", true)?.range, [11, 19]);
+  assert.deepEqual(key([10, 20], 5, "Escape"), { range: null, moment: null });
+  assert.equal(key(null, null, "Escape"), null);
+  assert.equal(key([10, 20], null, "x"), null);
+});
+
+test("a drag makes a range, or moves the edge it takes hold of", () => {
+  const fresh = beginDrag(GROUND, null, 50);
+  assert.equal(dragTo(GROUND, fresh, 52), null); // a click
+  assert.deepEqual(dragTo(GROUND, fresh, 30), [30, 50]);
+  const edge = beginDrag(GROUND, [20, 60], 61);
+  assert.deepEqual(dragTo(GROUND, edge, 80), [20, 80]);
+  assert.deepEqual(dragTo(GROUND, edge, 10), [10, 20]); // past the other edge
+});
+
+function prepared(seed: number) {
+  const data = make(randomDescription(new Random(seed)));
+  const views = new Views(data);
+  const state: State = { ...INITIAL, interpreter: "show" };
+  return { data, views, state, root: views.root(state) };
+}
+
+const single = (node: FlameNode): number => node.value;
+const never = (): boolean => false;
+
+test("frames stand within their callers, in rows, and none is too narrow", () => {
+  for (let seed = 1; seed < 40; seed++) {
+    const { root } = prepared(seed);
+    const layout = new Layout(root, 1000, single, never);
+    layout.upTo(Infinity);
+    for (let row = 1; row < layout.rows.length; row++) {
+      const { nodes, left, width } = layout.rows[row]!;
+      for (let i = 0; i < nodes.length; i++) {
+        const above = layout.rows[row - 1]!;
+        const parent = above.nodes.indexOf(nodes[i]!.parent!);
+        assert.ok(parent >= 0);
+        assert.ok(width[i]! >= CULL);
+        assert.ok(left[i]! >= above.left[parent]! - 1e-6);
+        assert.ok(left[i]! + width[i]! <= above.left[parent]! + above.width[parent]! + 1e-6);
+        assert.ok(Math.abs(width[i]! - (nodes[i]!.value / root.value) * 1000) < 1e-6);
+        assert.equal(layout.at(row, left[i]! + width[i]! / 2), nodes[i]);
+        assert.deepEqual(layout.find(nodes[i]!), { row, index: i });
+      }
+    }
+  }
+});
+
+test("a way leads to the frame that it came from", () => {
+  for (let seed = 1; seed < 30; seed++) {
+    const { root } = prepared(seed);
+    const layout = new Layout(root, 1000, single, never);
+    layout.upTo(Infinity);
+    for (const row of layout.rows) {
+      for (const node of row.nodes) assert.equal(follow(root, pathTo(node)), node);
+    }
+  }
+  const { root } = prepared(1);
+  assert.equal(follow(root, [999999]), root);
+});
+
+test("stacks of 10,000 frames open", () => {
+  const places = Array.from({ length: 10_000 }, (_, i) => ({ function: `f${i}` }));
+  const stack = places.map((_, i) => i);
+  const data = make({ places, samples: [{ stack, figures: { peak_bytes: 100 } }] });
+  const views = new Views(data);
+  const root = views.root(INITIAL);
+  const layout = new Layout(root, 1000, single, never);
+  layout.upTo(Infinity);
+  assert.equal(layout.rows.length, 10_001);
+  const deepest = layout.rows[10_000]!.nodes[0]!;
+  assert.equal(follow(root, pathTo(deepest)), deepest);
+  const figures = figuresOf(views, INITIAL, deepest, false);
+  assert.equal(figures.find((figure) => figure.metric.name === "peak")!.inclusive, 100);
+});
+
+test("figures of a frame are the frame's, for each metric and both ways", () => {
+  for (let seed = 1; seed < 25; seed++) {
+    const { views, state } = prepared(seed);
+    for (const view of ["stack", "inverted"] as const) {
+      for (const { name } of views.metrics(state)) {
+        const chosen: State = { ...state, view, metric: name };
+        const layout = new Layout(views.root(chosen), 1e9, single, never);
+        layout.upTo(4);
+        for (const node of layout.rows.flatMap((row) => row.nodes)) {
+          const all = figuresOf(views, chosen, node, view === "inverted");
+          const figure = all.find((one) => one.metric.name === name)!;
+          assert.equal(figure.inclusive, node.value);
+          if (view === "stack") assert.equal(figure.self, node.self);
+        }
+      }
+    }
+  }
+});
+
+test("a search steps through every frame that it finds", () => {
+  for (let seed = 1; seed < 30; seed++) {
+    const { data, views, state, root } = prepared(seed);
+    const groups = views.groups(state);
+    const matches = Uint8Array.from({ length: groups.count }, (_, group) => (group % 3 ? 0 : 1));
+    const listed = matchingFrames(data, groups, root, matches);
+    const wanted: FlameNode[] = [];
+    const left = [root];
+    while (left.length) {
+      const node = left.pop()!;
+      if (node.group >= 0 && matches[node.group]) wanted.push(node);
+      left.push(...[...node.children()].reverse());
+    }
+    assert.deepEqual(listed, wanted);
+  }
+});
+
+test("newer data shows the same view", () => {
+  const places = [{ function: "main" }, { function: "load" }, { function: "parse" }];
+  const before = new Views(
+    make({ places, samples: [{ stack: [0, 1, 2], figures: { peak_bytes: 5 } }] }),
+  );
+  const turned = [places[2]!, { function: "new" }, places[0]!, places[1]!];
+  const after = new Views(
+    make({ places: turned, samples: [{ stack: [2, 3, 0], figures: { peak_bytes: 9 } }] }),
+  );
+  const name = (views: Views, group: number): string => views.groups(INITIAL).name(group);
+  const zoom = pathTo(before.root(INITIAL).children()[0]!.children()[0]!);
+  const state = renumbered({ ...INITIAL, zoom, sandwich: zoom[1]! }, before, after);
+  assert.deepEqual(state.zoom.map((group) => name(after, group)), ["main", "load"]);
+  assert.equal(name(after, state.sandwich!), "load");
+});
+
+test("tables sort both ways, and comparisons leave out what is as it was", () => {
+  const places = [{ function: "a" }, { function: "b" }, { function: "c" }];
+  const data = make({
+    places,
+    samples: [
+      { stack: [0], figures: { peak_bytes: 10 }, base: { peak_bytes: 30 } },
+      { stack: [1], figures: { peak_bytes: 50 }, base: { peak_bytes: 10 } },
+      { stack: [2], figures: { peak_bytes: 20 }, base: { peak_bytes: 20 } },
+    ],
+    header: { diff: { title: "before" } as never },
+  });
+  const views = new Views(data);
+  const groups = views.groups(INITIAL);
+  const names = (pair: boolean, sort: string): string =>
+    ordered(views.table(INITIAL, "function"), sortOf(sort, ["site", "name"]), groups, pair, "")
+      .map((row) => groups.name(row.key))
+      .join("");
+  assert.equal(names(false, ""), "bca");
+  assert.equal(names(false, "-site"), "acb");
+  assert.equal(names(false, "name"), "abc");
+  assert.equal(names(true, ""), "ba"); // grown first, and c did not change
+  assert.equal(sortText({ key: "site", ascending: false }, "site"), "-site");
+  assert.equal(sortText({ key: "site", ascending: true }, "site"), "site");
+});
+
+test("text reads on every colour", () => {
+  for (const dark of [false, true]) {
+    for (let language = 0; language < 6; language++) {
+      for (let origin = 0; origin < 5; origin++) {
+        for (let shade = -1; shade < 35; shade++) {
+          const { fill, text } = frameFill(language, origin, shade, dark);
+          assert.ok(contrast(fill, text) >= 4.5, `${fill} ${text}`);
+        }
+      }
+    }
+    for (let part = -1; part <= 1; part += 0.05) {
+      const { fill, text } = changeFill(part, dark);
+      assert.ok(contrast(fill, text) >= 4.5, `${fill} ${text}`);
+    }
+  }
+});
+
+/** As WCAG defines it, of `hsl(h s% l%)` and `#rrggbb`. */
+function contrast(fill: string, text: string): number {
+  const [h, s, l] = fill.match(/[\d.]+/g)!.map(Number) as [number, number, number];
+  const a = (s / 100) * Math.min(l / 100, 1 - l / 100);
+  const channel = (n: number): number => {
+    const k = (n + h / 30) % 12;
+    return l / 100 - a * Math.max(-1, Math.min(k - 3, 9 - k, 1));
+  };
+  const bytes = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16) / 255);
+  const luminance = (rgb: number[]): number => {
+    const linear = rgb.map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!;
+  };
+  const both = [luminance([channel(0), channel(8), channel(4)]), luminance(bytes)];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+}
+
+test("axes are marked at round figures", () => {
+  assert.deepEqual(ticks(42e6, 4), [0, 2e7, 4e7]);
+  assert.deepEqual(ticks(1, 4), [0, 0.5, 1]);
+  assert.deepEqual(ticks(0, 4), [0]);
+});
+
+test("the model's own tree agrees with what the views show", () => {
+  const { data, views, state, root } = prepared(5);
+  const nodes = nodeValues(data, sampleValues(data, views.selection(state, "peak")));
+  const flame = Flame.topDown(data, new Groups(data, EVERYTHING), nodes);
+  assert.equal(root.value, flame.total);
+});
