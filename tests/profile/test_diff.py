@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.profile.programs import Line, python_program
 from tests.profile.random_recording import random_recording
 from tests.recording.make import SECOND, Builder, Change
 
-from heaptide.profile import FOLDS, METRICS, Profile, Status, compare
+from heaptide.errors import UsageError
+from heaptide.profile import EVERY_METRIC, FOLDS, METRICS, Profile, Status, compare, summarize
+from heaptide.profile.diff import summary_change
 from heaptide.recording import Language, Recording
 
 
@@ -116,3 +120,150 @@ def test_lines_match_where_their_function_has_moved_to(pair: tuple[Profile, Prof
 def test_modules_of_one_name_in_two_places(pair: tuple[Profile, Profile]) -> None:
     found = compare(*pair, "module", METRICS["peak"])
     assert found.change.tolist() == [334 - 162]
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+@settings(max_examples=10, deadline=None)
+def test_leaks_sum_up_too(one: int, other: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("old.tide", "new.tide")]
+        recordings = [random_recording(seed, path) for seed, path in zip((one, other), paths)]
+        old, new = (Profile(recording) for recording in recordings)
+        for by in FOLDS:
+            found = compare(old, new, by, EVERY_METRIC["leaked"])
+            expected = new.total_of(EVERY_METRIC["leaked"]) - old.total_of(EVERY_METRIC["leaked"])
+            assert int(found.change.sum()) == expected
+        for recording in recordings:
+            recording.close()
+
+
+def test_new_is_what_had_no_memory_before(tmp_path: Path) -> None:
+    """By any metric: what was there and held nothing at the peak has grown."""
+    lines = [Line("f", 1, 10), Line("g", 5, 10)]
+    old, new = python_program(tmp_path / "a", lines[:1]), python_program(tmp_path / "b", lines)
+    build = Builder()
+    build.process(exe="/usr/bin/python3.11")
+    build.thread()
+    context = build.context(stack=build.stack(build.python("g", "/home/u/app/app.py", 5)))
+    build.slice(0, SECOND, {context: Change(1, 10, 1, 10)})
+    build.finish(SECOND)
+    before = Profile(Recording.open(build.write(tmp_path / "c")))
+    for base, status in ((old, Status.NEW), (before, Status.GREW)):
+        found = compare(base, new, "function", METRICS["peak"])
+        names = [new.locations.texts[new.locations.function[at]] for at in found.places[1].tolist()]
+        assert Status(int(found.status[names.index("g")])) == status
+
+
+def scaled(tmp_path: Path, name: str, seconds: int, sizes: list[int]) -> Profile:
+    build = Builder()
+    build.process()
+    build.thread()
+    contexts = [
+        build.context(stack=build.stack(build.python(f"f{i}", "/a.py", 1 + i)))
+        for i in range(len(sizes))
+    ]
+    build.slice(0, seconds * SECOND, {c: Change(1, size) for c, size in zip(contexts, sizes)})
+    build.finish(seconds * SECOND)
+    return Profile(Recording.open(build.write(tmp_path / name)))
+
+
+def test_scaled_to_the_length_of_the_runs(tmp_path: Path) -> None:
+    old, new = scaled(tmp_path, "a", 3, [30, 300, 9]), scaled(tmp_path, "b", 9, [90, 1800, 9])
+    found = compare(old, new, "function", METRICS["total"], scale="time")
+    assert found.step.tolist() == [100.0, 0.0, -2.0]
+    assert [Status(s).name for s in found.status.tolist()] == ["GREW", "SAME", "SHRANK"]
+    assert found.change.tolist() == [1500, 60, 0]
+    by_calls = compare(old, new, "function", METRICS["total"], scale="allocations")
+    assert by_calls.step.tolist() == [500.0, 20.0, 0.0]
+
+
+def test_rounding_is_no_difference(tmp_path: Path) -> None:
+    old, new = scaled(tmp_path, "a", 3, [1, 1]), scaled(tmp_path, "b", 7 * 3, [7, 7])
+    found = compare(old, new, "function", METRICS["total"], scale="time")
+    assert found.step.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "scale", "said"),
+    [
+        ("peak", "time", "does not add up over a run"),
+        ("alive", "allocations", "does not add up over a run"),
+        ("total", "weight", "time, allocations"),
+    ],
+)
+def test_scales_that_make_no_sense_are_refused(
+    tmp_path: Path, metric: str, scale: str, said: str
+) -> None:
+    profile = scaled(tmp_path, "a", 1, [1])
+    with pytest.raises(UsageError, match=said):
+        compare(profile, profile, "function", METRICS[metric], scale=scale)
+
+
+def test_nothing_to_divide_by(tmp_path: Path) -> None:
+    some = scaled(tmp_path, "a", 1, [1])
+    empty = Profile(Recording.open(Builder().write(tmp_path / "b")))
+    for pair, scale in (((some, empty), "time"), ((empty, some), "allocations")):
+        with pytest.raises(UsageError, match="nothing to divide by"):
+            compare(*pair, "function", METRICS["total"], scale=scale)
+
+
+def server(path: Path, root: str, workers: list[tuple[str, str, int]]) -> Profile:
+    """A program with threads: what each is called, what it runs, and how much it allocates."""
+    build = Builder()
+    build.process(7, "/usr/bin/python3", ["python3", f"{root}/serve.py", "--port", "80"])
+    build.thread(0, 7)
+    changes = {}
+    for number, (name, function, size) in enumerate(workers):
+        thread = build.thread(0, 100 + number, name)
+        stack = build.stack(build.python(function, f"{root}/serve.py", 3))
+        changes[build.context(0, stack, thread=thread)] = Change(1, size)
+    build.slice(0, SECOND, changes)
+    build.finish(SECOND)
+    return Profile(Recording.open(build.write(path)))
+
+
+def test_threads_by_name_and_by_what_they_run(tmp_path: Path) -> None:
+    old = server(
+        tmp_path / "a",
+        "/a",
+        [("pool_0", "work", 1), ("pool_1", "work", 2), ("gc", "gc", 4), ("python3", "watch", 8)],
+    )
+    new = server(
+        tmp_path / "b",
+        "/b",
+        [("pool_0", "work", 10), ("pool_7", "work", 20), ("gc", "gc", 40), ("python3", "load", 80)],
+    )
+    found = compare(old, new, "thread", METRICS["total"])
+    rows = zip(*(metric.tolist() for metric in (*found.values, *found.members)))
+    # load, gc, pool_7 for pool_1, pool_0, watch
+    assert list(rows) == [(0, 80, 0, 1), (4, 40, 1, 1), (2, 20, 1, 1), (1, 10, 1, 1), (8, 0, 1, 0)]
+    (process,) = compare(old, new, "process", METRICS["total"]).change.tolist()
+    assert process == 150 - 15
+
+
+def test_processes_by_command(tmp_path: Path) -> None:
+    profiles = []
+    for side, (root, sizes) in enumerate((("/a", (1, 2, 4)), ("/b", (10, 20, 40, 80)))):
+        build = Builder()
+        commands = [["sh", "run.sh"], ["work", f"{root}/x", "1"], ["work", f"{root}/x", "2"]]
+        commands = [["./v1" if side == 0 else "./v2"], *commands[1:], ["env", "python3"]]
+        changes = {}
+        for number, (command, size) in enumerate(zip(commands, sizes)):
+            process = build.process(10 + number, command[0], command)
+            thread = build.thread(process, 10 + number)
+            stack = build.stack(build.python("f", "/f.py", 1))
+            changes[build.context(process, stack, thread=thread)] = Change(1, size)
+        build.slice(0, SECOND, changes)
+        build.finish(SECOND)
+        profiles.append(Profile(Recording.open(build.write(tmp_path / str(side)))))
+    found = compare(profiles[0], profiles[1], "process", METRICS["total"])
+    rows = zip(*(metric.tolist() for metric in (*found.values, *found.members)))
+    assert list(rows) == [(0, 80, 0, 1), (6, 60, 2, 2), (1, 10, 1, 1)]
+
+
+def test_the_difference_of_summaries(tmp_path: Path) -> None:
+    old, new = scaled(tmp_path, "a", 3, [30]), scaled(tmp_path, "b", 9, [90, 5])
+    found = summary_change(summarize(old), summarize(new))
+    assert (found["total_bytes"], found["allocations"], found["duration_seconds"]) == (65, 1, 6.0)
+    sampled = replace(summarize(new), temporary_allocations=None)
+    assert summary_change(summarize(old), sampled)["temporary_allocations"] is None

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from heaptide.cli.reading import prepare_to_read
 from heaptide.cli.show import FOLDS, METRICS
-from heaptide.errors import HeaptideError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from heaptide.errors import HeaptideError, UsageError
 
 _DEFAULT_TOP = 10
+_LEAST = 0.001  # of the whole: what changed by less is noise to most, and summed up
+SCALES = ("time", "allocations")  # as the package has them; a test keeps them equal
 
 
 @click.command("diff", short_help="Show what has changed between two recordings.")
@@ -37,32 +35,64 @@ _DEFAULT_TOP = 10
     help="What to fold by. Memory is charged to the innermost frame that is your own code.",
 )
 @click.option(
+    "--normalize",
+    type=click.Choice(SCALES),
+    help="Compare per second, or per allocation: for runs of different length, by a metric that "
+    "adds up over a run (total, allocations, temporary, short-lived, copied, leaked).",
+)
+@click.option(
     "--top",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"How many to list; 0: all.  [default: {_DEFAULT_TOP}; with --json all]",
+    help="How many to list of what grew, and of what shrank; 0: all.  "
+    f"[default: {_DEFAULT_TOP}; with --json and --csv all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as docs/json.md describes it.")
-def command(old: Path, new: Path, metric: str, by: str, top: int | None, as_json: bool) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help="Print the changes as CSV.")
+def command(
+    old: str,
+    new: str,
+    metric: str,
+    by: str,
+    normalize: str | None,
+    top: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
     """Show what grew, what shrank, what is new and what is gone.
 
-    Functions and lines are matched by their names, also where files lie in another directory. The
-    exit status says whether both could be read, not whether they differ.
+    Functions are matched by their names and files, also where the files lie in another directory
+    and lines have moved. The exit status says whether both could be read, not whether they differ.
     """
     if sys.stdout is None:
         raise HeaptideError("standard output is closed: there is nowhere to show the difference")
+    if as_json and as_csv:
+        raise UsageError("--json and --csv are two forms of one thing: choose one of them")
     prepare_to_read()
     from heaptide.profile import EVERY_METRIC, Profile
     from heaptide.recording import Recording
 
     with Recording.open(old) as before, Recording.open(new) as after:
         profiles = Profile(before), Profile(after)
-        if as_json:
-            from heaptide.views.diff_document import diff_document
+        wanted = EVERY_METRIC[metric]
+        if as_json or as_csv:
+            from heaptide.views.diff_document import diff_csv, diff_document
 
-            found = diff_document(*profiles, EVERY_METRIC[metric], by, top=top or 0)
-            click.echo(json.dumps(found, indent=1))
+            written: str
+            if as_csv:
+                written = diff_csv(*profiles, wanted, by, scale=normalize, top=top or 0)
+            else:
+                found = diff_document(*profiles, wanted, by, scale=normalize, top=top or 0)
+                written = json.dumps(found, indent=1) + "\n"
+            click.echo(written, nl=False)
             return
         from heaptide.views.diff_text import show_diff
 
-        show_diff(*profiles, EVERY_METRIC[metric], by, top=_DEFAULT_TOP if top is None else top)
+        show_diff(
+            *profiles,
+            wanted,
+            by,
+            scale=normalize,
+            top=_DEFAULT_TOP if top is None else top,
+            least=_LEAST if top is None else 0.0,
+        )

@@ -51,7 +51,7 @@ class Diff:
     of its locations (``by`` function, line, file or module), threads or processes that stands for
     the group, its heaviest; -1: not known. ``members``: of how many groups of the recording's own
     fold it is made, 0 where it lacks the group. ``grouped``: all code without symbols of an object.
-    ``scale``: what figures are to be divided by for comparison, see ``compare``.
+    ``lengths``: what figures are divided by where they are compared by ``scale``, see ``compare``.
     """
 
     by: str
@@ -61,7 +61,8 @@ class Diff:
     places: tuple[Ints, Ints]
     members: tuple[Ints, Ints]
     grouped: Bools
-    scale: tuple[float, float] | None = None
+    scale: str | None = None
+    lengths: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.old)
@@ -83,14 +84,18 @@ class Diff:
 
     @property
     def values(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """The metric of both as it is compared: whole numbers, unless there is a scale."""
-        return _scaled(self.metric, self.old, self.new, self.scale)
+        """The metric of both as it is compared: whole numbers, unless there is a ``scale``."""
+        return _scaled(self.metric, self.old, self.new, self.lengths)
+
+    @property
+    def step(self) -> npt.NDArray[Any]:
+        """The change that rows are ordered by: ``change``, or what there is of it by scale."""
+        return _step(*self.values)
 
     @property
     def status(self) -> npt.NDArray[np.uint8]:
         """A Status for each row."""
-        old, new = self.values
-        step = np.sign(_step(old, new))
+        step = np.sign(self.step)
         found = np.full(len(self), Status.SAME, np.uint8)
         found[step > 0] = Status.GREW
         found[step < 0] = Status.SHRANK
@@ -100,18 +105,25 @@ class Diff:
 
 
 def compare(
-    old: Profile, new: Profile, by: str, metric: Metric, *, scale: str | None = None
+    old: Profile,
+    new: Profile,
+    by: str,
+    metric: Metric,
+    *,
+    scale: str | None = None,
+    shared: Shared | None = None,
 ) -> Diff:
     """Compares the folds of two profiles. ``by`` as ``Profile.fold`` takes it.
 
     Differences of all rows sum up to the difference of the totals, in every column. ``scale``:
     compare per second of the run ("time"), or per allocation ("allocations"), for metrics that add
-    up over a run. Raises UsageError as ``fold``, and for a scale that makes no sense.
+    up over a run. ``shared``: what is known of both already. Raises UsageError as ``fold``, and for
+    a scale that makes no sense.
     """
     profiles = (old, new)
     lengths = None if scale is None else _lengths(profiles, metric, scale)
     folds = (old.fold(by, metric), new.fold(by, metric))
-    keys, grouped = _keys(profiles, folds, by)
+    keys, grouped = _keys(Shared(*profiles) if shared is None else shared, folds, by)
     distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     rows = np.split(inverse.reshape(-1), [len(folds[0])])
     count = len(distinct)
@@ -138,6 +150,7 @@ def compare(
         (places[0][order], places[1][order]),
         (members[0][order], members[1][order]),
         alone[order],
+        scale,
         lengths,
     )
 
@@ -164,8 +177,8 @@ def _lengths(profiles: tuple[Profile, Profile], metric: Metric, scale: str) -> t
         raise UsageError(f"cannot scale by {scale!r}; choose one of {', '.join(SCALES)}")
     if metric.name not in ADDITIVE:
         raise UsageError(
-            f"what is {metric.words} does not add up over a run, so it is compared as it is; "
-            f"normalize one of {', '.join(ADDITIVE)}"
+            f"what is {metric.words} does not add up over a run, so it is compared as it is; to "
+            f"normalize, choose a metric of {', '.join(ADDITIVE)}"
         )
     found = []
     for profile in profiles:
@@ -178,11 +191,8 @@ def _lengths(profiles: tuple[Profile, Profile], metric: Metric, scale: str) -> t
     return found[0], found[1]
 
 
-def _keys(
-    profiles: tuple[Profile, Profile], folds: tuple[Fold, Fold], by: str
-) -> tuple[list[Ints], list[Bools]]:
+def _keys(shared: Shared, folds: tuple[Fold, Fold], by: str) -> tuple[list[Ints], list[Bools]]:
     """For each row of both folds its key, and whether it stands for code without symbols."""
-    shared = Shared(*profiles)
     if by in ("thread", "process"):
         numbers = (shared_threads if by == "thread" else shared_processes)(shared)
         # The last is for what has no thread or process: row -1.

@@ -1,94 +1,168 @@
-"""The difference of two recordings as the JSON document of docs/json.md."""
+"""The difference of two recordings as the JSON document of docs/json.md, and as CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import BY_ORDER, COLUMNS, Origin, summarize, thread_name
-from heaptide.profile.diff import Status, compare
+import numpy as np
+
+from heaptide.profile import BY_ORDER, COLUMNS, LEAK_COLUMNS, summarize, thread_name
+from heaptide.profile.diff import Status, compare, summary_change
+from heaptide.profile.match import unnamed
+from heaptide.profile.shared import Shared
 
 from .comparable import caveats
-from .document import LANGUAGES
+from .rows import place_of
 
 if TYPE_CHECKING:
     from heaptide.profile import Metric, Profile
+    from heaptide.profile.diff import Diff
 
 SCHEMA_VERSION = 1
 
-_TELLS = {
-    "function": ("function", "file", "line", "module"),
-    "line": ("function", "file", "line", "module"),
-    "file": ("file", "module"),
-    "module": ("module",),
-}
+_PLACE = ("function", "file", "line", "language", "module", "origin", "thread", "process")
+_WAS = ("old_function", "old_file", "old_line", "old_module")
+_FIGURES = (*COLUMNS, *LEAK_COLUMNS)
+CSV_COLUMNS = (
+    "status",
+    "change",
+    "scaled_change",
+    *_PLACE,
+    *_WAS,
+    *(f"{side}_{name}" for name in _FIGURES for side in ("old", "new")),
+)
 
 
 def diff_document(
-    old: Profile, new: Profile, metric: Metric, by: str, *, top: int = 0
+    old: Profile,
+    new: Profile,
+    metric: Metric,
+    by: str,
+    *,
+    scale: str | None = None,
+    top: int = 0,
 ) -> dict[str, Any]:
-    """Everything that ``diff`` knows. ``top``: how many changes, the largest either way; 0: all."""
-    profiles = (old, new)
-    summaries = tuple(asdict(summarize(profile)) for profile in profiles)
-    found = compare(old, new, by, metric)
-    change = found.change
-    rows = [row for row in range(len(found)) if change[row]]
-    if top > 0:
-        rows = sorted(rows, key=lambda row: -abs(int(change[row])))[:top]
-        rows.sort(key=lambda row: -int(change[row]))
-    unknown = {name for name in BY_ORDER if any(p.recording.sample_interval for p in profiles)}
-    status = found.status
-    changes = []
-    for row in rows:
-        place = int(found.place[row])
-        figures = (found.old[row].tolist(), found.new[row].tolist())
-        changes.append(
-            {
-                "status": Status(int(status[row])).name.lower(),
-                "change": int(change[row]),
-                **_place(profiles[int(found.in_new[row])], by, place),
-                "old": _figures(figures[0], unknown),
-                "new": _figures(figures[1], unknown),
-            }
-        )
+    """Everything that ``diff`` knows. ``top``: how many changes each way, 0: all.
+
+    ``scale`` as ``compare`` takes it. Raises UsageError as that.
+    """
+    shared = Shared(old, new)
+    summaries = summarize(old), summarize(new)
+    found = compare(old, new, by, metric, scale=scale, shared=shared)
     return {
         "schema_version": SCHEMA_VERSION,
-        "old": {"path": old.recording.path, "summary": summaries[0]},
-        "new": {"path": new.recording.path, "summary": summaries[1]},
-        "selection": {"metric": metric.name, "by": by},
-        "summary_change": {
-            name: None if None in (value, summaries[0][name]) else value - summaries[0][name]
-            for name, value in summaries[1].items()
+        "old": _side(old),
+        "new": _side(new),
+        "selection": {
+            "metric": metric.name,
+            "words": new.worded(metric).words,
+            "by": by,
+            "normalize": scale,
         },
-        "total_change": int(change.sum()),
-        "changes": changes,
-        "notes": caveats((old.recording, new.recording), (summarize(old), summarize(new))),
+        "summary_change": summary_change(*summaries),
+        "total_change": int(found.change.sum()),
+        "same": int((found.step == 0).sum()),
+        "changes": [_change((old, new), found, row) for row in _rows(found, top)],
+        "notes": [{"level": note.level, "text": note.text} for note in caveats(shared, summaries)],
     }
 
 
-def _figures(values: list[int], unknown: set[str]) -> dict[str, int | None]:
-    return {name: None if name in unknown else value for name, value in zip(COLUMNS, values)}
-
-
-def _place(profile: Profile, by: str, place: int) -> dict[str, Any]:
-    found: dict[str, Any] = dict.fromkeys(
-        ("function", "file", "line", "language", "module", "origin", "thread", "process")
-    )
+def _side(profile: Profile) -> dict[str, Any]:
     recording = profile.recording
-    if by == "thread":
-        found["thread"] = thread_name(recording, place) if place >= 0 else None
-    elif by == "process":
-        command = " ".join(recording.command_of(place)) if place >= 0 else ""
-        found["process"] = command or (recording.processes.exe[place] if place >= 0 else None)
-    else:
-        at = profile.locations
-        told = {
-            "function": at.texts[at.function[place]] or None,
-            "file": at.texts[at.file[place]] or None,
-            "line": int(at.line[place]) or None,
-            "module": profile.module_of(place) or None,
+    command, started = recording.meta.get("command"), recording.meta.get("start_time")
+    return {
+        "path": recording.path,
+        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "start_time": started if isinstance(started, (int, float)) else None,
+        "summary": asdict(summarize(profile)),
+    }
+
+
+def _rows(found: Diff, top: int) -> list[int]:
+    """Rows that differ: the largest growth first, the largest loss last."""
+    step = found.step
+    grew, shrank = np.flatnonzero(step > 0).tolist(), np.flatnonzero(step < 0).tolist()
+    if top > 0:
+        grew, shrank = grew[:top], shrank[-top:]
+    return [*grew, *shrank]
+
+
+def _change(profiles: tuple[Profile, Profile], found: Diff, row: int) -> dict[str, Any]:
+    unknown = {name for name in BY_ORDER if any(p.recording.sample_interval for p in profiles)}
+    figures = [
+        {
+            **dict.fromkeys(_FIGURES),
+            **{
+                name: None if name in unknown else value
+                for name, value in zip(_FIGURES, side[row].tolist())
+            },
         }
-        found.update({name: told[name] for name in _TELLS[by]})
-        found["language"] = LANGUAGES.get(at.language[place], "other")
-        found["origin"] = Origin(int(at.origin[place])).name.lower()
-    return found
+        for side in (found.old, found.new)
+    ]
+    before, after = (
+        _place(profile, found, row, int(places[row])) if members[row] else {}
+        for profile, places, members in zip(profiles, found.places, found.members)
+    )
+    place = after or before
+    return {
+        "status": Status(int(found.status[row])).name.lower(),
+        "change": int(found.change[row]),
+        "scaled_change": None if found.scale is None else float(found.step[row]),
+        **dict.fromkeys(_PLACE),
+        **place,
+        **{name: before.get(name.removeprefix("old_")) for name in _WAS},
+        "old": figures[0],
+        "new": figures[1],
+    }
+
+
+def _place(profile: Profile, found: Diff, row: int, at: int) -> dict[str, Any]:
+    """What tells a group, in one of the recordings."""
+    recording = profile.recording
+    if found.by == "thread":
+        return {"thread": thread_name(recording, at) if at >= 0 else None}
+    if found.by == "process":
+        command = " ".join(recording.command_of(at)) if at >= 0 else ""
+        return {"process": command or (recording.processes.exe[at] if at >= 0 else None)}
+    place = place_of(profile, found.by, at)
+    if found.grouped[row]:
+        locations = profile.locations
+        place["function"] = unnamed(locations.texts[locations.module[at]])
+    return place
+
+
+def diff_csv(
+    old: Profile,
+    new: Profile,
+    metric: Metric,
+    by: str,
+    *,
+    scale: str | None = None,
+    top: int = 0,
+) -> str:
+    """The changes as RFC 4180 has tables: the columns of ``CSV_COLUMNS``, then the rows."""
+    found = compare(old, new, by, metric, scale=scale)
+    rows = []
+    for row in _rows(found, top):
+        change = _change((old, new), found, row)
+        for side in ("old", "new"):
+            change.update({f"{side}_{name}": value for name, value in change[side].items()})
+        rows.append([change[name] for name in CSV_COLUMNS])
+    return _written([CSV_COLUMNS, *rows])
+
+
+def _written(rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Names are data: none may move the cursor of a terminal that the output goes to."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)

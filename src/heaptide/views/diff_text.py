@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from rich.text import Text
 
-from heaptide.profile import summarize, thread_name
-from heaptide.profile.diff import Status, compare
+from heaptide.profile import METRICS, summarize
+from heaptide.profile.diff import ADDITIVE, compare
+from heaptide.profile.shared import Shared
 
 from . import units
+from .changes import Scale, part, signed
 from .comparable import caveats
-from .console import Screen, display_path
-from .labels import GAP, Label, divide, heads, place_label, write_label
+from .console import Screen, display_path, print_section
+from .diff_table import arrow, print_changes
 
 if TYPE_CHECKING:
-    from heaptide.profile import Metric, Profile
+    from heaptide.profile import Metric, Profile, Summary
     from heaptide.profile.diff import Diff
 
-_STATUS = {Status.NEW: "new", Status.GONE: "gone"}
+Profiles = tuple["Profile", "Profile"]
+
+_FEW = 3  # listed however little they changed
+
+_FIGURES = (
+    ("peak_bytes", "peak heap", units.size),
+    ("alive_at_exit_bytes", "alive at exit", units.size),
+    ("total_bytes", "allocated in total", units.size),
+    ("allocations", "allocations", units.count),
+    ("temporary_allocations", "temporary allocations", units.count),
+    ("copied_bytes", "copied by realloc", units.size),
+    ("peak_rss_bytes", "peak RSS", units.size),
+)
 
 
 def show_diff(
@@ -29,135 +44,144 @@ def show_diff(
     metric: Metric,
     by: str,
     *,
+    scale: str | None = None,
     top: int = 10,
+    least: float = 0.0,
     file: IO[str] | None = None,
     width: int | None = None,
 ) -> None:
-    """Prints what has changed from ``old`` to ``new``: ``top`` groups each way."""
+    """Prints what has changed from ``old`` to ``new``: ``top`` groups each way, 0: all.
+
+    ``least``: a part of the whole, of the larger recording; of what changed by less, only the first
+    few are listed, the rest is summed up. ``scale`` as ``compare`` takes it. Raises UsageError as
+    that does.
+    """
     screen = Screen(file, width)
-    summaries = summarize(old), summarize(new)
-    paths = [display_path(profile.recording.path) for profile in (old, new)]
-    screen.line(screen.clean(f"{paths[0]} -> {paths[1]}"), "bold")
-    _figures(screen, *(vars(summary) for summary in summaries))
-    for line in caveats((old.recording, new.recording), summaries):
-        screen.paragraph(Text("note: ", "dim"), screen.clean(line))
-    found = compare(old, new, by, metric)
-    change = found.change
-    words = new.worded(metric).words
-    for title, wanted, order in (
-        ("grew", change > 0, slice(None)),
-        ("shrank", change < 0, slice(None, None, -1)),
+    profiles, summaries = (old, new), (summarize(old), summarize(new))
+    shared = Shared(old, new)
+    found = compare(old, new, by, metric, scale=scale, shared=shared)
+    _titles(screen, profiles)
+    _figures(screen, profiles, summaries)
+    _notes(screen, shared, summaries)
+    words = _words(profiles, metric, by, scale)
+    step = found.step
+    least = least * max(side.sum() for side in found.values) if len(found) else 0.0
+    for verb, rows in (
+        ("grew", np.flatnonzero(step > 0)),
+        ("shrank", np.flatnonzero(step < 0)[::-1]),
     ):
-        rows = np.flatnonzero(wanted)[order]
         if len(rows):
-            _section(screen, f"What {title}: {words}, by {by}")
-            _table(screen, (old, new), found, rows.tolist(), top)
-    if not change.any():
+            large = max(int((np.abs(step[rows]) >= least).sum()), _FEW)
+            count = large if top <= 0 else min(top, large)
+            _table(screen, profiles, found, verb, words, rows.tolist(), count)
+    if not step.any():
         screen.line()
-        screen.line(f"No difference: {words}, by {by}")
-    _next(screen, paths, metric.name, by)
+        screen.line(f"No difference: {words}", "bold")
+    _next(screen, profiles, found)
 
 
-def _section(screen: Screen, title: str) -> None:
-    screen.line()
-    screen.line(title, "bold")
-
-
-def _figures(screen: Screen, old: dict[str, int], new: dict[str, int]) -> None:
+def _titles(screen: Screen, profiles: Profiles) -> None:
+    """Which is which: the files, and what they are recordings of."""
     rows = []
-    for name, words, figure in (
-        ("peak_bytes", "peak heap", units.size),
-        ("alive_at_exit_bytes", "alive at exit", units.size),
-        ("total_bytes", "allocated in total", units.size),
-        ("allocations", "allocations", units.count),
-        ("temporary_allocations", "temporary allocations", units.count),
-        ("copied_bytes", "copied by realloc", units.size),
-        ("peak_rss_bytes", "peak RSS", units.size),
-    ):
-        before, after = old[name], new[name]
+    for name, profile in zip(("old", "new"), profiles):
+        meta = profile.recording.meta
+        words, started = meta.get("command"), meta.get("start_time")
+        stamp = ""
+        if isinstance(started, (int, float)) and 0 < started < 1e11:
+            stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(started))
+        command = " ".join(map(str, words)) if isinstance(words, list) else ""
+        path = screen.clean(display_path(profile.recording.path))
+        rows.append((name, path, stamp, screen.clean(command)))
+    room = screen.width - 5
+    most = max(min(max(len(path) for _, path, _, _ in rows), room // 2), 8)
+    for name, path, stamp, command in rows:
+        line = Text(f"{name}  ", "dim")
+        line.append(screen.tail(path, most).ljust(most), "bold")
+        line.append(f"  {stamp}", "dim")
+        line.append("  " + screen.head(command, max(screen.width - line.cell_len - 2, 0)))
+        screen.line(line)
+    screen.line()
+
+
+def _figures(screen: Screen, profiles: Profiles, summaries: tuple[Summary, Summary]) -> None:
+    ends = [profile.worded(METRICS["alive"]).words for profile in profiles]
+    rows = []
+    for name, words, figure in _FIGURES:
+        before, after = (getattr(summary, name) for summary in summaries)
         if before is None or after is None or not (before or after):
             continue
-        part = f"{(after - before) / before * 100:+.1f} %" if before else "new"
-        rows.append(
-            [
-                Text(f"{words}:", "dim"),
-                Text(figure(before)),
-                Text("->", "dim"),
-                Text(figure(after), "bold"),
-                _signed(after - before, figure),
-                Text(part if after != before else ""),
-            ]
-        )
-    if rows:
-        screen.grid(rows, "lrlrrr")
+        if name.startswith("alive") and ends[0] == ends[1]:
+            words = ends[0]
+        rows.append(_row(screen, words, before, after, figure))
+    old, new = (summary.duration_seconds for summary in summaries)
+    rows.append(_row(screen, "run time", old, new, lambda n: screen.clean(units.duration(n))))
+    screen.grid(rows, "lrlrrr")
 
 
-def _signed(change: int, figure: object) -> Text:
+def _row(screen: Screen, words: str, before: float, after: float, figure: object) -> list[Text]:
     assert callable(figure)
-    if change == 0:
-        return Text("same", "dim")
-    sign = "+" if change > 0 else "-"
-    return Text(f"{sign}{figure(abs(change))}", "red" if change > 0 else "green")
+    return [
+        Text(f"{words}:", "dim"),
+        Text(figure(before)),
+        Text(arrow(screen), "dim"),
+        Text(figure(after), "bold"),
+        signed(after - before, figure),
+        Text(part(before, after)),
+    ]
+
+
+def _notes(screen: Screen, shared: Shared, summaries: tuple[Summary, Summary]) -> None:
+    found = caveats(shared, summaries)
+    if found:
+        screen.line()
+    for note in found:
+        style = "yellow" if note.level == "warning" else "dim"
+        screen.paragraph(Text(f"{note.level}: ", style), screen.clean(note.text))
+
+
+def _words(profiles: Profiles, metric: Metric, by: str, scale: str | None) -> str:
+    words = {profile.worded(metric).words for profile in profiles}
+    what = words.pop() if len(words) == 1 else "alive at the end"
+    return f"{what}{Scale(metric, scale).words}, by {by}"
 
 
 def _table(
-    screen: Screen, profiles: tuple[Profile, Profile], found: Diff, rows: list[int], top: int
+    screen: Screen,
+    profiles: Profiles,
+    found: Diff,
+    verb: str,
+    words: str,
+    rows: list[int],
+    count: int,
 ) -> None:
-    figure = units.size if found.metric.unit == "bytes" else units.count
-    shown = rows if top <= 0 else rows[:top]
-    old, new = found.metric.of(found.old), found.metric.of(found.new)
-    status = found.status
-    cells = [[Text(head, "dim") for head in ("change", "old", "", "new", "")]]
-    labels = [heads(found.by)]
-    for row in shown:
-        before, after = int(old[row]), int(new[row])
-        cells.append(
-            [
-                _signed(after - before, figure),
-                Text(figure(before)),
-                Text("->", "dim"),
-                Text(figure(after)),
-                Text(_STATUS.get(Status(int(status[row])), ""), "yellow"),
-            ]
-        )
-        label = _label(profiles[int(found.in_new[row])], found.by, int(found.place[row]))
-        label.clean(screen)
-        labels.append(label)
-    used = sum(max(row[i].cell_len for row in cells) + GAP for i in range(5))
-    name_width, place_width = divide(labels, screen.width - used)
-    for line, label in zip(cells, labels):
-        name, place = write_label(screen, label, found.by, name_width, place_width)
-        style = "dim" if label is labels[0] or not label.own else "bold"
-        line += [Text(name, style), Text(place, "dim")]
-    screen.grid(cells, "rrlrlll", gap=GAP)
-    rest = rows[len(shown) :]
+    """``rows`` that grew or shrank, the first ``count`` one by one, the rest summed up."""
+    scale, step = Scale(found.metric, found.scale), found.step
+    whole = signed(step[rows].sum(), scale.figure).plain
+    print_section(screen, f"What {verb}: {words} ({whole})")
+    print_changes(screen, profiles, found, rows[:count])
+    rest = rows[count:]
     if rest:
-        amount = _signed(int(found.change[rest].sum()), figure).plain
         others = units.some(len(rest), "other", "others")
-        screen.line(f"and {amount} in {others}: see --top 0", "dim")
+        amount = scale.figure(abs(step[rest].sum()))
+        screen.line(f"and {others} {verb} by {amount} in all: see --top 0", "dim")
 
 
-def _label(profile: Profile, by: str, place: int) -> Label:
-    if by == "thread":
-        return Label(thread_name(profile.recording, place) if place >= 0 else "[unknown thread]")
-    if by == "process":
-        recording = profile.recording
-        if place < 0:
-            return Label("[unknown process]")
-        command = " ".join(recording.command_of(place)) or recording.processes.exe[place]
-        return Label(command)
-    return place_label(profile, by, place)
-
-
-def _next(screen: Screen, paths: list[str], metric: str, by: str) -> None:
-    old, new = map(shlex.quote, paths)
-    _section(screen, "Next")
-    tries = [(f"heaptide report {new} --base {old}", "a page of the difference, by stack")]
-    if metric != "total":
-        tries.insert(0, (f"heaptide diff {old} {new} --metric total", "all that was allocated"))
-    if by != "line":
-        chosen = "" if metric == "peak" else f" --metric {metric}"
-        tries.insert(0, (f"heaptide diff {old} {new}{chosen} --by line", "the same by line"))
+def _next(screen: Screen, profiles: Profiles, found: Diff) -> None:
+    """Commands worth trying on these very recordings."""
+    old, new = (shlex.quote(display_path(p.recording.path)) for p in profiles)
+    base, metric, differs = f"heaptide diff {old} {new}", found.metric.name, found.step.any()
+    chosen = "" if metric == "peak" else f" --metric {metric}"
+    tries = []
+    if found.by != "line" and differs:
+        tries.append((f"{base}{chosen} --by line", "the same by line"))
+    if metric == "peak":
+        tries.append((f"{base} --metric alive", "what stays until the end"))
+    if metric not in ADDITIVE:
+        tries.append((f"{base} --metric total", "all that was allocated"))
+    elif found.scale is None and differs:
+        tries.append((f"{base}{chosen} --normalize time", "the same per second"))
+    tries.append((f"heaptide report {new} --base {old}", "the difference as a page, by stack"))
+    print_section(screen, "Next")
     for command, why in tries:
         screen.line(f"  {why}:", "dim")
         # A command that is too long is left whole: it is there to be copied.
