@@ -179,10 +179,10 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
 
 
 def _tree_options(options: dict[str, Any]) -> TreeOptions | None:
-    from heaptide.views.treeoptions import HIDDEN, TreeOptions
-
     if options["tree"] is None:
         return None
+    from heaptide.views.treeoptions import HIDDEN, TreeOptions
+
     hide = tuple(dict.fromkeys(options["hide"])) or HIDDEN
     merge = tuple(dict.fromkeys(options["merge"]))
     return TreeOptions(

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from .diff import Diff, Status, compare
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .figures import Peak, context_figures, live_totals
 from .fold import FOLDS, Fold, groups_of
-from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
 from .locations import Locations, locate
 from .metrics import (
     BY_ORDER,
@@ -25,11 +26,15 @@ from .metrics import (
 from .origin import Origin
 from .profile import Profile
 from .selection import Selection, TimeRange, size_class, size_words
-from .snapshots import Snapshot, snapshots
-from .stack_tree import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 from .summary import Summary, rows_of_pid, summarize, timeline_of
 from .threads import MAIN_THREADS, thread_entries, thread_name
 from .tree import Tree, expand
+
+if TYPE_CHECKING:
+    from .diff import Diff, Status, compare
+    from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
+    from .moments import Snapshot, snapshots
+    from .trees import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 
 __all__ = [
     "BY_ORDER",
@@ -80,3 +85,34 @@ __all__ = [
     "thread_name",
     "timeline_of",
 ]
+
+# What only some views need is imported when it is asked for.
+_LATER = {
+    name: module
+    for module, names in {
+        "diff": ("Diff", "Status", "compare"),
+        "histograms": (
+            "Histogram",
+            "age_histogram",
+            "lifetime_histogram",
+            "size_histogram",
+        ),
+        "moments": ("Snapshot", "snapshots"),
+        "trees": (
+            "RECURSION",
+            "TREE_FOLDS",
+            "StackTree",
+            "metric_figures",
+            "stack_tree",
+        ),
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = found
+    return found

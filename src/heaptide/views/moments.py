@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 CHART_HEIGHT, TALL_CHART_HEIGHT = 8, 16
 MOMENTS, MORE_MOMENTS = 4, 12  # beside that of the peak
-# Up to here reading all slices of time for the snapshots costs a few hundredths of a second.
-_SMALL_FILE = 8_000_000
 _ROOM = 24  # cells that a function's name may take, where several are in a line
 
 
@@ -97,7 +95,7 @@ def print_over_time(
         summary,
         count=MORE_MOMENTS if tall else MOMENTS,
         top=3 if tall else 2,
-        slices=tall or profile.recording.file_bytes < _SMALL_FILE,
+        slices=tall or not profile.whole,  # what is of a part has been read from them already
     )
     if not exact:  # `#` is in the chart what it is below it: the highest moment
         found = [snapshot for snapshot in found if not snapshot.peak]

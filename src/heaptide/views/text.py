@@ -12,13 +12,11 @@ from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize
 
 from . import units
 from .console import Screen, display_path, print_section
-from .histograms import print_histogram, print_threads
 from .moments import print_over_time
 from .next_steps import print_next
 from .notes import exited, notes
 from .selected import in_words, selection_notes
 from .tables import print_processes, print_sites
-from .trees import print_tree
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -87,6 +85,8 @@ def show_views(
     ``top``: lines of the tree, and how many threads; 0: all. ``least``: what part of the whole a
     branch of the tree has to have.
     """
+    from .histograms import print_histogram, print_threads
+
     screen = Screen(file, width)
     metric = profile.worded(metric)
     _title(screen, profile)
@@ -249,6 +249,8 @@ def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) 
 def _tree(
     screen: Screen, profile: Profile, metric: Metric, options: TreeOptions, top: int, least: float
 ) -> None:
+    from .trees import print_tree
+
     what = "who calls it" if options.inverted else "what calls what"
     if profile.selection.functions:
         name = screen.clean(" or ".join(profile.selection.functions))

@@ -38,7 +38,7 @@ def snapshots(
 
     Each moment is the end of a slice of time; equal ones come once. ``top``: how many functions.
     ``slices``: read all slices of time, at about 1 µs for each context that changed in one; else
-    only the peak tells its sites, and others the live heap that the timeline has.
+    only the peak and the end tell their sites, and others the live heap that the timeline has.
     """
     recording = profile.recording
     time = snap(recording, None, None) if profile.time is None else profile.time
@@ -48,7 +48,8 @@ def snapshots(
         at = round(summary.peak_time_seconds * 1e9)
         sites = _sites(profile, profile.figures[:, COLUMNS.index("peak_bytes")], top)
         found.append(Snapshot(at, peak_bytes, _rss(profile, at), True, sites))
-    found += _from_slices(profile, time, count, top) if slices else _from_rows(profile, time, count)
+    make = _from_slices if slices else _from_rows
+    found += make(profile, time, count, top)
     return sorted(found, key=lambda snapshot: (snapshot.time_ns, not snapshot.peak))
 
 
@@ -59,7 +60,7 @@ def _stops(profile: Profile, time: TimeRange, count: int) -> list[int]:
         return []
     moments = time.start + (time.end - time.start) * (np.arange(count) + 1) // count
     stops = np.searchsorted(ends, moments, side="left").clip(max=len(ends) - 1)
-    return [time.first + 1 + int(index) for index in np.unique(stops)]
+    return [time.first + 1 + index for index in sorted(set(stops.tolist()))]
 
 
 def _from_slices(profile: Profile, time: TimeRange, count: int, top: int) -> list[Snapshot]:
@@ -82,16 +83,21 @@ def _from_slices(profile: Profile, time: TimeRange, count: int, top: int) -> lis
     return found
 
 
-def _from_rows(profile: Profile, time: TimeRange, count: int) -> list[Snapshot]:
+def _from_rows(profile: Profile, time: TimeRange, count: int, top: int) -> list[Snapshot]:
     from .summary import timeline_of
 
-    timeline = timeline_of(profile)
+    recording, timeline = profile.recording, timeline_of(profile)
     found = []
     for stop in _stops(profile, time, count):
-        end = int(profile.recording.slices.end[stop - 1])
+        end = int(recording.slices.end[stop - 1])
         row = int(np.searchsorted(timeline.time, end, side="right")) - 1
         live = int(timeline.live_bytes[row]) if row >= 0 else 0
-        found.append(Snapshot(end, live, _rss(profile, end), False, None))
+        sites = None
+        if stop == len(recording.slices):
+            alive = profile.figures[:, COLUMNS.index("alive_at_exit_bytes")]
+            held = alive * alive_contexts(recording, stop)
+            live, sites = int(held.sum()), _sites(profile, held, top)
+        found.append(Snapshot(end, live, _rss(profile, end), False, sites))
     return found
 
 

@@ -1,0 +1,130 @@
+"""Snapshots and histograms: what the heap was made of, at the right moments."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.profile.random_recording import random_recording
+from tests.recording.make import SECOND, Builder, Change, example
+
+import heaptide.profile
+from heaptide.profile import (
+    Profile,
+    Selection,
+    Snapshot,
+    age_histogram,
+    lifetime_histogram,
+    size_histogram,
+    snapshots,
+    summarize,
+)
+from heaptide.recording import Recording
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    return Recording.open(example().write(tmp_path / "a.tide"))
+
+
+def taken(profile: Profile, **how: Any) -> list[Snapshot]:
+    return snapshots(profile, summarize(profile), **how)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in heaptide.profile.__all__:
+        assert getattr(heaptide.profile, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        heaptide.profile.nothing  # noqa: B018 - the lookup is the test
+
+
+@given(st.integers(0, 10**9), st.integers(1, 6))
+@settings(deadline=None, max_examples=50)
+def test_sites_add_up_to_what_was_live(seed: int, count: int) -> None:
+    """With room for all functions: at each moment they are the whole heap of that moment."""
+    with tempfile.TemporaryDirectory() as directory:
+        recording = random_recording(seed, Path(directory) / "a.tide")
+        profile = Profile(recording)
+        found = taken(profile, count=count, top=10**6)
+        counted = recording.contexts.counted
+        assert [s.time_ns for s in found] == sorted(s.time_ns for s in found)
+        for snapshot in found:
+            assert snapshot.sites is not None
+            assert sum(size for _, size in snapshot.sites) == snapshot.live_bytes
+            sizes = [size for _, size in snapshot.sites]
+            assert sizes == sorted(sizes, reverse=True)
+            if not snapshot.peak:
+                live = recording.live_at(snapshot.time_ns).bytes[counted].sum()
+                assert snapshot.live_bytes == live
+        assert sum(s.peak for s in found) == int(profile.totals[0] > 0)
+        moments = {s.time_ns for s in found if not s.peak}
+        assert len(moments) == min(count, len(recording.slices))
+
+
+def test_without_reading_the_slices(recording: Recording) -> None:
+    """The peak and the end are told whole, others by the timeline."""
+    profile = Profile(recording)
+    whole, quick = taken(profile), taken(profile, slices=False)
+    assert [(s.time_ns, s.live_bytes, s.rss_bytes) for s in quick] == [
+        (s.time_ns, s.live_bytes, s.rss_bytes) for s in whole
+    ]
+    assert [s.sites is None for s in quick] == [True, False, True, False]
+    assert quick[1] == whole[1]
+    assert quick[3] == whole[3]
+
+
+def test_a_part(recording: Recording) -> None:
+    found = taken(Profile(recording, Selection(threads=("worker",), start=1.0)))
+    assert [(s.time_ns // SECOND, s.live_bytes, s.peak) for s in found] == [
+        (1, 800, True),
+        (2, 700, False),
+        (3, 300, False),
+    ]
+
+
+def test_what_has_ended_is_not_resident(tmp_path: Path) -> None:
+    build = Builder()
+    for pid, end in ((10, 2 * SECOND), (11, SECOND)):
+        process = build.process(pid, end=end, peak_bytes=5)
+        build.thread(process, pid)
+        context = build.context(process, build.stack(build.python("f", "/a.py", 1)), thread=process)
+        build.timeline(SECOND, process, live_bytes=5, rss=100 + pid)
+        if not process:
+            build.slice(0, SECOND, {context: Change(1, 5)})
+    build.slice(SECOND, 2 * SECOND, {})
+    build.timeline(2 * SECOND, 0, live_bytes=5)
+    build.finish(2 * SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    found = taken(Profile(recording, [0, 1]), count=2)
+    assert [s.rss_bytes for s in found if not s.peak] == [221, 110]
+
+
+def test_histograms(recording: Recording) -> None:
+    whole, part = Profile(recording), Profile(recording, Selection(threads=("worker",)))
+    assert (size_histogram(whole).total, size_histogram(part).total) == (33, 10)
+    assert size_histogram(whole).counts[3] == 33
+    assert lifetime_histogram(part).counts.tolist() == [4, *[0] * 7]
+    ages = age_histogram(whole)
+    assert ages is not None
+    assert ages.counts.tolist() == [5, 5, 6, 4, 4, 0, 0, 0]
+    for histogram in (size_histogram(whole), lifetime_histogram(whole), ages):
+        assert len(histogram.counts) == len(histogram.bounds) + 1
+
+
+def test_samples_have_no_age_in_allocations(tmp_path: Path) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    assert age_histogram(Profile(Recording.open(build.write(tmp_path / "a.tide")))) is None
+
+
+def test_arenas_are_in_no_histogram(tmp_path: Path) -> None:
+    build = example()
+    build.sizes(2, [7] * 12)  # the context of an arena
+    histogram = size_histogram(Profile(Recording.open(build.write(tmp_path / "a.tide"))))
+    assert histogram.total == 33
+    assert np.flatnonzero(histogram.counts).tolist() == [3]
