@@ -80,7 +80,7 @@ function Line({ figure, own }: { figure: FrameFigures; own: boolean }) {
   return (
     <tr>
       <th scope="row" title={metric.definition}>
-        {metric.words}
+        {metric.words.replace(/ (?:in|of) this range/, "")}
       </th>
       {own && <td class="figure">{text(figure.self ?? 0, figure.baseSelf)}</td>}
       <td class="figure">{text(figure.inclusive, figure.baseInclusive)}</td>

@@ -41,7 +41,7 @@ export function Timeline(props: Props) {
         {made.note && <span class="hint">{made.note}</span>}
         <span class="grow" />
         {bins.count > 0 && !asTable && (
-          <span class="hint narrow-off">drag, or use arrow keys with shift, to choose a range</span>
+          <span class="hint wide-on">drag, or use arrow keys with shift, to choose a range</span>
         )}
         <button
           type="button"
