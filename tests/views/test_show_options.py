@@ -14,14 +14,19 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 from tests.recording.make import SECOND, Builder, Change, example
+from tests.views.test_text import hostile
 
 from heaptide.cli.show import HIDE, HISTOGRAMS, MERGE, METRICS, RECURSION, TREE_FOLDS, show
 from heaptide.errors import HeaptideError, UsageError
+from heaptide.profile import METRICS as METRICS_BY_NAME
 from heaptide.profile import RECURSION as PROFILE_RECURSION
 from heaptide.profile import TREE_FOLDS as PROFILE_TREE_FOLDS
-from heaptide.profile import Origin
+from heaptide.profile import Origin, Profile, Selection
+from heaptide.recording import Recording
 from heaptide.views import document as views_document
+from heaptide.views import text
 from heaptide.views.rows import HISTOGRAMS as VIEWS_HISTOGRAMS
+from heaptide.views.treeoptions import TreeOptions
 
 SCHEMA = json.loads(Path(views_document.__file__).with_name("show.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -164,19 +169,48 @@ def test_it_opens_with_every_option(tmp_path: Path, kind: str, form: str) -> Non
         checks[form](output(path, *options, *FORMS[form]))
 
 
-def fits(text: str) -> None:
-    lines = text.split("\n")
+def fits(shown: str) -> None:
+    lines = shown.split("\n")
     assert max(cell_len(line) for line in lines if "  heaptide " not in line) <= 80
     assert len(lines) > 1
 
 
-def keeps(text: str) -> None:
-    VALIDATOR.validate(json.loads(text))
+def keeps(shown: str) -> None:
+    VALIDATOR.validate(json.loads(shown))
 
 
-def parses(text: str) -> None:
-    table = list(csv.reader(io.StringIO(text, newline="")))
+def parses(shown: str) -> None:
+    table = list(csv.reader(io.StringIO(shown, newline="")))
     assert {len(row) for row in table} == {len(table[0])}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_are_data_in_every_view(tmp_path: Path, encoding: str) -> None:
+    """Names that would clear the screen, open tags, or take more columns than characters."""
+    profile = Profile(Recording.open(hostile().write(tmp_path / "a.tide")))
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    for options in (TreeOptions("callers"), TreeOptions("callees", "line", hide=())):
+        text.show_views(
+            profile,
+            METRICS_BY_NAME["total"],
+            tree=options,
+            threads=True,
+            histograms=HISTOGRAMS,
+            timeline=True,
+            file=file,
+            width=80,
+        )
+    file.flush()
+    shown = raw.getvalue().decode(encoding)
+    assert max(map(cell_len, shown.split("\n"))) <= 80
+    assert not set(shown) & set(map(chr, [*range(10), *range(11, 32), 127]))
+    assert "\\x1b[2J" in shown
+    assert "[bold red]x[/]" in shown
+    chosen = Profile(profile.recording, Selection(functions=("\x1b[2J",)))
+    text.show_views(chosen, METRICS_BY_NAME["total"], tree=options, file=file, width=80)
+    file.flush()
+    assert b"\x1b" not in raw.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -204,8 +238,8 @@ def test_without_options_it_is_what_a_person_needs_first(tmp_path: Path) -> None
         context = build.context(stack=build.stack(build.python(f"f{i}", f"/srv/{i}.py", 1)))
         build.slices[0][2][context] = Change(1, 10)  # type: ignore[index]
         build.peak({context: (1, 10)})
-    text = output(build.write(tmp_path / "a_recording_with_a_name_that_is_long.tide"))
-    assert len(text.splitlines()) <= 60
+    shown = output(build.write(tmp_path / "a_recording_with_a_name_that_is_long.tide"))
+    assert len(shown.splitlines()) <= 60
 
 
 @pytest.mark.parametrize(
