@@ -96,20 +96,26 @@ def build(
         header["notes"] = [*notes, *header["notes"]]
     encoder = Encoder()
 
-    def blob(tables: Tables, said: list[str]) -> Blob:
+    def blob(tables: Tables, said: list[str], *, fast: bool = False) -> Blob:
         numbers = {text: number for number, text in enumerate(tables.texts)} if texts else {}
         found = {str(numbers[name]): text for name, text in texts.items() if name in numbers}
         full = {**header, "sources": found, "folded": said}
-        return encoder.encode(full, columns_of(tables, profile, base), tables.texts)
+        columns = columns_of(tables, profile, base)
+        return encoder.encode(full, columns, tables.texts, fast=fast)
 
     room = (most - html.overhead()) * 3 // 4 - 512  # base64, and the sentences to come
 
-    def size_of(tables: Tables) -> int:
+    def rows_of(tables: Tables) -> float:
         rows = tables.samples / _MOST_SAMPLES, len(tables.changes.sample) / _MOST_CHANGES
-        least = int(max(rows) * room)
-        return least if least > 2 * room else max(least, len(blob(tables, []).data))
+        return max(rows)
+
+    def size_of(tables: Tables) -> int:
+        least = int(rows_of(tables) * room)
+        return least if least > 2 * room else max(least, len(blob(tables, [], fast=True).data))
 
     step(3, "the page")
+    if rows_of(tables) <= 1:
+        blob(tables, [])  # mostly that is it
     shrunk = shrink(tables, room, size_of)
     said += shrunk.said
     done = blob(shrunk.tables, said)

@@ -26,7 +26,7 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         "node.depth": Tree(tables.parent).depth,
         "node.location": tables.place,
         "sample.node": tables.node,
-        "sample.site": tables.site,
+        "sample.site": tables.place[tables.site],
         "sample.thread": tables.thread,
         "sample.process": tables.process,
         "sample.kind": tables.kind,

@@ -65,7 +65,7 @@ def _shape(profile: Profile, rows: Ints) -> Tables:
         parent=np.append(profile.tree.parent, -1),
         place=np.append(profile.node_location, outside),
         node=np.where(nowhere, len(profile.tree), profile.context_node[rows]),
-        site=profile.context_site[rows],
+        site=np.where(nowhere, len(profile.tree), profile._context_site_node[rows]),
         thread=contexts.thread[rows].astype(np.int64) + 1,
         process=np.maximum(contexts.process[rows].astype(np.int64), 0),
         kind=contexts.kind[rows].astype(np.int64),

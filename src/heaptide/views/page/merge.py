@@ -39,7 +39,7 @@ def with_base(new: Tables, old: Tables) -> Tables:
         parent=np.concatenate([new.parent, np.where(old.parent < 0, -1, old.parent + nodes)]),
         place=np.concatenate([new.place, old.place + spots]),
         node=np.concatenate([new.node, old.node + nodes]),
-        site=np.concatenate([new.site, old.site + spots]),
+        site=np.concatenate([new.site, old.site + nodes]),
         # Threads and processes of two runs have nothing in common but their order.
         thread=np.zeros(new.samples + old.samples, np.int64),
         process=np.zeros(new.samples + old.samples, np.int64),

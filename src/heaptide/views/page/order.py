@@ -35,7 +35,6 @@ def _places(tables: Tables) -> Tables:
     """Without places that are not used; equal ones are one."""
     used = np.zeros(len(tables.places["line"]), np.bool_)
     used[tables.place] = True
-    used[tables.site] = True
     rows = np.flatnonzero(used)
     # Sorted by file and line: neighbours have much in common.
     names = dict.fromkeys(("file", "module", "function", "line", *PLACE))
@@ -43,7 +42,7 @@ def _places(tables: Tables) -> Tables:
     number = np.full(len(used), -1, np.int64)
     number[rows] = groups.number
     places = {name: tables.places[name][rows[groups.first]] for name in PLACE}
-    return replace(tables, places=places, place=number[tables.place], site=number[tables.site])
+    return replace(tables, places=places, place=number[tables.place])
 
 
 def _texts(tables: Tables) -> Tables:
@@ -68,6 +67,7 @@ def _needed(tables: Tables) -> Tables:
         parent=number[tables.parent[needed]],
         place=tables.place[needed],
         node=number[tables.node],
+        site=number[tables.site],
     )
 
 
@@ -81,6 +81,7 @@ def _nodes(tables: Tables) -> Tables:
         parent=np.where(above < 0, -1, position[above]),
         place=place[order],
         node=position[merged[tables.node]],
+        site=position[merged[tables.site]],
     )
 
 

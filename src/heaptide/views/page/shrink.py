@@ -26,7 +26,7 @@ FOLDED = "[folded]"
 _FEWEST_BINS = 30
 _FEWEST_MOMENTS = 4
 _SMALL = 1e-4  # part of every figure below which a stack's sizes and lifetimes go first
-_LOOKS = 6  # how often a way to fold is measured
+_LOOKS = 8  # how often a way to fold is measured
 _CLOSE = 0.9  # of the room: good enough
 
 
@@ -59,8 +59,10 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
         without = size_of(bare)
         if without < size:
             tables, size = bare, without
-            limit = units.percent(_SMALL)
-            said.append(f"sizes and lifetimes are shown of stacks with {limit} of any figure")
+            said.append(
+                "sizes and lifetimes are left out for stacks that have less than "
+                f"{_SMALL * 100:g} % of every figure"
+            )
     if size <= most:
         return Shrunk(tables, said)
     return _folded_to(tables, most, size, size_of, said)
@@ -70,29 +72,27 @@ def _folded_to(
     tables: Tables, most: int, size: int, size_of: Callable[[Tables], int], said: list[str]
 ) -> Shrunk:
     """With as few of the least important nodes folded as it takes, nearly."""
-    importance = node_importance(tables)
-    ranked = np.sort(importance)[::-1]
-    small = np.ones(len(importance), np.bool_)
+    # Of equally important ones those that come first are kept, so a parent before its children.
+    ranked = np.argsort(-node_importance(tables), kind="stable")
+    small = np.ones(len(ranked), np.bool_)
     best = folded(tables, small)
     least = size_of(best)
-    if least > most:  # even of one node there is too much
-        best = folded(tables, small, sites=True)
-        return Shrunk(best, [*said, _sentence(tables, small)])
-    fits, fails = (0, least), (len(ranked), size)  # how many nodes are kept, and the size
-    for _ in range(_LOOKS):
-        # The size grows about evenly with what is kept; aim a little low.
-        part = (most * (1 + _CLOSE) / 2 - fits[1]) / max(fails[1] - fits[1], 1)
-        keep = fits[0] + int((fails[0] - fits[0]) * min(max(part, 0.02), 0.98))
-        candidate = importance <= ranked[min(keep, len(ranked) - 1)]
-        kept = len(ranked) - int(candidate.sum())
-        if kept <= fits[0]:
+    fits, fails = (1, least), (len(ranked), size)  # how many nodes are kept, and the size
+    for _ in range(_LOOKS if least <= most else 0):
+        # Sizes grow about like a power of what is kept; aim a little low.
+        (few, fit), (many, fail) = np.log(fits), np.log(fails)
+        part = (np.log(most * (1 + _CLOSE) / 2) - fit) / max(fail - fit, 1e-9)
+        keep = int(np.exp(few + (many - few) * min(max(part, 0.05), 0.95)))
+        if not fits[0] < keep < fails[0]:
             break
+        candidate = np.ones(len(ranked), np.bool_)
+        candidate[ranked[:keep]] = False
         found = folded(tables, candidate)
         measured = size_of(found)
         if measured > most:
-            fails = (kept, measured)
+            fails = (keep, measured)
             continue
-        fits, best, small = (kept, measured), found, candidate
+        fits, best, small = (keep, measured), found, candidate
         if measured > most * _CLOSE:
             break
     return Shrunk(best, [*said, _sentence(tables, small)])
@@ -132,22 +132,19 @@ def node_importance(tables: Tables) -> Shares:
     return _shares(tables.node, tables, len(tables.parent), Tree(tables.parent))
 
 
-def folded(tables: Tables, small: Bools, *, sites: bool = False) -> Tables:
-    """``tables`` with each largest subtree below a node of ``small`` become one node.
-
-    ``sites``: what is in them is charged to them too, and not to the places that it came from.
-    """
+def folded(tables: Tables, small: Bools) -> Tables:
+    """``tables`` with each largest subtree below a node of ``small`` become one node, which what
+    was charged to a node in it is charged to."""
     tree = Tree(tables.parent)
     inside = tree.nearest(small) >= 0
     outermost = inside & np.append(~inside, True)[tables.parent]
-    top = tree.nearest(outermost)
+    became = np.where(inside, tree.nearest(outermost), np.arange(len(small)))
     place = len(tables.places["line"])
     special = {
         "function": len(tables.texts),
         "kind": int(FrameKind.SPECIAL),
         "origin": int(Origin.UNKNOWN),
     }
-    gone = inside[tables.node]
     return compact(
         replace(
             tables,
@@ -157,7 +154,7 @@ def folded(tables: Tables, small: Bools, *, sites: bool = False) -> Tables:
                 for name, column in tables.places.items()
             },
             place=np.where(outermost, place, tables.place),
-            node=np.where(gone, top[tables.node], tables.node),
-            site=np.where(gone, place, tables.site) if sites else tables.site,
+            node=became[tables.node],
+            site=became[tables.site],
         )
     )

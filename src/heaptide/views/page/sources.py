@@ -55,7 +55,11 @@ def wanted_files(tables: Tables) -> list[str]:
     python = tables.places["kind"] == FrameKind.PYTHON
     file = tables.places["file"]
     weight = np.zeros(len(tables.texts), np.float64)
-    np.add.at(weight, file[tables.site], np.abs(tables.figures).sum(axis=1, dtype=np.float64))
+    np.add.at(
+        weight,
+        file[tables.place[tables.site]],
+        np.abs(tables.figures).sum(axis=1, dtype=np.float64),
+    )
     found: list[str] = []
     for chosen in (own, python & ~own):
         numbers = np.unique(file[chosen])

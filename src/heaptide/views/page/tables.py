@@ -96,7 +96,7 @@ class Tables:
     parent: Ints  # of each node; -1: outermost. A parent comes before its children
     place: Ints  # of each node
     node: Ints  # of each sample
-    site: Ints  # of each sample: the place that it is charged to
+    site: Ints  # of each sample: the node that it is charged to, its own or one around it
     thread: Ints  # row + 1; 0: not known
     process: Ints
     kind: Ints
