@@ -210,6 +210,6 @@ def test_any_tree_fits(seed: int, encoding: str, direction: str, by: str, width:
         assert max(map(cell_len, lines)) <= width
         assert not [line for line in lines if line != line.rstrip()]
         if profile.totals[0]:
-            assert rows(lines)[0][-1] in ("everything", "everyth…", "every...")
+            assert rows(lines)[0][-1].startswith("every")
         else:
             assert "nothing" in lines
