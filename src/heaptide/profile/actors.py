@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .threads import MAIN_THREADS, thread_entries, thread_name
+from .threads import MAIN_THREADS, thread_name
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -48,7 +48,7 @@ def shared_threads(shared: Shared) -> Numbers:
     for side, profile in enumerate(shared.profiles):
         threads, function = profile.recording.threads, shared.split(shared.function)[side]
         keys: list[Key] = []
-        for row, entry in enumerate(thread_entries(profile).tolist()):
+        for row, entry in enumerate(shared.entries[side].tolist()):
             name, process = thread_name(profile.recording, row), int(threads.process[row])
             of = processes[side][process] if process >= 0 else -1
             if name in MAIN_THREADS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,18 @@ import numpy.typing as npt
 from heaptide.errors import UsageError
 
 from .actors import shared_processes, shared_threads
+from .fold import FOLDS, combine
 from .shared import Shared
 from .summary import Summary, summarize
+from .sums import forget, summed
 
 if TYPE_CHECKING:
-    from .fold import Fold
     from .metrics import Metric
     from .profile import Profile
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 ADDITIVE = ("total", "allocations", "temporary", "short-lived", "copied", "leaked")
 """Metrics that add up over a run, so that a longer one has more of them."""
@@ -49,8 +51,8 @@ class Diff:
     ``old`` and ``new``: figures shaped (rows, k), the columns of ``Profile.figures_for(metric)``,
     zeros where a recording lacks the group. ``places``: for the old and the new recording the row
     of its locations (``by`` function, line, file or module), threads or processes that stands for
-    the group, its heaviest; -1: not known. ``members``: of how many groups of the recording's own
-    fold it is made, 0 where it lacks the group. ``grouped``: all code without symbols of an object.
+    the group, its heaviest; -1: not known. ``members``: how many of these it has figures of, 0
+    where it lacks the group. ``grouped``: all code without symbols of an object.
     ``lengths``: what figures are divided by where they are compared by ``scale``, see ``compare``.
     """
 
@@ -112,47 +114,69 @@ def compare(
     *,
     scale: str | None = None,
     shared: Shared | None = None,
+    once: bool = False,
 ) -> Diff:
-    """Compares the folds of two profiles. ``by`` as ``Profile.fold`` takes it.
+    """Compares what two profiles sum up to. ``by`` as ``Profile.fold`` takes it.
 
     Differences of all rows sum up to the difference of the totals, in every column. ``scale``:
     compare per second of the run ("time"), or per allocation ("allocations"), for metrics that add
-    up over a run. ``shared``: what is known of both already. Raises UsageError as ``fold``, and for
+    up over a run. ``shared``: what is known of both already. ``once``: forget what is kept for each
+    context, of one recording before the other is summed up. Raises UsageError as ``fold``, and for
     a scale that makes no sense.
     """
-    profiles = (old, new)
-    lengths = None if scale is None else _lengths(profiles, metric, scale)
-    folds = (old.fold(by, metric), new.fold(by, metric))
-    keys, grouped = _keys(Shared(*profiles) if shared is None else shared, folds, by)
-    distinct, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    rows = np.split(inverse.reshape(-1), [len(folds[0])])
-    count = len(distinct)
+    if by not in FOLDS:
+        raise UsageError(f"cannot compare by {by!r}; choose one of {', '.join(FOLDS)}")
+    if scale is not None:
+        _check(scale, metric)
+    sums = []
+    for profile in (old, new):
+        sums.append(summed(profile, metric, by))
+        if once:
+            summarize(profile)  # which the recording keeps
+            forget(profile)
+    lengths = None if scale is None else _lengths((old, new), scale)
+    keys, lines, grouped = _keys(Shared(old, new) if shared is None else shared, by)
+    count = max(int(key.max(initial=-1)) for key in keys) + 1
     figures, places, members = [], [], []
-    for row, fold in zip(rows, folds):
-        sums = np.zeros((count, fold.figures.shape[1]), np.int64)
-        np.add.at(sums, row, fold.figures)
-        place = np.full(count, -1, np.int64)
-        # Folds are largest first: the largest of those that fall together stands for them.
-        place[row[::-1]] = (fold.entity if by in ("thread", "process") else fold.location)[::-1]
-        figures.append(sums)
-        places.append(place)
-        members.append(np.bincount(row, minlength=count).astype(np.int64))
     alone = np.zeros(count, np.bool_)
-    alone[inverse.reshape(-1)] = np.concatenate(grouped)
-    values = _scaled(metric, figures[0], figures[1], lengths)
-    # Ties by what does not depend on how rows are numbered: the larger, then the earlier place.
-    order = np.lexsort((places[0], places[1], -values[1], -_step(*values)))
+    for found, key, line, single in zip(sums, keys, lines, grouped):
+        used = np.flatnonzero(found.any(axis=1))
+        total = np.zeros((count, found.shape[1]), np.int64)
+        np.add.at(total, key[used], found[used])
+        figures.append(total)
+        places.append(_heaviest(key[used], line[used], metric.of(found[used]), used, count))
+        members.append(np.bincount(key[used], minlength=count).astype(np.int64))
+        alone[key[used[single[used]]]] = True
+    for place, found in zip(places, sums):
+        if by in ("thread", "process"):
+            place[place == len(found) - 1] = -1
+    rows = np.flatnonzero((members[0] > 0) | (members[1] > 0))
+    values = _scaled(metric, figures[0][rows], figures[1][rows], lengths)
+    # Ties by what does not depend on how keys are numbered: the larger, then the earlier place.
+    order = np.lexsort((places[0][rows], places[1][rows], -values[1], -_step(*values)))
+    rows = rows[order]
     return Diff(
         by,
         metric,
-        figures[0][order],
-        figures[1][order],
-        (places[0][order], places[1][order]),
-        (members[0][order], members[1][order]),
-        alone[order],
+        figures[0][rows],
+        figures[1][rows],
+        (places[0][rows], places[1][rows]),
+        (members[0][rows], members[1][rows]),
+        alone[rows],
         scale,
         lengths,
     )
+
+
+def _heaviest(key: Ints, line: Ints, value: Ints, place: Ints, count: int) -> Ints:
+    """For each key the place, of its line with the largest sum of ``value``; -1: it has none."""
+    found = np.full(count, -1, np.int64)
+    number = combine(key, line)
+    weight = np.zeros(int(number.max(initial=-1)) + 1, np.int64)
+    np.add.at(weight, number, value)
+    order = np.lexsort((-place, -number, weight[number], key))
+    found[key[order]] = place[order]  # the last of a key's stays
+    return found
 
 
 def _step(old: npt.NDArray[Any], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -171,8 +195,8 @@ def _scaled(
     return metric.of(old) / lengths[0], metric.of(new) / lengths[1]
 
 
-def _lengths(profiles: tuple[Profile, Profile], metric: Metric, scale: str) -> tuple[float, float]:
-    """What each recording's figures are divided by."""
+def _check(scale: str, metric: Metric) -> None:
+    """Raises UsageError if ``metric`` cannot be compared by ``scale``."""
     if scale not in SCALES:
         raise UsageError(f"cannot scale by {scale!r}; choose one of {', '.join(SCALES)}")
     if metric.name not in ADDITIVE:
@@ -180,6 +204,10 @@ def _lengths(profiles: tuple[Profile, Profile], metric: Metric, scale: str) -> t
             f"what is {metric.words} does not add up over a run, so it is compared as it is; to "
             f"normalize, choose a metric of {', '.join(ADDITIVE)}"
         )
+
+
+def _lengths(profiles: tuple[Profile, Profile], scale: str) -> tuple[float, float]:
+    """What each recording's figures are divided by."""
     found = []
     for profile in profiles:
         summary = summarize(profile)
@@ -191,20 +219,26 @@ def _lengths(profiles: tuple[Profile, Profile], metric: Metric, scale: str) -> t
     return found[0], found[1]
 
 
-def _keys(shared: Shared, folds: tuple[Fold, Fold], by: str) -> tuple[list[Ints], list[Bools]]:
-    """For each row of both folds its key, and whether it stands for code without symbols."""
+def _keys(
+    shared: Shared, by: str
+) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints], tuple[Bools, Bools]]:
+    """For each row of both sums its key, its line, and whether it stands for nameless code."""
     if by in ("thread", "process"):
         numbers = (shared_threads if by == "thread" else shared_processes)(shared)
-        # The last is for what has no thread or process: row -1.
-        rows = [np.array([*side, -1], np.int64)[fold.entity] for side, fold in zip(numbers, folds)]
-        return rows, [np.zeros(len(fold), np.bool_) for fold in folds]
-    keys = shared.keys(by)[:2]
-    grouped = shared.grouped if by in ("function", "line") else None
-    alone = [
-        np.zeros(len(fold), np.bool_) if grouped is None else grouped[side][fold.location]
-        for side, fold in enumerate(folds)
-    ]
-    return [key[fold.location] for key, fold in zip(keys, folds)], alone
+        # The last row is what has no thread or process.
+        last = max((*numbers[0], *numbers[1]), default=-1) + 1
+        actors = [np.array([*side, last], np.int64) for side in numbers]
+        nothing = [np.zeros(len(actor), np.int64) for actor in actors]
+        return _pair(actors), _pair(nothing), _pair([none > 0 for none in nothing])
+    first, second, last = shared.keys(by)
+    keys = [np.append(first, last), np.append(second, last)]
+    lines = [np.append(profile.locations.line, 0) for profile in shared.profiles]
+    grouped = [np.append(side & (by in ("function", "line")), False) for side in shared.grouped]
+    return _pair(keys), _pair(lines), _pair(grouped)
+
+
+def _pair(sides: list[npt.NDArray[T]]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:
+    return sides[0], sides[1]
 
 
 def summary_change(old: Summary, new: Summary) -> dict[str, float | None]:

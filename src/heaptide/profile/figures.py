@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,16 @@ def context_figures(
     highest of the chosen ones (images of one pid follow one another, they do not add up).
     Contexts of arenas, of other processes, and those that ``contexts`` leaves out, are zero.
     """
+    columns = figure_columns(recording, processes, contexts)
+    return _stacked(columns, len(recording.contexts))
+
+
+def figure_columns(
+    recording: Recording,
+    processes: Sequence[int] | None = None,
+    contexts: Bools | None = None,
+) -> Iterator[Ints]:
+    """The columns of ``context_figures``, one at a time: of many contexts all of them are large."""
     if processes is None:
         peak = recording.peak_of()
     else:
@@ -67,7 +77,7 @@ def range_figures(
     within = recording.totals_between(time.first, time.stop)
     until = within if time.first == 0 else recording.totals_between(0, time.stop)
     mask = _counted(recording, processes, contexts)
-    figures = _columns(peak.composition, until, within, mask)
+    figures = _stacked(_columns(peak.composition, until, within, mask), len(mask))
     if not to_exit:
         figures[~alive_contexts(recording, time.stop), _ALIVE] = 0
     return figures
@@ -85,7 +95,7 @@ def _counted(
     return mask if contexts is None else mask & contexts
 
 
-def _columns(peak: Composition, until: Totals, within: Totals, mask: Bools) -> Ints:
+def _columns(peak: Composition, until: Totals, within: Totals, mask: Bools) -> Iterator[Ints]:
     columns: Iterable[Ints] = (
         peak.bytes,
         peak.blocks,
@@ -98,9 +108,13 @@ def _columns(peak: Composition, until: Totals, within: Totals, mask: Bools) -> I
         within.temporary,
         within.short_lived,
     )
-    figures = np.empty((len(mask), len(COLUMNS)), np.int64)
+    return (column * mask for column in columns)
+
+
+def _stacked(columns: Iterable[Ints], rows: int) -> Ints:
+    figures = np.empty((rows, len(COLUMNS)), np.int64)
     for index, column in enumerate(columns):
-        np.multiply(column, mask, out=figures[:, index])
+        figures[:, index] = column
     return figures
 
 

@@ -16,6 +16,8 @@ from .fold import combine
 from .lines import moved_lines
 from .match import function_key, match_paths, match_renamed, python_key, unnamed
 from .origin import Origin
+from .sums import forget
+from .threads import thread_entries
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
@@ -88,6 +90,18 @@ class Shared:
     def join(self, name: str) -> Ints:
         """A column of both profiles' ``locations``, numbers of lines or kinds."""
         return np.concatenate([getattr(p.locations, name) for p in self.profiles]).astype(np.int64)
+
+    @cached_property
+    def entries(self) -> tuple[Ints, Ints]:
+        """For each thread of both the location that it runs, see ``thread_entries``."""
+        found = []
+        for profile in self.profiles:
+            recording = profile.recording
+            found.append(
+                thread_entries(profile, recording.totals.bytes_in * recording.contexts.counted)
+            )
+            forget(profile)
+        return found[0], found[1]
 
     @cached_property
     def is_old(self) -> Bools:

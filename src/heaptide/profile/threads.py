@@ -41,11 +41,14 @@ def thread_name(recording: Recording, row: int) -> str:
     return MAIN_THREADS[int(processes.python_version[process]) == 0]
 
 
-def thread_entries(profile: Profile) -> Ints:
+def thread_entries(profile: Profile, size: Ints | None = None) -> Ints:
     """For each thread a location in its outermost function that is the user's own: its target.
 
     Where it ran several, the one that most of its bytes were allocated under; -1: there is none.
+    ``size``: the bytes that each context allocated, if not those of the profile's figures.
     """
+    if size is None:
+        size = profile.figures[:, COLUMNS.index("total_bytes")]
     locations, tree = profile.locations, profile.tree
     own = locations.origin[profile.node_location] == Origin.OWN
     above = tree.nearest(own)
@@ -58,8 +61,8 @@ def thread_entries(profile: Profile) -> Ints:
     function = locations.function[location] * len(locations.texts) + locations.file[location]
     pairs = np.stack([thread, function])
     number = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
-    size = np.zeros(len(used), np.int64)
-    np.add.at(size, number, profile.figures[used, COLUMNS.index("total_bytes")])
-    order = np.lexsort((-location, size[number], thread))
+    under = np.zeros(len(used), np.int64)
+    np.add.at(under, number, size[used])
+    order = np.lexsort((-location, under[number], thread))
     found[thread[order]] = location[order]  # the last of a thread's stays: the one of most bytes
     return found

@@ -51,8 +51,9 @@ def diff_document(
     ``scale`` as ``compare`` takes it. Raises UsageError as that.
     """
     shared = Shared(old, new)
+    # Before anything else: it reads one recording after the other, and keeps little of them.
+    found = compare(old, new, by, metric, scale=scale, shared=shared, once=True)
     summaries = summarize(old), summarize(new)
-    found = compare(old, new, by, metric, scale=scale, shared=shared)
     return {
         "schema_version": SCHEMA_VERSION,
         "old": _side(old),
@@ -145,7 +146,7 @@ def diff_csv(
     top: int = 0,
 ) -> str:
     """The changes as RFC 4180 has tables: the columns of ``CSV_COLUMNS``, then the rows."""
-    found = compare(old, new, by, metric, scale=scale)
+    found = compare(old, new, by, metric, scale=scale, once=True)
     rows = []
     for row in _rows(found, top):
         change = _change((old, new), found, row)

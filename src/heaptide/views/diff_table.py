@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from heaptide.profile import thread_entries, thread_name
+from heaptide.profile import thread_name
 from heaptide.profile.match import unnamed
 
 from . import units
@@ -18,17 +18,16 @@ from .places import short_path
 if TYPE_CHECKING:
     from heaptide.profile import Profile
     from heaptide.profile.diff import Diff
+    from heaptide.profile.shared import Shared
 
     from .console import Screen
 
-Profiles = tuple["Profile", "Profile"]
 
-
-def print_changes(screen: Screen, profiles: Profiles, found: Diff, rows: list[int]) -> None:
+def print_changes(screen: Screen, shared: Shared, found: Diff, rows: list[int]) -> None:
     """A line for each of ``rows``: its change, what it was and is, what it is called."""
     scale, step, values = Scale(found.metric, found.scale), found.step, found.values
     lead = [Text(head, "dim") for head in ("change", "old", "new")]
-    labels = [heads(found.by), *(diff_label(screen, profiles, found, row) for row in rows)]
+    labels = [heads(found.by), *(diff_label(screen, shared, found, row) for row in rows)]
     for label in labels:
         label.clean(screen)
     cells = [lead]
@@ -66,13 +65,13 @@ def _right(text: Text, width: int) -> Text:
     return Text(" " * (width - text.cell_len)) + text
 
 
-def diff_label(screen: Screen, profiles: Profiles, found: Diff, row: int) -> Label:
+def diff_label(screen: Screen, shared: Shared, found: Diff, row: int) -> Label:
     """What a row is called, in the newer recording if that has it; with what it was before."""
     side = int(found.in_new[row])
-    profile, at = profiles[side], int(found.places[side][row])
+    profile, at = shared.profiles[side], int(found.places[side][row])
     counts = [int(members[row]) for members in found.members]
     if found.by == "thread":
-        return _thread(profile, at, counts)
+        return _thread(profile, at, int(shared.entries[side][at]) if at >= 0 else -1, counts)
     if found.by == "process":
         return _process(profile, at, counts)
     label = place_label(profile, found.by, at)
@@ -81,7 +80,7 @@ def diff_label(screen: Screen, profiles: Profiles, found: Diff, row: int) -> Lab
         return replace(label, name=unnamed(locations.texts[locations.module[at]]))
     if not all(counts):
         return label
-    old, new = (_told(profile, int(at[row])) for profile, at in zip(profiles, found.places))
+    old, new = (_told(profile, int(at[row])) for profile, at in zip(shared.profiles, found.places))
     was = old.module if found.by == "module" else old.file
     if _base(was) != _base(new.module if found.by == "module" else new.file):
         label.tag = f"{label.tag}, was {was}".lstrip(", ")
@@ -106,12 +105,12 @@ def _base(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _thread(profile: Profile, row: int, counts: list[int]) -> Label:
+def _thread(profile: Profile, row: int, entry: int, counts: list[int]) -> Label:
     if row < 0:
         return Label("[unknown thread]")
     recording = profile.recording
     name, process = thread_name(recording, row), int(recording.threads.process[row])
-    entry, told = int(thread_entries(profile)[row]), []
+    told = []
     if entry >= 0 and name == "thread":
         at = profile.locations
         told.append(f"runs {at.texts[at.function[entry]]}")

@@ -57,9 +57,10 @@ def show_diff(
     that does.
     """
     screen = Screen(file, width)
-    profiles, summaries = (old, new), (summarize(old), summarize(new))
-    shared = Shared(old, new)
-    found = compare(old, new, by, metric, scale=scale, shared=shared)
+    profiles, shared = (old, new), Shared(old, new)
+    # Before anything else: it reads one recording after the other, and keeps little of them.
+    found = compare(old, new, by, metric, scale=scale, shared=shared, once=True)
+    summaries = summarize(old), summarize(new)
     _titles(screen, profiles)
     _figures(screen, profiles, summaries)
     _notes(screen, shared, summaries)
@@ -73,7 +74,7 @@ def show_diff(
         if len(rows):
             large = max(int((np.abs(step[rows]) >= least).sum()), _FEW)
             count = large if top <= 0 else min(top, large)
-            _table(screen, profiles, found, verb, words, rows.tolist(), count)
+            _table(screen, shared, found, verb, words, rows.tolist(), count)
     if not step.any():
         screen.line()
         screen.line(f"No difference: {words}", "bold")
@@ -147,7 +148,7 @@ def _words(profiles: Profiles, metric: Metric, by: str, scale: str | None) -> st
 
 def _table(
     screen: Screen,
-    profiles: Profiles,
+    shared: Shared,
     found: Diff,
     verb: str,
     words: str,
@@ -158,7 +159,7 @@ def _table(
     scale, step = Scale(found.metric, found.scale), found.step
     whole = signed(step[rows].sum(), scale.figure).plain
     print_section(screen, f"What {verb}: {words} ({whole})")
-    print_changes(screen, profiles, found, rows[:count])
+    print_changes(screen, shared, found, rows[:count])
     rest = rows[count:]
     if rest:
         others = units.some(len(rest), "other", "others")
