@@ -29,8 +29,8 @@ def test_sums_of_all_figures(seed: int, part: bool) -> None:
             contexts = recording.contexts
             owners = {
                 "function": (expected.context_site, len(expected.locations)),
-                "thread": (contexts.thread, len(recording.threads)),
-                "process": (contexts.process, len(recording.processes)),
+                "thread": (contexts.thread.astype(np.int64), len(recording.threads)),
+                "process": (contexts.process.astype(np.int64), len(recording.processes)),
             }
             for by, (owner, count) in owners.items():
                 for metric in EVERY_METRIC.values():
