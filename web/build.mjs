@@ -17,7 +17,7 @@ const shared = {
   charset: "utf8",
   legalComments: "none", // in NOTICE instead
   logLevel: "warning",
-  target: ["es2022"],
+  target: ["es2020"],
   write: false,
 };
 const results = await Promise.all([

@@ -124,6 +124,7 @@ function describe(given: Description): Described {
       name: column.split("_")[0]!, words: column, unit: "bytes", column,
       beside: column, beside_words: "", definition: "",
     })),
+    threads: [1, 2].map((tid) => ({ process: 0, tid, name: "", start_ns: 0, end_ns: null })),
     processes: [{ pid: 1, image: 0, command: "a", start_ns: 0, end_ns: null, peak_bytes: 0 }],
     size_bounds: [16, 1024],
     lifetime_bounds: [0, 1, 7],

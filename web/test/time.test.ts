@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  binsOf, duration, EVERYTHING, Groups, histogram, percent, sampleValues, signed, size, snap, stack,
-  survivalSpan, survivedBounds, type RangeName, type Selection,
+  binsOf, EVERYTHING, Groups, sampleValues, snap, stack, survivalSpan, survivedBounds, total,
+  type RangeName, type Selection,
 } from "../src/model";
 import { make, Random, type Change, type Description } from "./make";
 
@@ -69,8 +69,12 @@ test("figures that are sums of changes need no column", () => {
 });
 
 test("survivors without ages: bounds", () => {
-  const found = survivedBounds(data, { metric: "", range: [10, 20], threads: null, processes: null });
-  assert.deepEqual([found.low, found.high, found.span], [507, 507, null]);
+  const bounds = (range: [number, number]): unknown[] => {
+    const found = survivedBounds(data, { metric: "", range, threads: null, processes: null });
+    return [found.low, found.high, found.span];
+  };
+  assert.deepEqual(bounds([10, 20]), [507, 507, null]); // both agree: it is exact
+  assert.deepEqual(bounds([20, 30]), [0, 5, null]); // b: 5 came and 7 went, 5 are left
 });
 
 test("survivors with ages: of the nearest span that is known", () => {
@@ -126,31 +130,83 @@ test("growth of all bins is what lives at the end", () => {
   }
 });
 
-test("histograms with the buckets of the header", () => {
-  const made = make({
-    places: [{ function: "a" }],
-    samples: [{ stack: [0] }, { stack: [0], thread: 1 }],
-    columns: { "size.sample": [0, 0, 1], "size.bucket": [0, 2, 0], "size.count": [3, 4, 5] },
+/** Samples of three threads and two processes, one of which ends, with changes in random bins. */
+function randomChanges(random: Random): { description: Description; live: number[][] } {
+  const bins = Array.from({ length: 1 + random.below(9) }, (_, i): [number, number] => [i * 10, i * 10 + 10]);
+  const end = random.below(2) ? null : 10 * random.below(bins.length) + 1 + random.below(9);
+  const samples = Array.from({ length: 1 + random.below(12) }, () => ({
+    stack: [random.below(4), random.below(4)],
+    site: random.below(4),
+    thread: random.below(3),
+    process: random.below(2),
+  }));
+  const live: number[][] = []; // by bin, at its end
+  const own = samples.map(() => 0);
+  const changes: Change[] = [];
+  bins.forEach(([start], bin) => {
+    samples.forEach(({ process }, sample) => {
+      if (process === 1 && end !== null && start >= end) {
+        own[sample] = 0;
+        return;
+      }
+      if (random.below(2)) return;
+      const came = random.below(100);
+      const went = random.below(own[sample]! + came + 1);
+      own[sample]! += came - went;
+      changes.push({ bin, sample, bytes_in: came, bytes_out: went });
+    });
+    live.push([...own]);
   });
-  assert.deepEqual(
-    histogram(made, "size").map((bucket) => [bucket.label, bucket.count]),
-    [["up to 16 B", 8], ["up to 1 KiB", 0], ["over 1 KiB", 4]],
-  );
-  assert.equal(histogram(made, "size", (sample) => sample === 1)[0]!.count, 5);
-  assert.deepEqual(histogram(made, "age").map((b) => b.label), ["0", "1", "2–7", "8 and more"]);
-  assert.deepEqual(histogram(made, "life").map((b) => b.label), [
-    "below 1.00 ms", "below 1.00 s", "1.00 s and more",
-  ]);
-});
+  const process = { pid: 1, image: 0, command: "", start_ns: 0, peak_bytes: 0 };
+  const description = {
+    places: ["a", "b", "c", "d"].map((name) => ({ function: name })),
+    samples, bins, changes,
+    header: { processes: [{ ...process, end_ns: null }, { ...process, end_ns: end }] },
+  };
+  return { description, live };
+}
 
-test("figures as people read them", () => {
-  assert.deepEqual([0, 999, 1000, 999_950, 1_234_567].map(size), [
-    "0 B", "999 B", "1.0 kB", "1.0 MB", "1.2 MB",
-  ]);
-  assert.deepEqual([0, 0.0001, 0.37, 1].map(percent), ["0.0 %", "<0.1 %", "37.0 %", "100.0 %"]);
-  assert.deepEqual([0.0000012, 0.5, 3.21, 75, 7322].map(duration), [
-    "1.20 µs", "500 ms", "3.21 s", "1 min 15 s", "2 h 02 min",
-  ]);
-  assert.deepEqual([5000, -5000, 0].map((one) => signed(one, "bytes")), ["+5.0 kB", "−5.0 kB", "0 B"]);
-  assert.equal(signed(1234, "allocations"), "+1,234");
+test("the live heap over time by sites, against change by change", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = new Random(seed);
+    const { description, live } = randomChanges(random);
+    const made = make(description);
+    const groups = new Groups(made, EVERYTHING);
+    const { samples } = description;
+    const selections: Selection[] = [
+      { metric: "", range: null, threads: null, processes: null },
+      { metric: "", range: null, threads: new Set([0, 2]), processes: null },
+      { metric: "", range: null, threads: null, processes: new Set([1]) },
+    ];
+    for (const selection of selections) {
+      const counts = samples.map(
+        (one) =>
+          (selection.threads?.has(one.thread!) ?? true) &&
+          (selection.processes?.has(one.process!) ?? true),
+      );
+      const bySite = live.map((own) =>
+        [0, 1, 2, 3].map((site) =>
+          own.reduce((all, bytes, i) => all + (counts[i] && samples[i]!.site === site ? bytes : 0), 0),
+        ),
+      );
+      const highest = [0, 1, 2, 3].map((site) => Math.max(...bySite.map((bytes) => bytes[site]!)));
+      const order = [0, 1, 2, 3]
+        .filter((site) => highest[site])
+        .sort((a, b) => highest[b]! - highest[a]! || a - b);
+      const top = random.below(5);
+      const found = stack(made, groups, selection, top);
+      assert.deepEqual(found.groups, order.slice(0, top).map((site) => groups.ofLocation[site]));
+      found.series.forEach((series, k) => {
+        assert.deepEqual([...series], bySite.map((bytes) => bytes[order[k]!]));
+      });
+      const all = bySite.map((bytes) => bytes.reduce((sum, one) => sum + one, 0));
+      assert.deepEqual([...found.total], all);
+      const shown = (bin: number): number => found.series.reduce((sum, one) => sum + one[bin]!, 0);
+      assert.deepEqual([...found.rest], all.map((bytes, bin) => bytes - shown(bin)));
+      const ends = all.map((_, bin) =>
+        total(sampleValues(made, { ...selection, metric: "live_end", range: [bin * 10, bin * 10 + 10] })),
+      );
+      assert.deepEqual(ends, all);
+    }
+  }
 });

@@ -1,20 +1,21 @@
 /** The page's data, decoded: a header, and columns of numbers. */
+import { checkHeader, checkParts } from "./check";
 import { unpack, type Column } from "./columns";
 import type { Header } from "./header";
 
 const VERSION = 1;
 
 /** Figures of the whole time as sums of changes: what is added up, and what is taken away. */
-const SUMS: Record<string, [string, string?]> = {
-  "sample.total_bytes": ["bytes_in"],
-  "sample.allocations": ["blocks_in", "reallocations"],
-  "sample.reallocations": ["reallocations"],
-  "sample.copied_bytes": ["copied_bytes"],
-  "sample.temporary_allocations": ["temporary"],
-  "sample.short_lived_allocations": ["short_lived"],
-  "sample.alive_at_exit_bytes": ["bytes_in", "bytes_out"],
-  "sample.alive_at_exit_allocations": ["blocks_in", "blocks_out"],
-};
+const SUMS = new Map<string, [string, string?]>([
+  ["sample.total_bytes", ["bytes_in"]],
+  ["sample.allocations", ["blocks_in", "reallocations"]],
+  ["sample.reallocations", ["reallocations"]],
+  ["sample.copied_bytes", ["copied_bytes"]],
+  ["sample.temporary_allocations", ["temporary"]],
+  ["sample.short_lived_allocations", ["short_lived"]],
+  ["sample.alive_at_exit_bytes", ["bytes_in", "bytes_out"]],
+  ["sample.alive_at_exit_allocations", ["blocks_in", "blocks_out"]],
+]);
 
 /** Stack nodes in depth-first order, a parent before its children. */
 export interface Nodes {
@@ -76,14 +77,12 @@ export class Dataset {
   private readonly unpacked = new Map<string, Column>();
   private readonly infos = new Map<string, Header["columns"][number]>();
 
-  /** `data`: the columns, from behind the header. */
+  /** `data`: the columns, from behind the header. Throws in words if they are damaged. */
   constructor(
     readonly header: Header,
     private readonly data: Uint8Array,
   ) {
-    if (header.version !== VERSION) {
-      throw new Error(`it has version ${header.version}, this page reads ${VERSION}`);
-    }
+    checkHeader(header, data, VERSION);
     for (const info of header.columns) this.infos.set(info.name, info);
     this.texts = this.readTexts();
     const depth = this.ints("node.depth");
@@ -109,6 +108,7 @@ export class Dataset {
       origin: this.ints("location.origin"),
       kind: this.ints("location.kind"),
     };
+    checkParts(this);
     const changes = this.ints("bin.changes");
     const first = new Int32Array(changes.length + 1);
     for (let i = 0; i < changes.length; i++) first[i + 1] = first[i]! + changes[i]!;
@@ -118,12 +118,14 @@ export class Dataset {
       end: this.column("bin.end"),
       first,
     };
+    const changed = this.infos.get("change.sample")?.rows ?? 0;
+    if (first[changes.length] !== changed) throw new Error("its changes over time are damaged");
     this.timeline = this.readTimeline("");
     this.baseTimeline = this.readTimeline("base.");
   }
 
   has(name: string): boolean {
-    return this.infos.has(name) || (name in SUMS && this.infos.has("change.sample"));
+    return this.infos.has(name) || (SUMS.has(name) && this.infos.has("change.sample"));
   }
 
   /**
@@ -134,7 +136,7 @@ export class Dataset {
     let found = this.unpacked.get(name);
     if (!found) {
       const info = this.infos.get(name);
-      const sum = SUMS[name];
+      const sum = SUMS.get(name);
       if (info) found = unpack(this.data, info);
       else found = sum && this.infos.has("change.sample") ? this.summed(sum) : new Int32Array(0);
       this.unpacked.set(name, found);
@@ -192,11 +194,16 @@ export function links(depth: Int32Array): { parent: Int32Array; end: Int32Array 
   return { parent, end };
 }
 
-/** The bytes of base64 text. */
+/** The bytes of base64 text. Throws in words if it is none. */
 export function fromBase64(text: string): Uint8Array {
   const native = (Uint8Array as { fromBase64?: (text: string) => Uint8Array }).fromBase64;
-  if (native) return native.call(Uint8Array, text);
-  const binary = atob(text.trim());
+  let binary: string;
+  try {
+    if (native) return native.call(Uint8Array, text);
+    binary = atob(text.trim());
+  } catch {
+    throw new Error("it is no base64 text");
+  }
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
@@ -219,6 +226,13 @@ export async function decode(compressed: Uint8Array): Promise<Dataset> {
   if (bytes.length < 4) throw new Error("it is cut off");
   const size = new DataView(bytes.buffer).getUint32(0, true);
   if (4 + size > bytes.length) throw new Error("its header is cut off");
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size))) as Header;
-  return new Dataset(header, bytes.subarray(4 + size));
+  return new Dataset(parsed(bytes.subarray(4, 4 + size)), bytes.subarray(4 + size));
+}
+
+function parsed(text: Uint8Array): Header {
+  try {
+    return JSON.parse(new TextDecoder().decode(text)) as Header;
+  } catch {
+    throw new Error("its header is damaged");
+  }
 }

@@ -3,6 +3,14 @@
 const DECIMAL = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
+/** With so many decimals. What lies halfway goes to the even digit, as in the text views. */
+function fixed(value: number, decimals: number): string {
+  const halves = value * 2 ** (decimals + 1);
+  if (!Number.isInteger(halves) || halves % 2 === 0) return value.toFixed(decimals);
+  const below = Math.floor((halves * 5 ** decimals) / 2);
+  return ((below % 2 === 0 ? below : below + 1) / 10 ** decimals).toFixed(decimals);
+}
+
 function scaled(amount: number, base: number, units: string[]): string {
   let value = Math.abs(amount);
   let step = 0;
@@ -11,7 +19,7 @@ function scaled(amount: number, base: number, units: string[]): string {
     step++;
   }
   const sign = amount < 0 ? "-" : "";
-  return `${sign}${step === 0 ? value.toFixed(0) : value.toFixed(1)} ${units[step]}`;
+  return `${sign}${fixed(value, step === 0 ? 0 : 1)} ${units[step]}`;
 }
 
 /** Bytes in decimal units. */
@@ -33,7 +41,7 @@ export const some = (number: number, one: string, many: string): string =>
 
 /** A part of 1; what is more than nothing is never shown as 0. */
 export const percent = (part: number): string =>
-  part > 0 && part < 0.0005 ? "<0.1 %" : `${(part * 100).toFixed(1)} %`;
+  part > 0 && part < 0.0005 ? "<0.1 %" : `${fixed(part * 100, 1)} %`;
 
 /** Three significant digits below a minute; minutes and seconds, hours and minutes above. */
 export function duration(seconds: number): string {
@@ -42,10 +50,10 @@ export function duration(seconds: number): string {
   for (const [factor, unit] of [[1e6, "µs"], [1e3, "ms"], [1, "s"]] as const) {
     const value = seconds * factor;
     if (value < 999.5 && (unit !== "s" || value < 59.95)) {
-      return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
+      return `${fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
     }
   }
-  const whole = Math.round(seconds);
+  const whole = Number(fixed(seconds, 0));
   const two = (number: number): string => String(number).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${count(Math.floor(whole / 3600))} h ${two(Math.floor((whole % 3600) / 60))} min`;

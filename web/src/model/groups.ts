@@ -1,7 +1,7 @@
 /** Which places in code count as one frame, and which are not shown. */
 import type { Dataset } from "./dataset";
-import { Kind, Origin } from "./header";
-import { plainName } from "./templates";
+import { Origin } from "./header";
+import { mergedName } from "./templates";
 
 export interface Grouping {
   by: "function" | "line" | "file" | "module";
@@ -19,6 +19,14 @@ export const EVERYTHING: Grouping = {
   templates: "show",
 };
 
+/** The frames that nodes are shown as. */
+export interface Frames {
+  /** By node: itself or the nearest of its callers that begins a frame; -1: there is none. */
+  node: Int32Array;
+  /** By node: its group, where it begins a frame; -1: it does not. */
+  group: Int32Array;
+}
+
 export class Groups {
   readonly count: number;
   readonly ofLocation: Int32Array;
@@ -28,6 +36,7 @@ export class Groups {
   readonly location: Int32Array; // by group: one of its locations
   private readonly merged: Uint8Array; // by group: frames of a library
   private readonly names: (string | undefined)[] = [];
+  private found: Frames | null = null;
 
   constructor(
     private readonly data: Dataset,
@@ -36,6 +45,7 @@ export class Groups {
     const { count, origin } = data.locations;
     this.ofLocation = new Int32Array(count);
     this.hidden = new Uint8Array(count);
+    const functions = functionNumbers(data, grouping.templates === "hide");
     const numbers = new Map<string, number>();
     const locations: number[] = [];
     const merged: number[] = [];
@@ -48,7 +58,7 @@ export class Groups {
           ? 1
           : 0;
       const merge = grouping.library === "merge" && whose === Origin.library;
-      const key = merge ? `m${this.moduleKey(i)}` : this.keyOf(i);
+      const key = keyOf(data, merge ? "module" : grouping.by, i, functions[i]!);
       let group = numbers.get(key);
       if (group === undefined) {
         group = numbers.size;
@@ -64,33 +74,9 @@ export class Groups {
     this.merges = this.merged.map((one) => (one || grouping.recursion === "merge" ? 1 : 0));
   }
 
-  private moduleKey(i: number): string {
-    const module = this.data.locations.module[i]!;
-    return module ? String(module) : this.functionKey(i);
-  }
-
-  private functionKey(i: number): string {
-    const at = this.data.locations;
-    const { templates } = this.grouping;
-    const text = this.data.texts[at.function[i]!]!;
-    const name = templates === "hide" && at.kind[i] === Kind.native ? plainName(text) : text;
-    // A function without a file is told from its namesakes by the module that it is in.
-    return `${name}\0${at.file[i]}\0${at.file[i] ? 0 : at.module[i]}`;
-  }
-
-  private keyOf(i: number): string {
-    const at = this.data.locations;
-    switch (this.grouping.by) {
-      case "line":
-        return at.file[i] && at.line[i] ? `l${at.file[i]}:${at.line[i]}` : this.functionKey(i);
-      case "file":
-        if (at.file[i]) return `f${at.file[i]}`;
-        return at.module[i] ? `m${at.module[i]}` : this.functionKey(i);
-      case "module":
-        return `m${this.moduleKey(i)}`;
-      default:
-        return this.functionKey(i);
-    }
+  /** Computed at the first call. */
+  get frames(): Frames {
+    return (this.found ??= framesOf(this.data, this));
   }
 
   /** What the group is called: a function, `file:line`, a file or a module. */
@@ -108,8 +94,7 @@ export class Groups {
     if (this.merged[group] || this.grouping.by === "module") return module || name;
     if (this.grouping.by === "line" && file && at.line[i]) return `${file}:${at.line[i]}`;
     if (this.grouping.by === "file") return file || module || name;
-    const short = this.grouping.templates === "hide" && at.kind[i] === Kind.native;
-    return short ? plainName(name) : name;
+    return this.grouping.templates === "hide" ? mergedName(name, at.language[i]!) : name;
   }
 
   /** Where the group is: `file:line`, a file, a module; for a line its function; or "". */
@@ -134,31 +119,59 @@ export class Groups {
   }
 }
 
-/**
- * For each node itself or the nearest of its callers that is shown and begins a frame of its own;
- * -1: there is none.
- */
-export function shownNodes(data: Dataset, groups: Groups): Int32Array {
-  let found = shownOf.get(groups);
-  if (!found) shownOf.set(groups, (found = findShown(data, groups)));
+/** For each location a number of its function's name; of all instances of a template the same. */
+function functionNumbers(data: Dataset, templates: boolean): Int32Array {
+  const { count, function: name, language } = data.locations;
+  if (!templates) return name;
+  const numbers = new Map<string, number>();
+  const known = new Map<number, number>(); // by name and language
+  const found = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const key = name[i]! * 256 + language[i]!;
+    let number = known.get(key);
+    if (number === undefined) {
+      const text = mergedName(data.texts[name[i]!]!, language[i]!);
+      number = numbers.get(text) ?? numbers.size;
+      numbers.set(text, number);
+      known.set(key, number);
+    }
+    found[i] = number;
+  }
   return found;
 }
 
-const shownOf = new WeakMap<Groups, Int32Array>(); // groups are of one data set
+/** What locations of one group have in common. A merged library is the group of its module. */
+function keyOf(data: Dataset, by: Grouping["by"], i: number, name: number): string {
+  const at = data.locations;
+  const file = at.file[i]!;
+  const module = at.module[i]!;
+  if (by === "line" && file && at.line[i]) return `l${file}:${at.line[i]}`;
+  if (by === "file" && file) return `f${file}`;
+  if ((by === "file" || by === "module") && module) return `m${module}`;
+  // A function without a file is told from its namesakes by the module that it is in.
+  return `${name},${file},${file ? 0 : module}`;
+}
 
-function findShown(data: Dataset, groups: Groups): Int32Array {
+function framesOf(data: Dataset, groups: Groups): Frames {
   const { count, parent, location } = data.nodes;
-  const shown = new Int32Array(count);
+  const { hidden, ofLocation, merges } = groups;
+  const node = new Int32Array(count);
+  const group = new Int32Array(count).fill(-1);
   for (let i = 0; i < count; i++) {
-    const above = parent[i]! < 0 ? -1 : shown[parent[i]!]!;
+    const above = parent[i]! < 0 ? -1 : node[parent[i]!]!;
     const place = location[i]!;
-    if (groups.hidden[place]) {
-      shown[i] = above;
-      continue;
+    const own = ofLocation[place]!;
+    if (hidden[place] || (merges[own] && above >= 0 && group[above] === own)) {
+      node[i] = above;
+    } else {
+      node[i] = i;
+      group[i] = own;
     }
-    const group = groups.ofLocation[place]!;
-    const joins = above >= 0 && groups.merges[group] && groups.ofLocation[location[above]!] === group;
-    shown[i] = joins ? above : i;
   }
-  return shown;
+  return { node, group };
+}
+
+/** `groups.frames.node`. */
+export function shownNodes(_data: Dataset, groups: Groups): Int32Array {
+  return groups.frames.node;
 }

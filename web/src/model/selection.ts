@@ -69,8 +69,8 @@ export function snap(data: Dataset, range: [number, number]): [number, number] {
 function rangeValues(data: Dataset, name: RangeName, range: [number, number]): Float64Array {
   const [first, stop] = binsOf(data, range);
   const values = new Float64Array(data.samples.count);
-  const add = (column: string, sign: number, from: number, until: number): void =>
-    sumUp(data, values, column, sign, from, until);
+  const add = (plus: string, minus: string | null = null): void =>
+    sumUp(data, values, plus, minus, first, stop);
   switch (name) {
     case "live_start":
       live(data, values, first);
@@ -79,25 +79,23 @@ function rangeValues(data: Dataset, name: RangeName, range: [number, number]): F
       live(data, values, stop);
       break;
     case "grown":
-      add("bytes_in", 1, first, stop);
-      add("bytes_out", -1, first, stop);
+      add("bytes_in", "bytes_out");
       break;
     case "allocated":
-      add("bytes_in", 1, first, stop);
+      add("bytes_in");
       break;
     case "freed":
-      add("bytes_out", 1, first, stop);
+      add("bytes_out");
       break;
     case "allocations":
-      add("blocks_in", 1, first, stop);
-      add("reallocations", -1, first, stop);
+      add("blocks_in", "reallocations");
       break;
     case "temporary":
     case "short_lived":
-      add(name, 1, first, stop);
+      add(name);
       break;
     case "copied":
-      add("copied_bytes", 1, first, stop);
+      add("copied_bytes");
       break;
     case "survived":
       survive(data, values, range);
@@ -115,26 +113,32 @@ export function aliveProcesses(data: Dataset, stop: number): boolean[] {
 }
 
 function live(data: Dataset, values: Float64Array, stop: number): void {
-  sumUp(data, values, "bytes_in", 1, 0, stop);
-  sumUp(data, values, "bytes_out", -1, 0, stop);
+  sumUp(data, values, "bytes_in", "bytes_out", 0, stop);
   const alive = aliveProcesses(data, stop);
   const { process } = data.samples;
   for (let i = 0; i < values.length; i++) if (!alive[process[i]!]) values[i] = 0;
 }
 
+/** Adds a column of the changes in bins `from` to `until`, less another one. */
 function sumUp(
   data: Dataset,
   values: Float64Array,
-  name: string,
-  sign: number,
+  plus: string,
+  minus: string | null,
   from: number,
   until: number,
 ): void {
-  const column = data.column(`change.${name}`);
-  if (!column.length) return;
+  const more = data.column(`change.${plus}`);
+  const less = minus === null ? null : data.column(`change.${minus}`);
+  if (!more.length) return;
   const sample = data.column("change.sample");
+  const start = data.bins.first[from]!;
   const stop = data.bins.first[until]!;
-  for (let i = data.bins.first[from]!; i < stop; i++) values[sample[i]!]! += sign * column[i]!;
+  if (less?.length) {
+    for (let i = start; i < stop; i++) values[sample[i]!]! += more[i]! - less[i]!;
+  } else {
+    for (let i = start; i < stop; i++) values[sample[i]!]! += more[i]!;
+  }
 }
 
 /** A span of time between two moments at which the ages of what lived were recorded. */

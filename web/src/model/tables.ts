@@ -1,6 +1,6 @@
 /** Figures by group, by thread and by process. */
 import type { Dataset } from "./dataset";
-import { shownNodes, type Groups } from "./groups";
+import type { Groups } from "./groups";
 import type { NodeValues } from "./selection";
 
 export interface Row {
@@ -16,14 +16,6 @@ export interface Row {
   baseSite: number;
 }
 
-const empty = (key: number): Row => ({
-  key, inclusive: 0, self: 0, site: 0, baseInclusive: 0, baseSelf: 0, baseSite: 0,
-});
-
-const isUsed = (row: Row): boolean =>
-  row.inclusive !== 0 || row.self !== 0 || row.site !== 0 ||
-  row.baseInclusive !== 0 || row.baseSelf !== 0 || row.baseSite !== 0;
-
 /** A row for each group with any figure. `values`: of samples; `nodes`: the same by node. */
 export function groupTable(
   data: Dataset,
@@ -32,55 +24,61 @@ export function groupTable(
   nodes: NodeValues,
   base: { values: Float64Array; nodes: NodeValues } | null = null,
 ): Row[] {
-  const now = ofNodes(data, groups, nodes);
-  const site = ofSites(data, groups, values);
-  const before = base && ofNodes(data, groups, base.nodes);
-  const siteBefore = base && ofSites(data, groups, base.values);
+  const site = charged(data, groups, values);
+  const { self, inclusive } = byFrames(data, groups, nodes);
+  const older = base && byFrames(data, groups, base.nodes);
+  const olderSite = base && charged(data, groups, base.values);
   const rows: Row[] = [];
   for (let key = 0; key < groups.count; key++) {
-    const row = {
+    const row: Row = {
       key,
-      inclusive: now.inclusive[key]!,
-      self: now.self[key]!,
+      inclusive: inclusive[key]!,
+      self: self[key]!,
       site: site[key]!,
-      baseInclusive: before ? before.inclusive[key]! : 0,
-      baseSelf: before ? before.self[key]! : 0,
-      baseSite: siteBefore ? siteBefore[key]! : 0,
+      baseInclusive: older ? older.inclusive[key]! : 0,
+      baseSelf: older ? older.self[key]! : 0,
+      baseSite: olderSite ? olderSite[key]! : 0,
     };
     if (isUsed(row)) rows.push(row);
   }
   return rows;
 }
 
-/** By group. */
-function ofNodes(
-  data: Dataset,
-  groups: Groups,
-  { own, inclusive: below }: NodeValues,
-): { inclusive: Float64Array; self: Float64Array } {
-  const { count, end, location } = data.nodes;
+const isUsed = (row: Row): boolean =>
+  row.inclusive !== 0 || row.self !== 0 || row.site !== 0 ||
+  row.baseInclusive !== 0 || row.baseSelf !== 0 || row.baseSite !== 0;
+
+/** Sums of a figure of samples (any column of them) by the group that it is charged to. */
+export function charged(data: Dataset, groups: Groups, values: ArrayLike<number>): Float64Array {
+  const { site, count } = data.samples;
   const { ofLocation } = groups;
-  const shown = shownNodes(data, groups);
-  const inclusive = new Float64Array(groups.count);
-  const self = new Float64Array(groups.count);
-  const until = new Int32Array(groups.count); // nodes below this are inside of one of the group
-  for (let node = 0; node < count; node++) {
-    const at = shown[node]!;
-    if (at < 0) continue;
-    const group = ofLocation[location[at]!]!;
-    self[group]! += own[node]!;
-    if (at !== node || node < until[group]!) continue;
-    until[group] = end[node]!;
-    inclusive[group]! += below[node]!;
+  const sums = new Float64Array(groups.count);
+  for (let i = 0; i < count; i++) {
+    if (values[i] !== 0) sums[ofLocation[site[i]!]!]! += values[i]!;
   }
-  return { inclusive, self };
+  return sums;
 }
 
-function ofSites(data: Dataset, groups: Groups, values: Float64Array): Float64Array {
-  const { site, count } = data.samples;
-  const found = new Float64Array(groups.count);
-  for (let i = 0; i < count; i++) found[groups.ofLocation[site[i]!]!]! += values[i]!;
-  return found;
+/** By group, from the frames that are shown. What has none above it is in no group's self. */
+function byFrames(
+  data: Dataset,
+  groups: Groups,
+  nodes: NodeValues,
+): { self: Float64Array; inclusive: Float64Array } {
+  const { count, end } = data.nodes;
+  const { node: shown, group } = groups.frames;
+  const self = new Float64Array(groups.count);
+  const inclusive = new Float64Array(groups.count);
+  const until = new Int32Array(groups.count); // nodes below this are inside of one of the group
+  for (let node = 0; node < count; node++) {
+    const own = nodes.own[node]!;
+    if (own !== 0 && shown[node]! >= 0) self[group[shown[node]!]!]! += own;
+    const begun = group[node]!;
+    if (begun < 0 || node < until[begun]!) continue;
+    until[begun] = end[node]!;
+    inclusive[begun]! += nodes.inclusive[node]!;
+  }
+  return { self, inclusive };
 }
 
 /** A row for each thread (as in sample.thread) or process with any figure. */
@@ -103,3 +101,7 @@ export function ownerTable(
   }
   return [...rows.values()];
 }
+
+const empty = (key: number): Row => ({
+  key, inclusive: 0, self: 0, site: 0, baseInclusive: 0, baseSelf: 0, baseSite: 0,
+});
