@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recording.make import SECOND, Builder, Change
 
@@ -24,6 +24,7 @@ WIDE = st.integers(-(2**53), 2**53)
 
 
 @given(st.lists(st.lists(WIDE, max_size=20), min_size=1, max_size=4))
+@settings(deadline=None)
 def test_an_encoder_forgets_nothing_and_keeps_nothing(versions: list[list[int]]) -> None:
     """One blob after the other, of columns some of which differ, or are negative."""
     encoder = Encoder()
@@ -89,6 +90,7 @@ def test_no_time_is_no_number(tmp_path: Path, started: Any) -> None:
 
 
 @given(st.lists(st.text(st.characters(), max_size=6), max_size=3))
+@settings(max_examples=30, deadline=None)
 def test_any_command_is_a_title(words: list[str]) -> None:
     """Also one with halves of surrogate pairs, which UTF-8 cannot say."""
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recording.make import SECOND, Builder, Change
 
@@ -93,6 +93,7 @@ def by_site(tables: Tables) -> dict[str, int]:
 
 
 @given(st.integers(1, 12), st.data())
+@settings(deadline=None)
 def test_coarser_births_tell_the_same(moments: int, data: st.DataObject) -> None:
     """What was born in a span and lives on, for the spans between moments that are left."""
     cells = st.tuples(
