@@ -37,7 +37,7 @@ def python_program(
     library = build.module(0, "/usr/lib/libwork.so")
     changes = {}
     for number, line in enumerate(lines):
-        start = (starts or {}).get(line.function, number + 1)
+        start = (starts or {}).get(line.function, 0)
         key = (line.function, file, start)
         if key not in build.codes:
             build.codes[key] = build.code(line.function, file, start, python_version=version)

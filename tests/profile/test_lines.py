@@ -145,3 +145,18 @@ def test_code_that_moved_as_a_whole_is_found(
     moved = {name: start + by for name, start in starts.items()}
     found = moves(tmp_path_factory.mktemp("lines"), old, new, (starts, moved))
     assert found == {line.number: line.number + by for line in old}
+
+
+def test_lines_of_a_class_move_with_the_methods_above_them(tmp_path: Path) -> None:
+    """A class's own code begins where it did; what is above a line tells how far that moved."""
+    old = [
+        Line("C", 3, 1),
+        Line("C.f", 12, 1),
+        Line("C", 15, 1),
+        Line("C.g", 18, 1),
+        Line("C", 19, 1),
+    ]
+    down = {3: 3, 12: 13, 15: 17, 18: 20, 19: 21}
+    new = [line._replace(number=down[line.number]) for line in old]
+    starts = {"C": 2, "C.f": 11, "C.g": 16}, {"C": 2, "C.f": 11, "C.g": 18}
+    assert moves(tmp_path, old, new, starts) == down

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heaptide.profile.match import function_key, match_paths
+from heaptide.profile.match import function_key, match_paths, match_renamed, python_key
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,71 @@ def test_no_two_files_become_one(old: list[str], new: list[str]) -> None:
     assert all(found[path] == path for path in set(old) & set(new))
     back = match_paths(new, old)
     assert {b: a for a, b in found.items()} == back
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("/usr/lib/libfoo.so.1.2.3", "/usr/lib/libfoo.so.1.3.0"),
+        ("/a/lib-dynload/_json.cpython-311-x86_64-linux-gnu.so", "/b/_json.cpython-312-aarch64.so"),
+        ("/usr/lib/libpython3.11.so.1.0", "/opt/lib/libpython3.13.so.1.0"),
+        ("/usr/bin/python3.11", "/usr/bin/python3.12"),
+        ("/usr/include/c++/12/bits/new.h", "/opt/gcc/include/c++/13/bits/new.h"),
+        ("/rustc/0123abc/library/core/src/a.rs", "/rustc/fedc987/library/core/src/a.rs"),
+        (
+            "/root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/serde-1.0.1/src/de.rs",
+            "/home/u/.cargo/registry/src/github.com-1ecc6299db9ec823/serde-1.0.190/src/de.rs",
+        ),
+        ("<frozen importlib.util>", "/usr/lib/python3.9/importlib/util.py"),
+        ("/usr/lib/python3/dist-packages/attr/_make.py", "/v/site-packages/attr/_make.py"),
+        ("app.py", "/srv/app.py"),
+    ],
+)
+def test_versions_and_places_do_not_matter(old: str, new: str) -> None:
+    assert match_paths([old, "/x/unrelated.py"], [new, "/y/other.py"]) == {old: new}
+    assert match_paths([new], [old]) == {new: old}
+
+
+def test_the_way_of_most_files_is_that_of_all() -> None:
+    """A copy elsewhere has as long an end in common, but its neighbours are not there."""
+    old = ["/ci/1/app/a.py", "/ci/1/app/b.py", "/ci/1/app/c.py"]
+    new = ["/home/u/app/a.py", "/home/u/app/b.py", "/home/u/app/c.py", "/home/u/vendor/app/a.py"]
+    assert match_paths(old, new) == dict(zip(old, new))
+
+
+def test_two_environments_in_one_recording() -> None:
+    old = ["/v1/lib/python3.11/site-packages/p/x.py", "/v2/lib/python3.11/site-packages/p/x.py"]
+    assert match_paths(old, old[1:]) == {old[1]: old[1]}
+    assert match_paths(old, ["/v3/lib/python3.12/site-packages/p/x.py"]) == {}
+
+
+def test_methods_named_like_suffixes_are_python_functions() -> None:
+    for name in ("Tensor.clone", "Fridge.cold", "Score.part"):
+        assert python_key(name, bare=False, inlined=False) == name
+
+
+def test_renamed_files() -> None:
+    old = {"/a/v1.py": {"<module>", "load", "save"}, "/a/util.py": {"<module>", "help"}}
+    new = {"/a/v2.py": {"<module>", "load", "save", "more"}, "/a/tool.py": {"<module>", "x"}}
+    assert match_renamed(old, new) == {"/a/v1.py": "/a/v2.py"}
+    assert match_renamed({"/a/v1.cpp": {"load"}}, {"/a/v2.py": {"load"}}) == {}
+    # What every file has tells nothing, unless there is only one.
+    assert match_renamed({"/a/x.py": {"<module>"}}, {"/a/y.py": {"<module>"}}) == {
+        "/a/x.py": "/a/y.py"
+    }
+    both = {"/a/x.py": {"<module>"}, "/a/z.py": {"<module>"}}
+    assert match_renamed(both, {"/a/y.py": {"<module>"}}) == {}
+
+
+def test_what_fits_two_files_fits_none() -> None:
+    twice = {"/a/p.py": {"f", "g"}, "/a/q.py": {"f", "g"}}
+    assert match_renamed({"/a/x.py": {"f", "g"}}, twice) == {}
+
+
+def test_thousands_of_files_that_look_alike() -> None:
+    """Each could be any other: no answer, and no hours to find that out."""
+    old = {f"/old/{i}.py": {"f", "g"} for i in range(3000)}
+    new = {f"/new/{i}.py": {"f", "g"} for i in range(3000, 6000)}
+    assert match_renamed(old, new) == {}
+    ours, theirs = ([f"/{side}/{i % 60}/{i}/x.py" for i in range(3000)] for side in ("a", "b"))
+    assert len(set(match_paths(ours, theirs).values())) <= 3000

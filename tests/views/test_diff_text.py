@@ -202,9 +202,7 @@ def test_other_runs_are_said_to_be_so(tmp_path: Path) -> None:
         "the new run lasted 3.1 times as long and made 3.0 times as many allocations: totals are "
         "not comparable, what is alive and the peak are"
     )
-    assert said((base, run("slower", 31, 100)))[0][1].startswith(
-        "the new run lasted 3.1 times as long: "
-    )
+    assert said((base, run("slower", 31, 100))) == []  # with as much work, totals tell
     (shorter,) = said((base, run("shorter", 5, 45)))
     assert "lasted 0.50 times as long and made 0.45 times as many" in shorter[1]
     (more,) = said((base, run("more", 10, 500)))

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from .shared import Shared
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 ONLY_OLD = 1 << 31
 """Added to numbers of lines that the newer recording does not have."""
 
+_MOST_CELLS = 4_000_000  # of a table of what lines have
 _MOST_LINES = 400  # of one function: beyond that lines match by their numbers
 # What tells that two lines of a function are one, each by itself: that the same functions are
-# called from it, that it has the same columns (as much against it if nothing is the same), that it
-# has the same number; that it moved as the function did.
+# called from it, that it has the same columns (as much against it if nothing is the same), and how
+# far it would have moved: as far as what is above it, where that is known; else not at all, or as
+# far as most lines of the function that look the same.
 _CALLS, _COLUMNS, _NUMBER, _SHIFT = 1.5, 1.5, 1.5, 1.0
 _MARGIN = 1.0  # how much has to be gained, in a file that nothing else has moved in
 
@@ -59,6 +62,9 @@ class Sets:
 def likeness(a: Sets, rows: slice, b: Sets, columns: slice) -> Floats:
     """For each pair of rows the part that is in both, 0 to 1; -1: nothing; 0: one is empty."""
     universe = np.union1d(a.of(rows), b.of(columns))
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    if len(universe) * max(shape) > _MOST_CELLS:
+        return np.zeros(shape)
     ours, theirs = a.table(rows, universe), b.table(columns, universe)
     common = ours @ theirs.T
     sizes = ours.sum(axis=1)[:, None], theirs.sum(axis=1)[None, :]
@@ -174,58 +180,85 @@ def _targets(old: Lines, new: Lines) -> tuple[Ints, Ints]:
     """For each row of ``old`` the line of ``new`` that it is, 0: none; and the files that moved."""
     ours, theirs = old.function * ONLY_OLD + old.line, new.function * ONLY_OLD + new.line
     target = np.where(np.isin(ours, theirs), old.line, 0)
+    sure = np.zeros(len(old), np.bool_)
     lost = old.function[target == 0]
     fresh = new.function[~np.isin(theirs, ours)]
     differing = np.intersect1d(np.union1d(lost, fresh), np.intersect1d(old.function, new.function))
-    moved: set[int] = set()
+    starts = _moved_starts(old, new)
+    shifts = _expected(old, *starts)
     for function in differing.tolist():
         rows = old.rows(function)
-        target[rows], sure = _aligned(old, new, function, _MARGIN)
-        if sure:
-            moved.add(int(old.file[rows.start]))
-    # In a file where something moved, lines of equal numbers need not be the same.
+        target[rows], sure[rows] = _aligned(old, new, function, shifts, _MARGIN)
+    moved = np.unique(old.file[sure & (target != old.line)])
+    # In a file where something moved, lines of equal numbers need not be the same: each moved as
+    # what is known of the lines above it.
+    known = np.flatnonzero(sure)
+    places = np.append(starts[0], old.file[known] * ONLY_OLD + old.line[known])
+    by = np.append(starts[1], target[known] - old.line[known])
+    shifts = _expected(old, places, by)
     for function in differing.tolist():
         rows = old.rows(function)
         if old.file[rows.start] in moved:
-            found, _ = _aligned(old, new, function, 0.0)
+            found, _ = _aligned(old, new, function, shifts, 0.0)
             target[rows] = _filled(found, new.line[new.rows(function)])
-    return target, np.array(sorted(moved), np.int64)
+    return target, moved
 
 
-def _aligned(old: Lines, new: Lines, function: int, margin: float) -> tuple[Ints, bool]:
+def _moved_starts(old: Lines, new: Lines) -> tuple[Ints, Ints]:
+    """Where functions begin (file * ONLY_OLD + line) whose first line both know, and its shift."""
+    _, ours, theirs = np.intersect1d(old.function, new.function, return_indices=True)
+    known = (old.start[ours] > 0) & (new.start[theirs] > 0)
+    ours, theirs = ours[known], theirs[known]
+    return old.file[ours] * ONLY_OLD + old.start[ours], new.start[theirs] - old.start[ours]
+
+
+def _expected(old: Lines, places: Ints, by: Ints) -> tuple[Ints, Bools]:
+    """For each row how far the last line above it has moved of which that is known; if any is."""
+    if not len(places):
+        return np.zeros(len(old), np.int64), np.zeros(len(old), np.bool_)
+    order = np.lexsort((by, places))
+    places, by = places[order], by[order]
+    at = np.searchsorted(places, old.file * ONLY_OLD + old.line, side="right") - 1
+    return by[at], (at >= 0) & (places[at] // ONLY_OLD == old.file)
+
+
+def _aligned(
+    old: Lines, new: Lines, function: int, shifts: tuple[Ints, Bools], margin: float
+) -> tuple[Ints, Bools]:
     """For each of the function's lines in ``old`` the line that it is in ``new``; 0: none.
 
-    And whether it is sure that lines have moved.
+    And for each whether more speaks for it than where it is.
     """
     ours, theirs = old.rows(function), new.rows(function)
     a, b = old.line[ours], new.line[theirs]
-    same = np.where(np.isin(a, b), a, 0)
+    same, unsure = np.where(np.isin(a, b), a, 0), np.zeros(len(a), np.bool_)
     if max(len(a), len(b)) > _MOST_LINES:
-        return same, False
-    speaks = _evidence(old, ours, new, theirs)
+        return same, unsure
+    looks = _CALLS * likeness(old.calls, ours, new.calls, theirs)
+    looks += _COLUMNS * likeness(old.columns, ours, new.columns, theirs)
+    shift = b - a[:, None]
+    speaks = looks + _position(shift, looks, shifts[0][ours], shifts[1][ours])
     total, pairs = _best(speaks)
-    equal = speaks[a[:, None] == b]
+    equal = speaks[shift == 0]
     if total - equal[equal > 0].sum() < margin:
-        return same, False
-    found = np.zeros(len(a), np.int64)
+        return same, unsure
+    found, sure = np.zeros(len(a), np.int64), unsure
     for row, column in pairs:
         found[row] = b[column]
-    moved = [speaks[row, column] for row, column in pairs if a[row] != b[column]]
-    return found, len(moved) > 1 or max(moved, default=0.0) > _SHIFT
+        sure[row] = looks[row, column] >= _CALLS / 2 or shifts[1][ours][row]
+    return found, sure
 
 
-def _evidence(old: Lines, ours: slice, new: Lines, theirs: slice) -> Floats:
-    """How much speaks for line i of ``ours`` being line j of ``theirs``."""
-    calls = likeness(old.calls, ours, new.calls, theirs)
-    columns = likeness(old.columns, ours, new.columns, theirs)
-    shift = new.line[theirs] - old.line[ours][:, None]
-    found = _CALLS * calls + _COLUMNS * columns + _NUMBER * (shift == 0)
-    by: int | None = int(new.start[theirs.start] - old.start[ours.start])
-    if not (old.start[ours.start] and new.start[theirs.start]):
-        by = _usual(shift[(calls + columns) > 0.5])
-        if by is None and len(shift) == len(shift[0]) and len(set(shift.diagonal().tolist())) == 1:
-            by = int(shift[0, 0])  # nothing but that all of them are as far from those of before
-    return np.asarray(found + _SHIFT * (shift == by) if by is not None else found)
+def _position(shift: Ints, looks: Floats, expected: Ints, known: Bools) -> Floats:
+    """How much the distance of each pair speaks for it."""
+    by = _usual(shift[looks >= _CALLS / 2])
+    if by is None and len(shift) == len(shift[0]) and len(set(shift.diagonal().tolist())) == 1:
+        by = int(shift[0, 0])  # nothing but that all of them are as far from those of before
+    guessed = _NUMBER * (shift == 0)
+    if by is not None:
+        guessed = guessed + _SHIFT * (shift == by)
+    sure = (_NUMBER + _SHIFT) * (shift == expected[:, None])
+    return np.asarray(np.where(known[:, None], sure, guessed))
 
 
 def _usual(shifts: Ints) -> int | None:

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from itertools import islice
 
 # ---------------------------------------------------------------------------------------------
 # Functions
@@ -82,8 +83,10 @@ _INSTALLED = (
     re.compile(r"^/rustc/[0-9a-f]+/|^.*/rustlib/src/rust/"),
     re.compile(r"^.*/include/c\+\+/"),
 )
+_FROZEN = re.compile(r"^<frozen ([\w.]+)>$")  # the same modules, where they are built in
+_STANDARD_LIBRARY = 1  # in the order of _INSTALLED
 _CRATE_VERSION = re.compile(r"^([\w-]+?)-\d[\w.+-]*/")
-_MOST_PAIRS = 40_000  # of namesakes: beyond that a directory has to be equal too
+_MOST_PAIRS = 10_000  # of namesakes: beyond that a directory has to be equal too
 
 
 def match_paths(old: Iterable[str], new: Iterable[str]) -> dict[str, str]:
@@ -111,6 +114,9 @@ def _form(path: str) -> str:
 
 def _installed(path: str) -> str:
     """Which kind of place it is installed in, and the path from there on."""
+    frozen = _FROZEN.match(path)
+    if frozen:
+        return f"{_STANDARD_LIBRARY}:{frozen.group(1).replace('.', '/')}.py"
     path = _form(path)
     for kind, pattern in enumerate(_INSTALLED):
         found = pattern.match(path)
@@ -131,9 +137,62 @@ def _unique(left: Set[str], right: Set[str], form: Callable[[str], str]) -> dict
     return {a: sides[1][key] for key, a in sides[0].items() if key in sides[1]}
 
 
+Pair = tuple[str, str]
+Score = tuple[int, int]  # files with the same difference in front, components in common
+
+
 def _by_ends(left: Set[str], right: Set[str]) -> dict[str, str]:
     """Matches by common ends: what most files have in common in front of them decides."""
-    scores = _scores(left, right)
+    buckets, ends = _namesakes(left, right)
+    lengths = [
+        {(a, b): _common(ends[a], ends[b]) for a, b in _pairs(olds, news, ends)}
+        for olds, news in buckets
+    ]
+    fronts = {
+        (a, b): ("/".join(ends[a][length:]), "/".join(ends[b][length:]))
+        for bucket in lengths
+        for (a, b), length in bucket.items()
+    }
+    votes = Counter(fronts.values())
+    found: dict[str, str] = {}
+    for (olds, news), bucket in zip(buckets, lengths):
+        alone = len(olds) == len(news) == 1
+        # With one file of the name on each side, the name will do; else a directory has to agree.
+        scores = {
+            pair: (votes[fronts[pair]], length)
+            for pair, length in bucket.items()
+            if alone or length > 1
+        }
+        found.update(_mutual(scores))
+    return found
+
+
+def _namesakes(
+    left: Set[str], right: Set[str]
+) -> tuple[list[tuple[list[str], list[str]]], dict[str, list[str]]]:
+    """Files of one name on each side; and the components of each path, the last first."""
+    buckets: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    ends = {}
+    for side, paths in enumerate((left, right)):
+        for path in paths:
+            if path and not path.startswith(("<", "[")):
+                ends[path] = _form(path).split("/")[::-1]
+                buckets[ends[path][0]][side].append(path)
+    return [bucket for bucket in buckets.values() if all(bucket)], ends
+
+
+def _pairs(olds: list[str], news: list[str], ends: Mapping[str, list[str]]) -> Iterable[Pair]:
+    if len(olds) * len(news) <= _MOST_PAIRS:
+        return [(a, b) for a in olds for b in news]
+    by_directory: dict[str, list[str]] = defaultdict(list)
+    for b in sorted(news):
+        by_directory["/".join(ends[b][1:3])].append(b)
+    pairs = ((a, b) for a in sorted(olds) for b in by_directory.get("/".join(ends[a][1:3]), ()))
+    return islice(pairs, _MOST_PAIRS)
+
+
+def _mutual(scores: dict[Pair, Score]) -> dict[str, str]:
+    """The pairs that are the only best one for both; then those among the rest, and so on."""
     found: dict[str, str] = {}
     while scores:
         best: tuple[dict[str, Score], dict[str, Score]] = ({}, {})
@@ -152,51 +211,13 @@ def _by_ends(left: Set[str], right: Set[str]) -> dict[str, str]:
         if not chosen:
             break
         found.update(chosen)
-        used = {path for pair in chosen for path in pair}
-        scores = {(a, b): s for (a, b), s in scores.items() if a not in used and b not in used}
+        used = {a for a, _ in chosen}, {b for _, b in chosen}
+        scores = {
+            (a, b): score
+            for (a, b), score in scores.items()
+            if a not in used[0] and b not in used[1]
+        }
     return found
-
-
-Score = tuple[int, int]  # files with the same difference in front, components in common
-
-
-def _scores(left: Set[str], right: Set[str]) -> dict[tuple[str, str], Score]:
-    """The score of each pair that may be one file."""
-    buckets: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    ends = {}
-    for side, paths in enumerate((left, right)):
-        for path in paths:
-            if path and not path.startswith(("<", "[")):
-                ends[path] = _form(path).split("/")[::-1]
-                buckets[ends[path][0]][side].append(path)
-    lengths: dict[tuple[str, str], int] = {}
-    alone = set()
-    for olds, news in buckets.values():
-        if len(olds) * len(news) > _MOST_PAIRS:
-            pairs = _in_equal_directories(olds, news, ends)
-        else:
-            pairs = [(a, b) for a in olds for b in news]
-        lengths.update({(a, b): _common(ends[a], ends[b]) for a, b in pairs})
-        if len(olds) == len(news) == 1:
-            alone.add((olds[0], news[0]))
-    fronts = {pair: tuple(_front(ends[p], n) for p in pair) for pair, n in lengths.items()}
-    votes = Counter(fronts.values())
-    return {
-        pair: (votes[fronts[pair]], length)
-        for pair, length in lengths.items()
-        # With one file of the name on each side, the name will do; else a directory has to agree.
-        if length > 1 or pair in alone
-    }
-
-
-def _in_equal_directories(
-    olds: list[str], news: list[str], ends: Mapping[str, list[str]]
-) -> list[tuple[str, str]]:
-    by_directory: dict[str, list[str]] = defaultdict(list)
-    for b in news:
-        by_directory["/".join(ends[b][1:3])].append(b)
-    pairs = ((a, b) for a in olds for b in by_directory.get("/".join(ends[a][1:3]), ()))
-    return [pair for pair, _ in zip(pairs, range(_MOST_PAIRS))]
 
 
 def _common(a: list[str], b: list[str]) -> int:
@@ -208,10 +229,6 @@ def _common(a: list[str], b: list[str]) -> int:
     return length
 
 
-def _front(end: list[str], length: int) -> str:
-    return "/".join(end[length:])
-
-
 def match_renamed(
     old: Mapping[str, Collection[str]], new: Mapping[str, Collection[str]]
 ) -> dict[str, str]:
@@ -221,28 +238,23 @@ def match_renamed(
     Files that have only such functions as every file has (``main``) match if they are the only
     ones on both sides.
     """
-    sizes: dict[tuple[str, str], float] = {}
     by_function: dict[str, list[str]] = defaultdict(list)
     for b, functions in new.items():
         for name in functions:
             by_function[name].append(b)
+    only = len(old) == len(new) == 1
+    scores: dict[Pair, Score] = {}
     for a, functions in old.items():
-        shared = Counter(
-            b
-            for name in functions
-            if name not in _EVERYWHERE or len(old) == len(new) == 1
-            for b in by_function.get(name, ())
-        )
+        telling = (name for name in functions if only or name not in _EVERYWHERE)
+        files = (by_function.get(name, ()) for name in telling)
+        shared = Counter(b for found in files if len(found) <= _MOST_FILES for b in found)
         for b, count in shared.items():
-            part = count / len(set(functions) | set(new[b]))
-            if part >= 0.5 and posixpath.splitext(a)[1] == posixpath.splitext(b)[1]:
-                sizes[a, b] = part
-    found = {}
-    for (a, b), part in sizes.items():
-        rivals = [p for (c, d), p in sizes.items() if (c == a) != (d == b)]
-        if all(rival < part for rival in rivals):
-            found[a] = b
-    return found
+            every = len(set(functions) | set(new[b]))
+            if 2 * count >= every and posixpath.splitext(a)[1] == posixpath.splitext(b)[1]:
+                scores[a, b] = (count * _WHOLE // every, count)
+    return _mutual(scores)
 
 
+_MOST_FILES = 20  # that a function's name may be in, and still tell one from another
+_WHOLE = 1 << 20
 _EVERYWHERE = frozenset(("<module>", "main", "main()", "main(int, char**)", "__init__", "<lambda>"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heaptide.profile.shared import Shared
     from heaptide.recording import Recording
 
-_FACTOR = 1.25  # in length: beyond that, what adds up over time says little
+_FACTOR = 1.25  # in length and in work: beyond that, what adds up over time says little
 _WORK_FACTOR = 2.0  # in allocations alone: an edit may make them too
 _LONG_SECONDS = 1.0  # shorter runs differ by as much for no reason
 _DEVIATIONS = 2.0  # of an estimate: what differs by less may be chance, in 19 of 20 cases
@@ -116,15 +116,13 @@ def _about_order(recordings: tuple[Recording, Recording]) -> list[Note]:
 
 
 def _about_length(summaries: Summaries) -> list[Note]:
+    """Of runs that did as much, totals can be compared, however long they took."""
     old, new = (summary.duration_seconds for summary in summaries)
-    work = _ratio(summaries[0].allocations, summaries[1].allocations)
-    long = max(old, new) >= _LONG_SECONDS
-    if long and not _alike(_ratio(old, new), _FACTOR):
-        text = f"the new run lasted {_times(_ratio(old, new), 'as long')}"
-        if not _alike(work, _FACTOR):
-            text += f" and made {_times(work, 'as many allocations')}"
-        text += ": totals are not comparable, what is alive and the peak are; --metric total "
-        return [Note("note", text + "--normalize time compares per second")]
+    time, work = _ratio(old, new), _ratio(summaries[0].allocations, summaries[1].allocations)
+    if max(old, new) >= _LONG_SECONDS and not _alike(time, _FACTOR) and not _alike(work, _FACTOR):
+        text = f"the new run lasted {_times(time, 'as long')} and made "
+        text += f"{_times(work, 'as many allocations')}: totals are not comparable, what is alive "
+        return [Note("note", text + "and the peak are; --normalize time compares per second")]
     if not _alike(work, _WORK_FACTOR):
         text = f"the new run made {_times(work, 'as many allocations')}: if it also did more or "
         text += "less work, compare the peak and what is alive, or --metric total --normalize "
