@@ -130,6 +130,14 @@ def test_samples_do_not_tell_what_came_next(tmp_path: Path) -> None:
     assert all(row["new"]["short_lived_allocations"] is None for row in rows)
 
 
+def test_what_a_recording_says_of_itself_is_data(tmp_path: Path) -> None:
+    build = example()
+    build.meta.update(start_time=float("nan"), command="no list")
+    profile = Profile(Recording.open(build.write(tmp_path / "a.tide")))
+    found = document((profile, profile))
+    assert (found["old"]["start_time"], found["old"]["command"]) == (None, [])
+
+
 def test_csv_has_the_rows_of_json(pair: Pair) -> None:
     text = diff_csv(*pair, METRICS["peak"], "function")
     assert text.count("\r\n") == 5

@@ -31,9 +31,10 @@ from .threads import MAIN_THREADS, thread_entries, thread_name
 from .tree import Tree, expand
 
 if TYPE_CHECKING:
-    from .diff import Diff, Status, compare
+    from .diff import Diff, Status, compare, summary_change
     from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
     from .moments import Snapshot, snapshots
+    from .shared import SHARED_FOLDS, Shared, shared_keys
     from .trees import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "MAIN_THREADS",
     "METRICS",
     "RECURSION",
+    "SHARED_FOLDS",
     "TREE_FOLDS",
     "Diff",
     "Fold",
@@ -57,6 +59,7 @@ __all__ = [
     "Peak",
     "Profile",
     "Selection",
+    "Shared",
     "Snapshot",
     "StackTree",
     "Status",
@@ -75,12 +78,14 @@ __all__ = [
     "metric",
     "metric_figures",
     "rows_of_pid",
+    "shared_keys",
     "size_class",
     "size_histogram",
     "size_words",
     "snapshots",
     "stack_tree",
     "summarize",
+    "summary_change",
     "thread_entries",
     "thread_name",
     "timeline_of",
@@ -90,7 +95,7 @@ __all__ = [
 _LATER = {
     name: module
     for module, names in {
-        "diff": ("Diff", "Status", "compare"),
+        "diff": ("Diff", "Status", "compare", "summary_change"),
         "histograms": (
             "Histogram",
             "age_histogram",
@@ -98,6 +103,7 @@ _LATER = {
             "size_histogram",
         ),
         "moments": ("Snapshot", "snapshots"),
+        "shared": ("SHARED_FOLDS", "Shared", "shared_keys"),
         "trees": (
             "RECURSION",
             "TREE_FOLDS",

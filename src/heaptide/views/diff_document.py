@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -78,9 +79,14 @@ def _side(profile: Profile) -> dict[str, Any]:
     return {
         "path": recording.path,
         "command": [str(word) for word in command] if isinstance(command, list) else [],
-        "start_time": started if isinstance(started, (int, float)) else None,
+        "start_time": started if _is_number(started) else None,
         "summary": asdict(summarize(profile)),
     }
+
+
+def _is_number(value: object) -> bool:
+    """Not so is what JSON has no name for."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _rows(found: Diff, top: int) -> list[int]:
