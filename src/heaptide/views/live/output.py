@@ -32,7 +32,7 @@ _UPDATE_SECONDS = 0.1  # however much comes
 _OTHER = re.compile(
     r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[ -/]*[0-Zf-~\\]"
 )
-_CONTROLS = {number: None for number in range(32) if number not in (9, 27)} | {127: None}
+_CONTROLS = dict.fromkeys(n for n in (*range(32), *range(127, 160)) if n not in (9, 27))
 
 
 class Lines:
@@ -129,6 +129,7 @@ class Program:
                 self.started.set()
             self.version += 1
         self.started.set()
+        self._link.close()
         self.gone()
 
 

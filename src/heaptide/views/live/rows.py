@@ -11,7 +11,7 @@ import numpy.typing as npt
 from heaptide.profile import FOLDS, LIVE, METRICS, Metric, groups_of, thread_name
 from heaptide.views.labels import Label, place_label
 
-from .model import Phase
+from .figures import Phase
 
 if TYPE_CHECKING:
     from heaptide.profile import Fold, Profile
@@ -91,7 +91,10 @@ def table(look: Look, choice: Choice) -> Table:
         return Table(metric, choice, [], 0, 0, "not known of a recording with --sample")
     fold = profile.fold(choice.by, metric)
     changes = _changes(look, fold)
-    chosen = np.flatnonzero(_found(profile, fold, choice.search))
+    found = _found(profile, fold, choice.search)
+    if choice.by not in ("thread", "process"):
+        found &= (fold.values != 0) | (changes != 0)
+    chosen = np.flatnonzero(found)
     chosen = chosen[_order(profile, fold, changes, chosen, choice)]
     total = profile.total_of(metric)
     values, beside = fold.values, metric.beside_of(fold.figures)

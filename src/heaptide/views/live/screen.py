@@ -40,7 +40,8 @@ class RecordingPage(Page[None]):
     #table { height: 1fr; min-height: 4; }
     #search { display: none; height: 1; border: none; padding: 0; }
     #search.open { display: block; }
-    .low #heap { display: none; }
+    .low #heap, .low #about { display: none; }
+    .low #figures, .low KeyBar { max-height: 1; }
     """
     BINDINGS: ClassVar[list[Any]] = [
         Binding("space", "pause", show=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -25,7 +26,9 @@ _LEFT = 2  # cells for the mark of the cursor
 
 _BOLD, _DIM, _PLAIN = Style(bold=True), Style(dim=True), Style()
 _HEAD, _CURSOR = Style(bold=True, underline=True), Style(reverse=True)
-_GROWS = Style(bold=True)
+_SORTED = Style(bold=True, reverse=True)
+# Cells of a screen from which on there is room for more than the figure, the name and the place.
+_WITH_SHARE, _WITH_COMPANION, _WITH_CHANGE = 44, 60, 72
 
 
 class SiteTable(ScrollView, can_focus=True):
@@ -63,9 +66,8 @@ class SiteTable(ScrollView, can_focus=True):
         super().__init__(*args, **more)
         self.table: Table | None = None
         self.cursor = 0
-        self._ends: list[int] = []  # of the columns on the screen
         self._lines: list[tuple[list[str], Row]] = []
-        self._heads: list[str] = []
+        self._heads: list[tuple[str, str]] = []  # what a column is ordered by, and its head
         self._clean = Screen()
 
     @property
@@ -95,37 +97,42 @@ class SiteTable(ScrollView, can_focus=True):
         table = self.table
         if table is None:
             return
-        metric, rows = table.metric, table.rows
-        unit = "bytes" if metric.unit == "bytes" else "count"
-        changes = [words.change(metric, row.change) for row in rows]
-        columns = [
-            ["share", *(units.percent(row.share) for row in rows)],
-            [unit, *(words.figure(metric, row.value) for row in rows)],
-            [metric.beside_words, *(words.companion(metric, row.beside) for row in rows)],
-            ["change", *changes],
-        ]
-        width = max(self.size.width - _LEFT - 2, 20)
-        widths = [max(map(len, column)) for column in columns]
-        # The change keeps its room, so that names do not move as it comes and goes.
-        widths[3] = max(widths[3], len("+999.9 kB/s"))
+        columns = self._columns(table)
+        widths = [max(map(len, cells)) for _, cells in columns]
         used = sum(widths) + GAP * len(widths)
-        labels = [self._cleaned(row.label) for row in rows]
+        labels = [self._cleaned(row.label) for row in table.rows]
         head = heads(table.choice.by)
-        room = divide([head, *labels], max(width - used, 16))
+        room = divide([head, *labels], max(self.size.width - _LEFT - 2 - used, 16))
         self._lines = []
         for at, label in enumerate(labels):
             name, place = write_label(self._clean, label, table.choice.by, *room)
-            cells = [column[at + 1].rjust(w) for column, w in zip(columns, widths)]
-            self._lines.append(([*cells, _padded(name, room[0]), place], rows[at]))
-        self._heads = [column[0].rjust(w) for column, w in zip(columns, widths)]
-        self._heads += [_padded(head.name, room[0]), head.place]
-        at, self._ends = _LEFT, []
-        for cell in self._heads[:-1]:
-            at += len(cell) + GAP
-            self._ends.append(at)
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
+            cells = [column[at + 1].rjust(w) for (_, column), w in zip(columns, widths)]
+            self._lines.append(([*cells, _padded(name, room[0]), place], table.rows[at]))
+        self._heads = [
+            *((order, cells[0].rjust(w)) for (order, cells), w in zip(columns, widths)),
+            ("name", _padded(head.name, room[0])),
+            ("", head.place),
+        ]
+        self.virtual_size = Size(self.size.width, len(table.rows) + 1)
         self._keep_in_sight()
         self.refresh()
+
+    def _columns(self, table: Table) -> list[tuple[str, list[str]]]:
+        """The columns of figures that there is room for: what each is ordered by, and its cells
+        with the head."""
+        metric, rows, width = table.metric, table.rows, self.size.width
+        unit = "bytes" if metric.unit == "bytes" else "count"
+        columns = [("value", [unit, *(words.figure(metric, row.value) for row in rows)])]
+        if width >= _WITH_SHARE:
+            columns.insert(0, ("", ["share", *(units.percent(row.share) for row in rows)]))
+        if width >= _WITH_COMPANION:
+            beside = [words.companion(metric, row.beside) for row in rows]
+            columns.append(("beside", [metric.beside_words, *beside]))
+        if width >= _WITH_CHANGE:
+            # It keeps its room, so that names do not move as it comes and goes.
+            changes = [words.change(metric, row.change) for row in rows]
+            columns.append(("change", ["change".rjust(len("+999.9 kB/s")), *changes]))
+        return columns
 
     def _cleaned(self, label: Label) -> Label:
         label.clean(self._clean)
@@ -142,23 +149,22 @@ class SiteTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """The head stays where it is, rows scroll below it."""
         if y == 0 and self.table is not None:
-            order = self.table.choice.order
-            place = {"value": 1, "beside": 2, "change": 3, "name": 4}[order]
             segments = [Segment(" " * _LEFT)]
-            for at, cell in enumerate(self._heads):
-                style = Style(bold=True, reverse=True) if at == place else _HEAD
+            for order, cell in self._heads:
                 text = cell.strip()
                 left, _, right = cell.partition(text) if text else (cell, "", "")
+                style = _SORTED if order == self.table.choice.order else _HEAD
                 segments += [Segment(left), Segment(text, style), Segment(right + " " * GAP)]
             return self._strip(segments)
         index = int(self.scroll_offset.y) + y - 1
         if not 0 <= index < len(self._lines):
-            return Strip.blank(self.size.width)
+            return Strip.blank(self.size.width, self.rich_style)
         cells, row = self._lines[index]
         here = index == self.cursor
         base = _CURSOR if here and self.has_focus else _PLAIN
         whose = _BOLD if row.label.own else _PLAIN
-        styles = [_PLAIN, whose, _PLAIN, _GROWS if row.change > 0 else _PLAIN, whose, _DIM]
+        style_of = {"value": whose, "name": whose, "change": _BOLD if row.change > 0 else _PLAIN}
+        styles = [style_of.get(order, _PLAIN) for order, _ in self._heads[:-1]] + [_DIM]
         mark = _MARK if here else " "
         segments = [Segment(mark.ljust(_LEFT), base)]
         for cell, style in zip(cells, styles):
@@ -185,10 +191,12 @@ class SiteTable(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
-            column = sum(event.x >= end for end in self._ends)
-            self.post_message(
-                self.Sort(("value", "value", "beside", "change", "name", "name")[column])
-            )
+            at = _LEFT
+            for order, cell in self._heads:
+                at += cell_len(cell) + GAP
+                if event.x < at:
+                    self.post_message(self.Sort(order or "value"))
+                    break
             return
         index = int(self.scroll_offset.y) + event.y - 1
         if index == self.cursor:
@@ -198,6 +206,4 @@ class SiteTable(ScrollView, can_focus=True):
 
 
 def _padded(text: str, width: int) -> str:
-    from rich.cells import cell_len
-
     return text + " " * max(width - cell_len(text), 0)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from heaptide.profile import Metric
     from heaptide.recorder.sessions import Running
 
-    from .model import Figures, History, Look
+    from .figures import Figures, History
+    from .model import Look
 
 Ints = npt.NDArray[np.int64]
 
