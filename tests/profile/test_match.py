@@ -17,6 +17,11 @@ from heaptide.profile.match import function_key, match_paths, match_renamed, pyt
         ("grow.cold", "grow"),
         ("work.llvm.12345", "work"),
         ("0x1234 in libx.so", "0x99 in libx.so"),
+        ("app::Index::add", "<app::Index>::add"),
+        ("app::Index<T>::add::{{closure}}", "<app::Index<T>>::add::{closure#2}"),
+        ("grow(int) [clone .constprop.0]", "grow(int)"),
+        ("main::$_0::operator()(int) const", "main::$_3::operator()(int) const"),
+        ("main::{lambda(int)#1}::operator()(int)", "main::{lambda(int)#2}::operator()(int)"),
     ],
 )
 def test_two_builds_of_one_function(one: str, other: str) -> None:
@@ -31,6 +36,12 @@ def test_two_builds_of_one_function(one: str, other: str) -> None:
         ("0x1 in libx.so", "0x1 in liby.so"),
         ("Outer.<locals>.<lambda>", "Outer.<lambda>"),
         ("f.cold.x", "f"),
+        ("<app::Index as core::fmt::Debug>::fmt", "app::Index as core::fmt::Debug::fmt"),
+        ("<[u8]>::to_vec", "[u8]::to_vec"),
+        ("<&str as A>::f", "<&str as B>::f"),
+        ("main::{lambda(int)#1}::operator()(int)", "main::{lambda(char)#1}::operator()(char)"),
+        ("<lambda>", "lambda"),
+        ("<", ""),
     ],
 )
 def test_two_functions(one: str, other: str) -> None:
@@ -174,3 +185,27 @@ def test_thousands_of_files_that_look_alike() -> None:
     assert match_renamed(old, new) == {}
     ours, theirs = ([f"/{side}/{i % 60}/{i}/x.py" for i in range(3000)] for side in ("a", "b"))
     assert len(set(match_paths(ours, theirs).values())) <= 3000
+
+
+@given(st.text(st.characters(exclude_characters=".[{#$<:"), max_size=80))
+def test_plain_names_are_their_own_keys(name: str) -> None:
+    assert function_key(f"x{name}") == f"x{name}"
+
+
+_SLOW = (
+    "f" + ".cold" * 20_000 + "x",
+    "f" + " [clone .a]" * 9_000 + "]",
+    "<" * 50_000,
+    "{{" * 50_000,
+    "[0123456789abcdef]" * 5_000,
+    "{lambda(" * 9_000,
+    "::h" * 30_000,
+)
+
+
+@pytest.mark.parametrize("name", _SLOW, ids=lambda name: name[-8:])
+def test_names_made_to_be_slow_are_not(name: str) -> None:
+    """A second for one would be hours for a recording: none takes a hundredth of that."""
+    assert isinstance(function_key(name), str)
+    path = "/" + name.replace("/", "") + "/x.cpython-" + "1" * 50_000 + ".s"
+    assert match_paths([path], [path + "o"]) == {}

@@ -23,6 +23,7 @@ _CRATE = re.compile(r"\[[0-9a-f]{8,16}\](?=::)")
 _COPY = re.compile(
     r"(?:\.(?:constprop|part|isra|cold|warm|lto_priv|localalias|llvm|clone|__uniq)(?:\.\d+)*)+$"
 )
+_LONGEST_END = 400  # characters: patterns at the end of a long name would try every start
 _CLONE = re.compile(r"(?: \[clone [^\]]*\])+$")
 _CLOSURE = re.compile(
     r"\{\{?(closure|closure_env|impl|lambda\([^{}]*\)|unnamed type)(?:#\d+)?\}?\}"
@@ -42,11 +43,30 @@ def function_key(name: str) -> str:
     address = _ADDRESS.match(name)
     if address:
         return unnamed(address.group(1) or "")
+    if name.startswith("<"):
+        name = _without_brackets(name)
     if not _MARKS.search(name):
         return name
-    name = _COPY.sub("", _CLONE.sub("", name))
+    head, end = name[:-_LONGEST_END], name[-_LONGEST_END:]
+    name = head + _COPY.sub("", _CLONE.sub("", end))
     name = _CRATE.sub("", _HASH.sub("", name))
     return _CLANG_LAMBDA.sub("", _CLOSURE.sub(r"{\1}", name))
+
+
+def _without_brackets(name: str) -> str:
+    """Rust's ``<app::Index>::add``, as v0 mangles it, like the older ``app::Index::add``."""
+    depth = 0
+    for i, c in enumerate(name):
+        depth += (c == "<") - (c == ">" and name[i - 1] != "-")
+        if depth == 0:
+            inner = name[1:i]
+            plain = (
+                " as " not in inner and inner[:1].isidentifier() and name[i + 1 :].startswith("::")
+            )
+            return inner + name[i + 1 :] if plain else name
+        if depth == 1 and name.startswith(" as ", i):
+            return name
+    return name
 
 
 def unnamed(module: str) -> str:
@@ -70,7 +90,7 @@ def python_key(name: str, *, bare: bool, inlined: bool) -> str:
 
 _FORMS = (
     (re.compile(r"(?<![a-z])((?:lib)?(?:python|pypy))\d+(?:\.\d+)?t?(?=[/.]|$)"), r"\1"),
-    (re.compile(r"(\.(?:cpython|pypy|abi))-?\d+\w*(?:-[\w-]+)?(?=\.so$)"), r"\1"),
+    (re.compile(r"(\.(?:cpython|pypy|abi))-?\d\w*(?:-[\w-]+)?(?=\.so$)"), r"\1"),
     (re.compile(r"(\.so)(?:\.\d+)+$"), r"\1"),
     (re.compile(r"/(c\+\+|gcc|gcc/[\w-]+|clang|llvm)/\d[\d.]*(?=/)"), r"/\1"),
     (re.compile(r"^/(nix|gnu)/store/\w{32}-"), r"/\1/store/"),

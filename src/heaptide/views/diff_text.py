@@ -111,6 +111,8 @@ def _figures(screen: Screen, profiles: Profiles, summaries: tuple[Summary, Summa
         before, after = (getattr(summary, name) for summary in summaries)
         if before is None or after is None or not (before or after):
             continue
+        if name == "peak_rss_bytes" and not (before and after):  # not read: a short run
+            continue
         if name.startswith("alive") and ends[0] == ends[1]:
             words = ends[0]
         rows.append(_row(screen, words, before, after, figure))
