@@ -72,6 +72,23 @@ test("decode what was compressed", async () => {
   assert.deepEqual(fromBase64(` ${Buffer.from(bytes).toString("base64")}\n`), bytes);
 });
 
+test("equal texts are one, whatever their number", async () => {
+  const packed = pack(
+    { version: 1, threads: [], processes: [] },
+    {
+      "location.function": [1, 3], "location.file": [0, 4], "location.module": [4, 2],
+      "location.line": [0, 0], "location.origin": [0, 0], "location.kind": [0, 0],
+      "location.language": [0, 0],
+    },
+    ["", "f", "m", "f", ""],
+  );
+  const { locations } = await decode(new Uint8Array(deflateSync(packed)));
+  assert.deepEqual(
+    [locations.function, locations.file, locations.module].map((texts) => [...texts]),
+    [[1, 1], [0, 0], [0, 2]],
+  );
+});
+
 test("what was not compressed, or was changed since, is refused in words", async () => {
   const bytes = compressed(SMALL);
   assert.throws(() => fromBase64("<p>"), /no base64/);

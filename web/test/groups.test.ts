@@ -98,6 +98,7 @@ test("names of templates, as the text views have them", () => {
     ["a<b>::operator->()", cpp, "a<>::operator->"],
     ["a<b>::operator>(c<d>)", cpp, "a<>::operator>"],
     ["std::ostream& std::operator<< <char>(std::ostream&, char)", cpp, "std::operator<< <>"],
+    ["a::operator ()<int>(long)", cpp, "a::operator ()<>"],
     ["(anonymous namespace)::f<int>(long)", cpp, "(anonymous namespace)::f<>"],
     ["f(std::vector<int>)", cpp, "f(std::vector<int>)"],
     ["broken<a", cpp, "broken<a"],

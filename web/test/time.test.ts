@@ -73,6 +73,7 @@ test("survivors without ages: bounds", () => {
     const found = survivedBounds(data, { metric: "", range, threads: null, processes: null });
     return [found.low, found.high, found.span];
   };
+  assert.deepEqual(bounds([10, 30]), [5, 5, null]); // the process that holds 500 has ended
   assert.deepEqual(bounds([10, 20]), [507, 507, null]); // both agree: it is exact
   assert.deepEqual(bounds([20, 30]), [0, 5, null]); // b: 5 came and 7 went, 5 are left
 });
@@ -93,7 +94,7 @@ test("survivors with ages: of the nearest span that is known", () => {
   assert.deepEqual(survived([0, 20]), [40, 500, 7]);
   assert.deepEqual(survived([10, 20]), [0, 500, 7]);
   assert.deepEqual(survived([20, 50]), [0, 0, 5]);
-  assert.deepEqual(survived([0, 50]), [40, 500, 5]);
+  assert.deepEqual(survived([0, 50]), [40, 0, 5]); // the process that held 500 has ended
   assert.deepEqual(survivalSpan(aged, [10, 20]), { start: 10, end: 20, first: 1, last: 1 });
   assert.deepEqual(survivalSpan(aged, [20, 30]), { start: 10, end: 20, first: 1, last: 1 });
 });
@@ -133,7 +134,7 @@ test("growth of all bins is what lives at the end", () => {
 /** Samples of three threads and two processes, one of which ends, with changes in random bins. */
 function randomChanges(random: Random): { description: Description; live: number[][] } {
   const bins = Array.from({ length: 1 + random.below(9) }, (_, i): [number, number] => [i * 10, i * 10 + 10]);
-  const end = random.below(2) ? null : 10 * random.below(bins.length) + 1 + random.below(9);
+  const end = random.below(2) ? null : 5 * (1 + random.below(2 * bins.length));
   const samples = Array.from({ length: 1 + random.below(12) }, () => ({
     stack: [random.below(4), random.below(4)],
     site: random.below(4),

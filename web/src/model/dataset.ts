@@ -95,11 +95,14 @@ export class Dataset {
       thread: this.ints("sample.thread"),
       process: this.ints("sample.process"),
     };
+    const number = firstOfEqual(this.texts);
+    const texts = (name: string): Int32Array =>
+      this.ints(name).map((text) => number[text] ?? text);
     this.locations = {
       count: this.column("location.function").length,
-      function: this.ints("location.function"),
-      file: this.ints("location.file"),
-      module: this.ints("location.module"),
+      function: texts("location.function"),
+      file: texts("location.file"),
+      module: texts("location.module"),
       line: this.ints("location.line"),
       column: this.ints("location.column"),
       endLine: this.ints("location.end_line"),
@@ -178,6 +181,16 @@ export class Dataset {
       pss: column("pss"),
     };
   }
+}
+
+/** For each text the number of the first that is equal: equal names have to be one. */
+function firstOfEqual(texts: string[]): Int32Array {
+  const known = new Map<string, number>();
+  return Int32Array.from(texts, (text, i) => {
+    const first = known.get(text) ?? i;
+    if (first === i) known.set(text, i);
+    return first;
+  });
 }
 
 /** Parents and ends from depths in depth-first order. */

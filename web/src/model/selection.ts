@@ -169,17 +169,22 @@ export function survivalSpan(data: Dataset, range: [number, number]): Survival |
 function survive(data: Dataset, values: Float64Array, range: [number, number]): void {
   const span = survivalSpan(data, range);
   if (!span) {
-    values.set(rangeValues(data, "grown", range).map((grown) => Math.max(0, grown)));
+    const live = rangeValues(data, "live_end", range);
+    const grown = rangeValues(data, "grown", range);
+    for (let i = 0; i < values.length; i++) {
+      values[i] = Math.max(0, Math.min(grown[i]!, live[i]!));
+    }
     return;
   }
+  const alive = aliveProcesses(data, binsOf(data, [span.start, span.end])[1]);
+  const { process } = data.samples;
   const sample = data.column("birth.sample");
   const born = data.column("birth.born");
   const died = data.column("birth.died");
   const bytes = data.column("birth.bytes");
   for (let i = 0; i < sample.length; i++) {
-    if (born[i]! >= span.first && born[i]! <= span.last && died[i]! > span.last) {
-      values[sample[i]!]! += bytes[i]!;
-    }
+    const counts = born[i]! >= span.first && born[i]! <= span.last && died[i]! > span.last;
+    if (counts && alive[process[sample[i]!]!]) values[sample[i]!]! += bytes[i]!;
   }
 }
 
