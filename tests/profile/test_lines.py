@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.profile.programs import Line, python_program
 
-from heaptide.profile.lines import ONLY_OLD
+from heaptide.profile.recorded_lines import ONLY_OLD
 from heaptide.profile.shared import Shared
 
 

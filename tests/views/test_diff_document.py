@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import re
 import tempfile
 from pathlib import Path
@@ -17,8 +18,10 @@ from jsonschema import Draft202012Validator
 from tests.profile.programs import Line, python_program
 from tests.profile.random_recording import random_recording
 from tests.profile.test_diff import pair
-from tests.recording.make import example
+from tests.recording.make import SECOND, Builder, Change, example
+from tests.recording.mutate import mutated, random_change
 
+from heaptide.errors import HeaptideError
 from heaptide.profile import COLUMNS, EVERY_METRIC, FOLDS, METRICS, Profile
 from heaptide.recording import Recording
 from heaptide.views import diff_document as module
@@ -177,3 +180,43 @@ def test_the_page_lists_the_columns_of_csv() -> None:
     listed = re.search(r"```text\n(status,change.*?)```", page, re.DOTALL)
     assert listed
     assert "".join(listed[1].split()) == ",".join(CSV_COLUMNS)
+
+
+def test_recordings_that_somebody_changed(tmp_path: Path) -> None:
+    """They are compared, or refused in words."""
+    whole = example().write(tmp_path / "whole.tide")
+    data, path = Path(whole).read_bytes(), tmp_path / "changed.tide"
+    compared = 0
+    for seed in range(120):
+        chance = random.Random(seed)
+        path.write_bytes(mutated(data, seed, random_change(chance)))
+        by, metric = chance.choice(FOLDS), chance.choice(list(METRICS))
+        try:
+            with Recording.open(path) as changed, Recording.open(whole) as other:
+                for old, new in ((changed, other), (other, changed)):
+                    found = diff_document(Profile(old), Profile(new), METRICS[metric], by)
+                    json.dumps(found, allow_nan=False)
+                compared += 1
+        except HeaptideError as error:
+            assert error.message.isprintable()
+    assert compared > 60
+
+
+def test_a_stack_of_ten_thousand_frames(tmp_path: Path) -> None:
+    profiles = []
+    for name, down in (("a", 0), ("b", 3)):
+        build = Builder()
+        build.process()
+        build.thread()
+        frames = [build.python(f"f{i}", "/deep.py", 1 + i + down) for i in range(10_000)]
+        context = build.context(stack=build.stack(*frames))
+        build.slice(0, SECOND, {context: Change(1, 100 + down)})
+        build.finish(SECOND)
+        profiles.append(Profile(Recording.open(build.write(tmp_path / name))))
+    (change,) = document((profiles[0], profiles[1]), "total", "line")["changes"]
+    assert (change["function"], change["old_line"], change["line"], change["change"]) == (
+        "f9999",
+        10_000,
+        10_003,
+        3,
+    )

@@ -8,28 +8,21 @@ has moved say which of them it is. Lines of files in which nothing moved match b
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.recording import FrameKind
-
 from .fold import combine
+from .recorded_lines import ONLY_OLD, Lines, alike, likeness, lines_of
 
 if TYPE_CHECKING:
-    from .profile import Profile
     from .shared import Shared
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-ONLY_OLD = 1 << 31
-"""Added to numbers of lines that the newer recording does not have."""
-
-_MOST_CELLS = 4_000_000  # of a table of what lines have
 _MOST_LINES = 400  # of one function: beyond that lines match by their numbers
 # What tells that two lines of a function are one, each by itself: that the same functions are
 # called from it, that it has the same columns (as much against it if nothing is the same), and how
@@ -37,59 +30,6 @@ _MOST_LINES = 400  # of one function: beyond that lines match by their numbers
 # far as most lines of the function that look the same.
 _CALLS, _COLUMNS, _NUMBER, _SHIFT = 1.5, 1.5, 1.5, 1.0
 _MARGIN = 1.0  # how much has to be gained, in a file that nothing else has moved in
-
-
-@dataclass(frozen=True)
-class Sets:
-    """A set of numbers for each row: ``members[first[i]:first[i + 1]]``, ascending."""
-
-    first: Ints
-    members: Ints
-
-    def of(self, rows: slice) -> Ints:
-        """The members of all ``rows``."""
-        return self.members[self.first[rows.start] : self.first[rows.stop]]
-
-    def table(self, rows: slice, universe: Ints) -> Floats:
-        """For each of ``rows`` which numbers of ``universe`` it has: 1 or 0."""
-        sizes = np.diff(self.first[rows.start : rows.stop + 1])
-        found = np.zeros((len(sizes), len(universe)))
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-        found[owner, np.searchsorted(universe, self.of(rows))] = 1.0
-        return found
-
-
-def likeness(a: Sets, rows: slice, b: Sets, columns: slice) -> Floats:
-    """For each pair of rows the part that is in both, 0 to 1; -1: nothing; 0: one is empty."""
-    universe = np.union1d(a.of(rows), b.of(columns))
-    shape = rows.stop - rows.start, columns.stop - columns.start
-    if len(universe) * max(shape) > _MOST_CELLS:
-        return np.zeros(shape)
-    ours, theirs = a.table(rows, universe), b.table(columns, universe)
-    common = ours @ theirs.T
-    sizes = ours.sum(axis=1)[:, None], theirs.sum(axis=1)[None, :]
-    every = np.maximum(sizes[0] + sizes[1] - common, 1.0)
-    found = np.where(common > 0, common / every, -1.0)
-    return np.where((sizes[0] == 0) | (sizes[1] == 0), 0.0, found)
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Lines of one recording, a row for each function and line, ascending by both."""
-
-    function: Ints
-    file: Ints
-    line: Ints
-    calls: Sets  # the functions that are called from it
-    columns: Sets  # what tells where in the line something is done
-    start: Ints  # the function's first line; 0: not known, or several
-
-    def rows(self, function: int) -> slice:
-        first, stop = np.searchsorted(self.function, (function, function + 1)).tolist()
-        return slice(first, stop)
-
-    def __len__(self) -> int:
-        return len(self.line)
 
 
 def moved_lines(shared: Shared) -> Ints:
@@ -105,7 +45,7 @@ def moved_lines(shared: Shared) -> Ints:
     # Most functions match by name and file; one that was moved to another file has no partner.
     function = combine(shared.function, shared.file)
     old, new = (
-        _lines(shared, side, function_of, line_of)
+        lines_of(shared, side, function_of, line_of)
         for side, function_of, line_of in zip((0, 1), shared.split(function), shared.split(line))
     )
     target, moved = _targets(old, new)
@@ -114,65 +54,6 @@ def moved_lines(shared: Shared) -> Ints:
     wanted = shared.file[rows] * ONLY_OLD + line[rows]
     places, lines = _by_file(old, new, target, moved)
     found[rows] = lines[np.searchsorted(places, wanted)]
-    return found
-
-
-def _lines(shared: Shared, side: int, function: Ints, line: Ints) -> Lines:
-    """The rows of one recording. What is called is told by numbers that both share."""
-    profile = shared.profiles[side]
-    rows = np.flatnonzero(line > 0)
-    pairs, first, inverse = np.unique(
-        function[rows] * ONLY_OLD + line[rows], return_index=True, return_inverse=True
-    )
-    pair_of = np.full(len(line), -1, np.int64)
-    pair_of[rows] = inverse.reshape(-1)
-    return Lines(
-        function=pairs // ONLY_OLD,
-        file=shared.split(shared.file)[side][rows[first]],
-        line=pairs % ONLY_OLD,
-        calls=_calls(profile, pair_of, function, len(pairs)),
-        columns=_columns(profile, pair_of, len(pairs)),
-        start=_starts(profile, function, rows)[pairs // ONLY_OLD],
-    )
-
-
-def _calls(profile: Profile, pair_of: Ints, function: Ints, count: int) -> Sets:
-    inside = np.flatnonzero(profile.tree.parent >= 0)
-    caller = pair_of[profile.node_location[profile.tree.parent[inside]]]
-    called = function[profile.node_location[inside]]
-    return _sets(caller[caller >= 0], called[caller >= 0], count)
-
-
-def _columns(profile: Profile, pair_of: Ints, count: int) -> Sets:
-    at = profile.locations
-    rows = np.flatnonzero((pair_of >= 0) & (at.column > 0))
-    number = np.zeros(len(rows), np.int64)
-    for part in (at.column, at.end_column, np.maximum(at.end_line - at.line, 0)):
-        number = number * 1_000_003 + part[rows]  # the same for equal ones of any two recordings
-    return _sets(pair_of[rows], number, count)
-
-
-def _sets(owner: Ints, member: Ints, count: int) -> Sets:
-    order = np.lexsort((member, owner))
-    owner, member = owner[order], member[order]
-    fresh = np.append(True, (np.diff(owner) != 0) | (np.diff(member) != 0))[: len(owner)]
-    return Sets(np.searchsorted(owner[fresh], np.arange(count + 1)), member[fresh])
-
-
-def _starts(profile: Profile, function: Ints, rows: Ints) -> Ints:
-    """For each function the line that its code begins at, where it has one code."""
-    at, recording = profile.locations, profile.recording
-    found = np.zeros(int(function.max(initial=0)) + 1, np.int64)
-    python = rows[at.kind[rows] == FrameKind.PYTHON]
-    frame = np.repeat(np.arange(len(at.count)), at.count)
-    code = recording.frames.ref[frame[python]]
-    begins = recording.codes.firstlineno[code].astype(np.int64)
-    pairs = np.unique(np.stack([function[python], begins]), axis=1)
-    distinct, first, count = np.unique(pairs[0], return_index=True, return_counts=True)
-    found[distinct] = np.where(count == 1, pairs[1][first], 0)
-    # A module's own code begins at the file's first line, wherever the rest of it moves to.
-    module = np.array([text == "<module>" for text in at.texts], np.bool_)
-    found[function[python[module[at.function[python]]]]] = 0
     return found
 
 
@@ -186,6 +67,9 @@ def _targets(old: Lines, new: Lines) -> tuple[Ints, Ints]:
     differing = np.intersect1d(np.union1d(lost, fresh), np.intersect1d(old.function, new.function))
     starts = _moved_starts(old, new)
     shifts = _expected(old, *starts)
+    whole = np.isin(old.function, differing) & _moved_whole(old, ours, new, theirs, shifts)
+    target[whole], sure[whole] = old.line[whole] + shifts[0][whole], True
+    differing = np.setdiff1d(differing, old.function[whole])
     for function in differing.tolist():
         rows = old.rows(function)
         target[rows], sure[rows] = _aligned(old, new, function, shifts, _MARGIN)
@@ -222,6 +106,20 @@ def _expected(old: Lines, places: Ints, by: Ints) -> tuple[Ints, Bools]:
     return by[at], (at >= 0) & (places[at] // ONLY_OLD == old.file)
 
 
+def _moved_whole(
+    old: Lines, ours: Ints, new: Lines, theirs: Ints, shifts: tuple[Ints, Bools]
+) -> Bools:
+    """For each row whether all lines of its function moved as expected, and there are no others."""
+    hit = shifts[1] & np.isin(ours + shifts[0], theirs)
+    count = int(max(old.function.max(initial=0), new.function.max(initial=0))) + 1
+    sizes, others = (
+        np.bincount(old.function, minlength=count),
+        np.bincount(new.function, None, count),
+    )
+    whole = (np.bincount(old.function[hit], minlength=count) == sizes) & (sizes == others)
+    return np.asarray(whole[old.function])
+
+
 def _aligned(
     old: Lines, new: Lines, function: int, shifts: tuple[Ints, Bools], margin: float
 ) -> tuple[Ints, Bools]:
@@ -234,6 +132,8 @@ def _aligned(
     same, unsure = np.where(np.isin(a, b), a, 0), np.zeros(len(a), np.bool_)
     if max(len(a), len(b)) > _MOST_LINES:
         return same, unsure
+    if len(a) == len(b) == 1:
+        return _one(old, ours.start, new, theirs.start, shifts)
     looks = _CALLS * likeness(old.calls, ours, new.calls, theirs)
     looks += _COLUMNS * likeness(old.columns, ours, new.columns, theirs)
     shift = b - a[:, None]
@@ -247,6 +147,21 @@ def _aligned(
         found[row] = b[column]
         sure[row] = looks[row, column] >= _CALLS / 2 or shifts[1][ours][row]
     return found, sure
+
+
+def _one(
+    old: Lines, row: int, new: Lines, other: int, shifts: tuple[Ints, Bools]
+) -> tuple[Ints, Bools]:
+    """The same for a function of one line, that has another number: most are of this kind."""
+    looks = _CALLS * alike(old.calls, row, new.calls, other)
+    looks += _COLUMNS * alike(old.columns, row, new.columns, other)
+    line, known = new.line[other : other + 1], bool(shifts[1][row])
+    position = _SHIFT
+    if known:
+        position = (_NUMBER + _SHIFT) * bool(line[0] - old.line[row] == shifts[0][row])
+    if looks + position < _SHIFT:
+        return np.zeros(1, np.int64), np.zeros(1, np.bool_)
+    return line, np.array([known or looks >= _CALLS / 2])
 
 
 def _position(shift: Ints, looks: Floats, expected: Ints, known: Bools) -> Floats:
