@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from .rows import Choice
 from .screen import RecordingPage
 from .sessionlist import SessionPage
 
+_HANG_UP_SECONDS = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,6 +62,8 @@ class LiveApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, self._end_by, number)
+        if not self.is_headless:
+            self.set_interval(_HANG_UP_SECONDS, self._look_for_hang_up)
         if self._model is None:
             self.push_screen(SessionPage(seconds=self._least_seconds))
         else:
@@ -89,6 +93,13 @@ class LiveApp(App[None]):
             self._program.interrupt()
         else:
             self.exit()
+
+    def _look_for_hang_up(self) -> None:
+        """A terminal that has gone says so by a signal only to those whose own it was."""
+        poll = select.poll()
+        poll.register(0, 0)
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
+            self._end_by(signal.SIGHUP)
 
     def _end_by(self, number: int) -> None:
         self.ended_by = number
