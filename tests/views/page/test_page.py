@@ -144,6 +144,13 @@ def test_equal_recordings_share_all_nodes(tmp_path: Path) -> None:
         assert figures[0].tolist() == figures[1].tolist()
 
 
+def test_equal_texts_are_one(tmp_path: Path) -> None:
+    """A module may be called like a file: the reader knows both by one number."""
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        texts = decode(build(Profile(recording)).data)[2]
+    assert len(set(texts)) == len(texts)
+
+
 def test_a_build_in_another_place_shares_nodes(tmp_path: Path) -> None:
     """The same file of another checkout, and a function whose name has another hash."""
     profiles = []

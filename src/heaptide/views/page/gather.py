@@ -55,12 +55,17 @@ def _shape(profile: Profile, rows: Ints) -> Tables:
     locations, contexts = profile.locations, profile.recording.contexts
     module, names = profile.modules
     places = {name: getattr(locations, name).astype(np.int64) for name in PLACE}
-    places["module"] = module + len(locations.texts)
+    texts = list(locations.texts)
+    numbers = {text: number for number, text in enumerate(texts)}
+    for name in names:
+        if numbers.setdefault(name, len(texts)) == len(texts):
+            texts.append(name)
+    places["module"] = np.array([numbers[name] for name in names], np.int64)[module]
     # What the interpreter made for itself has no stack, but is no unknown one: a root of its own.
     outside = locations.outside_python
     nowhere = profile.context_site[rows] == outside
     return Tables(
-        texts=[*locations.texts, *names],
+        texts=texts,
         places=places,
         parent=np.append(profile.tree.parent, -1),
         place=np.append(profile.node_location, outside),
