@@ -33,7 +33,7 @@ def until(page: Page, expression: str, seconds: float = 20.0) -> None:
         page.wait_for_timeout(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives there is an event loop, and can be no other
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "the page is tested in Chromium; scripts/setup installs it"
