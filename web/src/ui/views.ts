@@ -92,15 +92,9 @@ export class Views {
 
   /** One figure of each sample. */
   amounts(state: State, metric: string, which: Which = "new"): Float64Array {
-    return this.keep(`amounts ${metric} ${which} ${this.scope(state)}`, () => {
-      const births = this.data.column("birth.time").length > 0;
-      if (metric !== "survived" || !state.range || births) {
-        return sampleValues(this.data, this.selection(state, metric), which);
-      }
-      // Without the ages of blocks: what a place has grown by has been allocated since, at least.
-      const grown = sampleValues(this.data, this.selection(state, "grown"), which);
-      return grown.map((value) => Math.max(value, 0));
-    });
+    return this.keep(`amounts ${metric} ${which} ${this.scope(state)}`, () =>
+      sampleValues(this.data, this.selection(state, metric), which),
+    );
   }
 
   /** A figure of each sample over the whole recording, of what is chosen. */
