@@ -17,28 +17,35 @@ ROWS, COLUMNS = 12, 80
 class Terminal:
     """A program on a terminal of its own, as its session leader's foreground job."""
 
-    def __init__(self, words: list[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, words: list[str], environment: Mapping[str, str] | None = None, rows: int = ROWS
+    ) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, COLUMNS, 0, 0))
             os.execve(words[0], words, environment or {**os.environ, "TERM": "xterm"})
         self.seen = b""
-        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.screen = pyte.Screen(COLUMNS, rows)
         self._stream = pyte.ByteStream(self.screen)
 
-    def _read(self) -> bool:
+    def _read(self, draw: bool = True) -> bool:
         try:
             data = os.read(self.fd, 65536)
         except OSError:
             return False
         self.seen += data
-        self._stream.feed(data)
+        if draw:
+            self._stream.feed(data)
         return bool(data)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Reads until ``condition`` holds. Fails if the program ends before."""
-        while not condition():
-            assert self._read(), self.seen
+        try:
+            while not condition():
+                assert self._read(), self.seen
+        except BaseException:  # the timeout of the test
+            print("\n".join(self.screen.display))
+            raise
 
     def until_text(self, text: bytes) -> None:
         self.until(lambda: text in self.seen)
@@ -49,9 +56,10 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self.fd, keys)
 
-    def wait(self) -> int:
-        """Reads to the program's end; its status as subprocess has it."""
-        while self._read():
+    def wait(self, *, draw: bool = True) -> int:
+        """Reads to the program's end; its status as subprocess has it. ``draw``: onto the screen,
+        which takes a second for 100 kB."""
+        while self._read(draw):
             pass
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)

@@ -29,7 +29,7 @@ def on_screen(path: Path) -> OnScreen:
             "--live needs a terminal to draw on: leave it out, and watch from another one "
             "with heaptide top"
         )
-    require_textual()
+    require_textual(exit_status=125)
     return OnScreen(path, _view)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -91,9 +92,10 @@ def find(target: str, sessions: list[Running]) -> tuple[str, Running | None]:
                 f"process {target} is not being recorded{_those(sessions)}; "
                 "heaptide top lists what is"
             )
-    if os.path.exists(target):  # noqa: PTH110 - what a path is to the system
-        return target, session_of_recording(target)
     named = [one for one in sessions if target in one.name or target in Path(one.recording).name]
+    # A script's name is its file's as well: what is meant is its recording.
+    if os.path.exists(target) and (not named or _begins_as_recording(target)):  # noqa: PTH110
+        return target, session_of_recording(target)
     if len(named) == 1:
         return named[0].recording, named[0]
     if named:
@@ -103,6 +105,12 @@ def find(target: str, sessions: list[Running]) -> tuple[str, Running | None]:
         f"{target} is no recording, and no program that is being recorded{_those(sessions)}; "
         "heaptide top lists what is"
     )
+
+
+def _begins_as_recording(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(8) == b"heaptide"
+    return False
 
 
 def _those(sessions: list[Running]) -> str:
@@ -115,10 +123,12 @@ def on_terminal() -> bool:
     return os.isatty(0) and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def require_textual() -> None:
+def require_textual(exit_status: int = 1) -> None:
     """Raises HeaptideError if the screen's library is missing."""
     if importlib.util.find_spec("textual") is None:
-        raise HeaptideError("the live screen needs textual: pip install 'heaptide[live]'")
+        raise HeaptideError(
+            "the live screen needs textual: pip install 'heaptide[live]'", exit_status=exit_status
+        )
 
 
 def _running() -> list[Running]:

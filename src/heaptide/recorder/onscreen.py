@@ -102,6 +102,9 @@ class OnScreen:
             self._terminal = _terminal()
             self._modes = termios.tcgetattr(self._terminal)
             self._master, self._slave = pty.openpty()
+            modes = termios.tcgetattr(self._slave)
+            modes[1] &= ~termios.ONLCR  # the real terminal, where it all goes in the end, does that
+            termios.tcsetattr(self._slave, termios.TCSANOW, modes)
         except (OSError, termios.error) as error:
             raise LaunchError(
                 f"there is no terminal for the program: {error}", exit_status=125
@@ -262,7 +265,7 @@ class OnScreen:
 
     def _print_kept(self) -> None:
         if self._forgotten:
-            text = f"heaptide: {self._forgotten:,} bytes of output before this are not repeated\r\n"
+            text = f"heaptide: {self._forgotten:,} bytes of output before this are not repeated\n"
             self._print(text.encode())
         while self._kept:
             self._print(self._kept.popleft())

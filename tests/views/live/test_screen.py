@@ -199,11 +199,15 @@ def test_search(growth: Growth) -> None:
         assert "0 found" in driver.text("#told")
         await driver.press("backspace", "enter")
         await driver.until(lambda: driver.names() == ["hold"])
-        assert not driver.page.query_one(Input).has_class("open")
+        assert not driver.page.query_one(Input).display
         growth.second("grow", "hold")
         await driver.until(lambda: driver.rows() == [("hold", 1_000)])
         await driver.press("escape")
         await driver.until(lambda: len(driver.names()) == 2)
+        await driver.press("slash", *"u/hel", "slash")
+        await driver.until(lambda: driver.page.choice.search == "u/hel/")
+        await driver.press("backspace")
+        await driver.until(lambda: driver.names() == ["hold"])
 
     drive(growth, steps)
 

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -62,6 +63,7 @@ class LiveApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, self._end_by, number)
+        self._watch_stops()
         if not self.is_headless:
             self.set_interval(_HANG_UP_SECONDS, self._look_for_hang_up)
         if self._model is None:
@@ -70,6 +72,30 @@ class LiveApp(App[None]):
             self._open(self._model)
         if self._program is not None:
             self._program.gone = lambda: self.call_later(self.exit)
+
+    def _watch_stops(self) -> None:
+        """Takes the terminal anew when continued, but only if it was given back: textual would
+        read its keys twice after a mere SIGSTOP."""
+        stop, resume = signal.getsignal(signal.SIGTSTP), signal.getsignal(signal.SIGCONT)
+        if not (callable(stop) and callable(resume)):
+            return  # no terminal, as in tests
+        given_back = False
+
+        def stopped(number: int, frame: FrameType | None) -> None:
+            nonlocal given_back
+            given_back = True
+            stop(number, frame)
+
+        def continued(number: int, frame: FrameType | None) -> None:
+            nonlocal given_back
+            if given_back:
+                given_back = False
+                resume(number, frame)
+            else:
+                self.call_later(self.refresh, layout=True)
+
+        signal.signal(signal.SIGTSTP, stopped)
+        signal.signal(signal.SIGCONT, continued)
 
     def _open(self, model: Model) -> None:
         self.push_screen(
@@ -122,12 +148,19 @@ def watch(path: str | None, session: Running | None, *, metric: str, by: str) ->
     model = None if path is None else Model(path, session)
     app = LiveApp(model, Choice(metric, by))
     with _stderr_on_terminal():
-        app.run()
+        _run(app)
     if app.failure is not None:
         raise app.failure
     if app.ended_by:
         signal.signal(app.ended_by, signal.SIG_DFL)
         os.kill(os.getpid(), app.ended_by)
+
+
+def _run(app: LiveApp) -> None:
+    # A shell may have exported them: right when it did, and never after.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    app.run()
 
 
 @contextlib.contextmanager
@@ -150,5 +183,5 @@ def watch_program(path: Path, link: socket.socket) -> int:
     program = Program(link)
     program.started.wait()
     app = LiveApp(Model(path, session_of_recording(path)), Choice(), program)
-    app.run()
+    _run(app)
     return 0 if app.failure is None else 1

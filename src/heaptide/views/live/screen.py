@@ -39,7 +39,6 @@ class RecordingPage(Page[None]):
     #figures, #heap, #told, #about { height: auto; }
     #table { height: 1fr; min-height: 4; }
     #search { display: none; height: 1; border: none; padding: 0; }
-    #search.open { display: block; }
     .low #heap, .low #about { display: none; }
     .low #figures, .low KeyBar { max-height: 1; }
     """
@@ -52,7 +51,8 @@ class RecordingPage(Page[None]):
         Binding("b", "fold", show=False),
         Binding("t", "by('thread')", show=False),
         Binding("p", "by('process')", show=False),
-        Binding("slash", "search", show=False),
+        # At once: the letters that follow may have been typed already.
+        Binding("slash", "search", show=False, priority=True),
         Binding("w", "save", show=False),
         Binding("o", "output", show=False),
         Binding("escape", "back", show=False),
@@ -255,24 +255,27 @@ class RecordingPage(Page[None]):
 
     def action_search(self) -> None:
         field = self.query_one("#search", Input)
-        field.add_class("open")
+        if self.focused is field:
+            field.insert_text_at_cursor("/")
+            return
+        field.display = True
+        self.set_focus(field)
         field.value = self.choice.search
-        field.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        if self.query_one("#search").has_class("open") and event.value != self.choice.search:
+        if self.query_one("#search").display and event.value != self.choice.search:
             self._choose(replace(self.choice, search=event.value))
 
     def on_input_submitted(self) -> None:
         self._close_search()
 
     def _close_search(self) -> None:
-        self.query_one("#search").remove_class("open")
-        self.query_one(SiteTable).focus()
+        self.query_one("#search").display = False
+        self.set_focus(self.query_one(SiteTable))
 
     def action_back(self) -> None:
         """Undoes one thing: the search, the choice of a process, the fold; then leaves the page."""
-        if self.query_one("#search").has_class("open") or self.choice.search:
+        if self.query_one("#search").display or self.choice.search:
             self._close_search()
             self._choose(replace(self.choice, search=""))
         elif self.process is not None:
