@@ -27,7 +27,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"]]
+    "words", [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"], ["top"]]
 )
 def test_help(words: list[str]) -> None:
     """Each command has a help in 80 columns, by both names."""
@@ -50,7 +50,7 @@ def test_public_names() -> None:
         heaptide.nothing  # noqa: B018 (the lookup is the test)
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"], ["top", "--help"]])
 def test_light_start(words: list[str]) -> None:
     """Commands that need no arrays, tables or debug information import none of it."""
     code = (

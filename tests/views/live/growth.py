@@ -94,10 +94,10 @@ class Growth:
         assert self.child is not None
         self.build.tables[Kind.PROCESSES].rows[self.child]["end"] = self.seconds * SECOND
 
-    def finish(self) -> None:
+    def finish(self, why: str = "finished") -> None:
         """The program has ended, and the collector."""
         self.build.tables[Kind.PROCESSES].rows[self.main]["end"] = self.seconds * SECOND
-        reason = self.build.text("finished")
+        reason = self.build.text(why)
         self.file.checkpoint()
         self.file.append(
             Kind.END, {"reason": numbers([reason]), "time": numbers([self.seconds * SECOND])}

@@ -24,6 +24,7 @@ from heaptide.views.live.figures import Phase, rate
 from heaptide.views.live.model import Model
 from heaptide.views.live.rows import ORDERS, SHOWN, Choice, table
 from heaptide.views.live.snapshot import document, print_look
+from heaptide.views.live.words import status
 
 from .growth import Growth
 
@@ -251,6 +252,15 @@ def test_phases(growth: Growth, follow: Follow) -> None:
     assert table(look, Choice()).rows[0].label.name == "grow"
 
 
+def test_why_it_ended(growth: Growth) -> None:
+    """A recording that ends before its program says why."""
+    growth.second("grow")
+    growth.finish("disk-full")
+    model = Model(growth.path)
+    assert "recording ended, the disk is full, 1.00 s" in status(model.look())
+    model.close()
+
+
 def test_recorded_by_another_user(growth: Growth) -> None:
     """Where no collector can be found, a file that is being written is being recorded."""
     growth.second("grow")
@@ -371,7 +381,9 @@ def test_document(growth: Growth) -> None:
         "own": True,
         "value": 10_000,
         "share": 10 / 11,
-        "allocations": 10,
+        "beside": 10,
     }
+    assert found["figures"]["elapsed_seconds"] == 1.0
+    assert found["table"]["beside_words"] == "allocations"
     assert found["processes"][0]["pid"] == 100
     model.close()

@@ -42,7 +42,7 @@ class Choice:
     order: str = "value"
     reverse: bool = False  # smallest first, or names from z to a
     search: str = ""  # a part of a name or a file, whatever its case
-    most: int = 200
+    most: int = 500
 
     def next_metric(self, step: int = 1) -> Choice:
         return replace(self, metric=_next(list(SHOWN), self.metric, step))

@@ -28,6 +28,7 @@ from .sitetable import SiteTable
 
 _ORDER_WORDS = {"value": "", "change": "by change", "beside": "by {beside}", "name": "by name"}
 _LEAST_SECONDS = 1.0
+_PROGRAM_SECONDS = 0.2  # until its end is shown
 
 
 class RecordingPage(Page[None]):
@@ -94,6 +95,7 @@ class RecordingPage(Page[None]):
             lambda error: self.post_message(self.Failed(error)),
             least_seconds=least_seconds,
         )
+        self._program_ended = ""
         self._by_before = "function"
         self._clean = Screen()
 
@@ -114,6 +116,13 @@ class RecordingPage(Page[None]):
         self.query_one(SiteTable).focus()
         self.query_one("#head", Static).update("reading the recording …")
         self.reader.start()
+        if self.program is not None:
+            self.set_interval(_PROGRAM_SECONDS, self._look_at_program)
+
+    def _look_at_program(self) -> None:
+        if self.program is not None and self.program.ended != self._program_ended:
+            self._program_ended = self.program.ended
+            self._draw()
 
     def on_unmount(self) -> None:
         self.reader.stop()

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .model import Look
     from .rows import Table
 
-FORMAT = "heaptide top"
-VERSION = 1
+SCHEMA_VERSION = 1
 
 
 def print_look(look: Look, table: Table, *, file: IO[str] | None = None) -> None:
@@ -105,21 +104,24 @@ def print_sessions(sessions: Sequence[Running], *, file: IO[str] | None = None) 
 
 def document(look: Look, table: Table) -> dict[str, Any]:
     """A look as JSON, described in docs/json.md."""
-    figures = asdict(look.figures)
     metric = table.metric
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        "schema_version": SCHEMA_VERSION,
         "recording": look.path,
         "command": look.command,
         "pid": look.pid,
         "phase": look.phase.name.lower(),
         "file_bytes": look.file_bytes,
         "sample_interval": look.recording.sample_interval,
-        "figures": figures,
-        "processes": [asdict(row) for row in look.processes],
+        "figures": _in_seconds(asdict(look.figures)),
+        "processes": [
+            {name: value for name, value in asdict(row).items() if name != "row"}
+            for row in look.processes
+        ],
         "table": {
             "metric": table.choice.metric,
+            "words": metric.words,
+            "beside_words": metric.beside_words,
             "by": table.choice.by,
             "unit": metric.unit,
             "total": table.total,
@@ -131,7 +133,7 @@ def document(look: Look, table: Table) -> dict[str, Any]:
                     "own": row.label.own,
                     "value": row.value,
                     "share": row.share,
-                    metric.beside_words.replace(" ", "_"): row.beside,
+                    "beside": row.beside,
                 }
                 for row in table.rows
             ],
@@ -142,8 +144,7 @@ def document(look: Look, table: Table) -> dict[str, Any]:
 def sessions_document(sessions: Sequence[Running]) -> dict[str, Any]:
     """All that are being made, as JSON."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        "schema_version": SCHEMA_VERSION,
         "recordings": [
             {
                 "recording": session.recording,
@@ -152,10 +153,21 @@ def sessions_document(sessions: Sequence[Running]) -> dict[str, Any]:
                 "pid": session.root,
                 "collector_pid": session.collector,
                 "state": session.live.state.name.lower(),
-                "figures": {
-                    name: value for name, value in vars(session.live).items() if name != "state"
-                },
+                "figures": _in_seconds(
+                    {name: value for name, value in vars(session.live).items() if name != "state"}
+                ),
             }
             for session in sessions
         ],
     }
+
+
+def _in_seconds(figures: dict[str, Any]) -> dict[str, Any]:
+    """Times under names, and in units, as in all other JSON."""
+    found = {}
+    for name, value in figures.items():
+        if name.endswith("_ns"):
+            found[name[: -len("_ns")] + "_seconds"] = value / 1e9
+        else:
+            found[name] = value
+    return found

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+# Ends of a recording that are not the program's.
+_REASONS = {
+    "stopped": "its collector was stopped",
+    "duration": "--duration is over",
+    "max-size": "--max-size is reached",
+    "disk-full": "the disk is full",
+    "error": "the file could not be written",
+}
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 PLAIN = " .:-=+*%#"
 
@@ -65,7 +73,11 @@ def headline(look: Look) -> str:
 
 def status(look: Look) -> str:
     """The phase, the time, the file."""
-    parts = [look.phase.value, units.duration(look.figures.elapsed_ns / 1e9)]
+    end = look.recording.end
+    phase = look.phase.value
+    if end is not None and end.reason in _REASONS:
+        phase = f"recording ended, {_REASONS[end.reason]}"
+    parts = [phase, units.duration(look.figures.elapsed_ns / 1e9)]
     if look.deleted:
         parts.append("the recording's file was deleted")
     else:
