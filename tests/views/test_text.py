@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,11 +129,23 @@ def test_what_to_try_next_exists(recording: Recording) -> None:
     commands = [line.split("  ")[1] for line in lines if line.startswith("  heaptide ")]
     assert len(commands) >= 4
     for command in commands:
-        words = command.split()[1:]
-        done = subprocess.run(
-            [sys.executable, "-m", "heaptide", *words], capture_output=True, text=True, check=False
-        )
+        words = [sys.executable, "-m", "heaptide", *command.split()[1:]]
+        if words[3] == "open":
+            _opens(words)
+            continue
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def _opens(words: list[str]) -> None:
+    """It serves until it is interrupted, and ends well then."""
+    command = [*words, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
 
 
 def test_what_a_command_is_for_is_said_in_80_columns_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .console import Screen
 
-_MOST = 4
+_MOST = 5
 _LONG = 20.0  # seconds; what grows in less is its warm-up
 
 
@@ -24,7 +24,10 @@ def print_next(screen: Screen, profile: Profile, summary: Summary) -> None:
     """Commands worth trying on this very recording."""
     path = shlex.quote(display_path(profile.recording.path))
     base = f"heaptide show {path}"
-    tries = [(f"{base} --by line", "the same by line")]
+    tries = [
+        (f"heaptide open {path}", "in the browser: time, flame graph, source"),
+        (f"{base} --by line", "the same by line"),
+    ]
     if profile.recording.symbols is None:
         tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
     if summary.processes > 1 and profile.processes is None:
