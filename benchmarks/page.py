@@ -78,7 +78,7 @@ def _browse(path: Path, page: str, rounds: int, skipped: list[str]) -> list[Page
         for _ in range(rounds):
             opened = browser.new_page(viewport={"width": 1400, "height": 900})
             opened.goto(path.as_uri())
-            opened.evaluate("window.__heaptide.ready")
+            opened.evaluate("window.__heaptide.interactive")
             # From the end of loading the file to the first picture that answers.
             ready.append(
                 opened.evaluate(
@@ -87,6 +87,7 @@ def _browse(path: Path, page: str, rounds: int, skipped: list[str]) -> list[Page
                 )
                 / 1000
             )
+            opened.evaluate("window.__heaptide.ready")
             zooms += _zoom(opened)
             searches += _search(opened)
             opened.close()

@@ -53,12 +53,12 @@ def command(
         stack.callback(content.close)
         server = PageServer(content, port)
         stack.callback(server.close)
-        print(server.url, flush=True)
-        if not no_browser and not _show(server.url):
-            click.echo("heaptide: no browser found; open the address yourself", err=True)
-        if sys.stderr is not None and sys.stderr.isatty():
-            click.echo("heaptide: Ctrl-C ends it", err=True)
         try:
+            print(server.url, flush=True)
+            if not no_browser and not _show(server.url):
+                click.echo("heaptide: no browser found; open the address yourself", err=True)
+            if sys.stderr is not None and sys.stderr.isatty():
+                click.echo("heaptide: Ctrl-C ends it", err=True)
             server.serve()
         except KeyboardInterrupt:  # how it is meant to end
             return

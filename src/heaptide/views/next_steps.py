@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .console import Screen
 
-_MOST = 5
+_MOST = 4
 _LONG = 20.0  # seconds; what grows in less is its warm-up
 
 
