@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from heaptide.cli import top
-from heaptide.recorder.sessions import running
+from heaptide.recorder.sessions import Running, running
 
 from .conftest import HEAPTIDE, Result
 from .terminal import Terminal
@@ -309,3 +309,11 @@ def test_in_tmux(start: Start, tmp_path: Path) -> None:
         until(lambda: "live now" not in tmux("capture-pane", "-p"))
     finally:
         tmux("kill-server")
+
+
+def test_a_directory_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Though every command has a slash in it."""
+    recording = str(tmp_path / "a.tide")
+    live = Running(1, 2, 3, recording, False, ("/usr/bin/python3", "app.py"), None)  # type: ignore[arg-type]
+    assert top.find("/", [live]) == ("/", None)
+    assert top.find("app.py", [live]) == (recording, live)

@@ -94,7 +94,8 @@ def find(target: str, sessions: list[Running]) -> tuple[str, Running | None]:
             )
     named = [one for one in sessions if target in one.name or target in Path(one.recording).name]
     # A script's name is its file's as well: what is meant is its recording.
-    if os.path.exists(target) and (not named or _begins_as_recording(target)):  # noqa: PTH110
+    is_path = os.path.isdir(target) or _begins_as_recording(target)  # noqa: PTH112
+    if os.path.exists(target) and (not named or is_path):  # noqa: PTH110
         return target, session_of_recording(target)
     if len(named) == 1:
         return named[0].recording, named[0]
