@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heaptide.recording._births import every_second
 from heaptide.recording._names import FrameName, FrameNames
 from heaptide.recording._recording import Recording
 from heaptide.recording._schema import (
@@ -84,6 +85,7 @@ __all__ = [
     "Timeline",
     "Totals",
     "Writer",
+    "every_second",
     "finish",
     "symbolize",
 ]

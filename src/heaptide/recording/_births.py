@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaptide.recording import _columns
-from heaptide.recording._schema import Kind
 from heaptide.recording._tables import Births, Figures
 
 if TYPE_CHECKING:
@@ -162,23 +161,22 @@ def coarser(births: Births, most: int) -> Births:
     return births
 
 
+def every_second(times: Figures, born: Figures, died: Figures) -> tuple[Figures, Figures, Figures]:
+    """Times, births and deaths as `Births` has them, with every second time left out, the last one
+    kept. Where then `born == died`, the blocks are alive at none of the times that are left."""
+    count = len(times)
+    kept = np.arange((count + 1) % 2, count, 2)
+    gone = np.where(died == count, len(kept), np.searchsorted(kept, died))
+    return times[kept], np.searchsorted(kept, born), gone
+
+
 def _halved(births: Births) -> Births:
-    count = len(births.times)
-    kept = np.arange((count + 1) % 2, count, 2)  # with the last one
-    born = np.searchsorted(kept, births.born)
-    died = np.where(births.died == count, len(kept), np.searchsorted(kept, births.died))
-    cells = len(kept) + 1
+    times, born, died = every_second(births.times, births.born, births.died)
+    cells = len(times) + 1
     key, place = np.unique((births.context * cells + born) * cells + died, return_inverse=True)
     sums = np.zeros((2, len(key)), np.int64)
     np.add.at(sums[0], place, births.blocks)
     np.add.at(sums[1], place, births.bytes)
     context, born, died = key // cells // cells, key // cells % cells, key % cells
     lived = born < died
-    return Births(
-        births.times[kept], context[lived], born[lived], died[lived], sums[0][lived], sums[1][lived]
-    )
-
-
-def chunks_of(loader: Loader) -> tuple[list[Chunk], list[Chunk]]:
-    """The chunks with counts, and those with the table; the last of these counts."""
-    return loader.chunks_of(Kind.CENSUS), loader.chunks_of(Kind.BIRTHS)
+    return Births(times, context[lived], born[lived], died[lived], sums[0][lived], sums[1][lived])

@@ -159,13 +159,14 @@ def _rewrite(path: str | os.PathLike[str], symbols: bool, progress: Progress) ->
 def _write(recording: Recording, writer: Writer, symbols: Symbols | None) -> None:
     writer.chunk(Kind.META, {"json_bytes": _meta(recording, symbols)})
     _write_strings(recording, writer, symbols.strings if symbols else [])
+    deltas = 0
     for kind in _ORDER:
         if kind == Kind.DELTAS:
-            _write_slices(recording, writer)
+            deltas = _write_slices(recording, writer)
         elif kind == Kind.TOTALS:
             continue  # with the slices: those of the file may be of other ones
         elif kind == Kind.BIRTHS:
-            _write_births(recording, writer)
+            _write_births(recording, writer, deltas)
         elif kind == Kind.SYMBOLS and symbols is not None:
             writer.chunk(kind, symbols.columns)
         else:
@@ -213,10 +214,11 @@ def _carried(recording: Recording, kind: Kind) -> dict[str, Column]:
     return columns
 
 
-def _write_slices(recording: Recording, writer: Writer) -> None:
+def _write_slices(recording: Recording, writer: Writer) -> int:
+    """Returns how many rows all slices had before they were merged."""
     slices, loader = recording.slices, recording._loader
     group = 1
-    written = 0
+    read = written = 0
     while len(slices) > MAX_SLICES * group:
         group *= 2
     for number, first in enumerate(range(0, len(slices), group)):
@@ -226,15 +228,17 @@ def _write_slices(recording: Recording, writer: Writer) -> None:
             "start": slices.start[first : first + 1],
             "end": slices.end[stop - 1 : stop],
         }
-        rows = merged([loader.slice_rows(index) for index in range(first, stop)])
+        parts = [loader.slice_rows(index) for index in range(first, stop)]
+        read += sum(part.count for part in parts)
+        rows = merged(parts)
         writer.chunk(Kind.DELTAS, {**times, **rows})
         written += len(rows["context"])
     if written > _WORTH_TOTALS * len(recording.contexts):
         _write_totals(recording, writer)
+    return read
 
 
-def _write_births(recording: Recording, writer: Writer) -> None:
-    deltas = sum(recording._loader.slice_rows(i).count for i in range(len(recording.slices)))
+def _write_births(recording: Recording, writer: Writer, deltas: int) -> None:
     most = max(_FEW_BIRTHS, deltas // _BIRTHS_SHARE)
     births = _births.coarser(recording.births, most)
     if len(births):

@@ -134,9 +134,6 @@ class Loader:
         columns = {n: c for n, c in self.columns(chunk).items() if n not in blobs}
         return self.checked(chunk, columns)
 
-    def chunks_of(self, kind: Kind) -> list[Chunk]:
-        return self._chunks.of_kind(kind)
-
     def malformed(self, chunk: Chunk, reason: str) -> RecordingError:
         return self._chunks.malformed(chunk, reason)
 

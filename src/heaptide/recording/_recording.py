@@ -13,7 +13,7 @@ from heaptide.recording import _births, _load, _totals
 from heaptide.recording._chunks import ChunkFile
 from heaptide.recording._names import FrameNames
 from heaptide.recording._rows import Rows
-from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED
+from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED, Kind
 from heaptide.recording._strings import Strings
 from heaptide.recording._tables import (
     Births,
@@ -188,10 +188,10 @@ class Recording:
     @cached_property
     def births(self) -> Births:
         """When what lived for some time was born and died; empty where that was not recorded."""
-        counts, tables = _births.chunks_of(self._loader)
+        tables = self._chunks.of_kind(Kind.BIRTHS)
         if tables:
             return _births.read(self._loader, tables[-1])
-        return _births.load(self._loader, counts)
+        return _births.load(self._loader, self._chunks.of_kind(Kind.CENSUS))
 
     @cached_property
     def marks(self) -> Marks:

@@ -93,10 +93,10 @@ class Screen:
         line.rstrip()
         self.console.print(line, no_wrap=True, overflow="crop", crop=True)
 
-    def paragraph(self, mark: Text, text: str) -> None:
+    def paragraph(self, mark: Text, text: str, style: str = "") -> None:
         """Print ``text`` wrapped, behind ``mark`` on its first line and as far in on the others."""
         room = max(self.width - mark.cell_len, 10)
-        for line in Text(text).wrap(self.console, room, overflow="fold"):
+        for line in Text(text, style).wrap(self.console, room, overflow="fold"):
             self.line(mark + line)
             mark = Text(" " * mark.cell_len)
 

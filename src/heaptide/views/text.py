@@ -124,7 +124,7 @@ def _title(screen: Screen, profile: Profile) -> None:
     phrases = in_words(profile)
     if phrases:
         text = screen.clean(f"only {'; '.join(phrases)}")
-        _paragraph(screen, Text(), text, "yellow")
+        screen.paragraph(Text(), text, "yellow")
 
 
 def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
@@ -191,15 +191,7 @@ def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> None:
     margin = max(len(mark) for mark in marks.values()) + 1
     for verdict in found:
         mark = Text(marks[verdict.status].ljust(margin), styles[verdict.status])
-        _paragraph(screen, mark, verdict.text)
-
-
-def _paragraph(screen: Screen, mark: Text, text: str, style: str = "") -> None:
-    """``text`` wrapped, behind ``mark`` on its first line and as far in on the others."""
-    room = max(screen.width - mark.cell_len, 10)
-    for line in Text(text, style).wrap(screen.console, room, overflow="fold"):
-        screen.line(mark + line)
-        mark = Text(" " * mark.cell_len)
+        screen.paragraph(mark, verdict.text)
 
 
 def _processes(screen: Screen, profile: Profile) -> None:
@@ -223,7 +215,7 @@ def _notes(screen: Screen, profile: Profile, metric: Metric, *, only_warnings: b
     screen.line()
     for note in found[:MOST_NOTES]:
         style = "yellow" if note.level == "warning" else "dim"
-        _paragraph(screen, Text(f"{note.level}: ", style), screen.clean(note.text))
+        screen.paragraph(Text(f"{note.level}: ", style), screen.clean(note.text))
     if len(found) > MOST_NOTES:
         more = units.some(len(found) - MOST_NOTES, "other note", "other notes")
         screen.line(f"and {more}: see --json", "dim")
@@ -262,7 +254,7 @@ def _tree(
     if options.merge:
         said.append(f"frames of the {' and '.join(options.merge)} go by module")
     if said:
-        _paragraph(screen, Text(), "; ".join(said), "dim")
+        screen.paragraph(Text(), "; ".join(said), "dim")
     print_tree(
         screen,
         profile,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from heaptide.profile import COLUMNS, LEAK_COLUMNS
+from heaptide.recording import every_second
 
 from .bins import Changes
 from .rows import Column, Ints, grouped, narrow
@@ -42,11 +43,8 @@ class Births:
 
     def coarser(self) -> Births:
         """With every second moment left out, the last one kept; rows go on adding up."""
-        count = len(self.time)
-        kept = np.arange((count + 1) % 2, count, 2)
-        born = np.searchsorted(kept, self.born)
-        died = np.where(self.died == count, len(kept), np.searchsorted(kept, self.died))
-        return self._summed(self.sample, born, died, self.time[kept])
+        time, born, died = every_second(self.time, self.born, self.died)
+        return self._summed(self.sample, born, died, time)
 
     def _summed(self, sample: Ints, born: Ints, died: Ints, time: Ints) -> Births:
         groups = grouped([sample, born, died])
