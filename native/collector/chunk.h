@@ -28,8 +28,10 @@ enum class ChunkKind : uint16_t {
   kSizes = 14,
   kMarks = 15,
   kNotes = 16,
+  kSymbols = 17, // of imported logs; else for the finishing pass, as are 19, totals, and 21, births
   kEnd = 18,
-  kCensus = 20, // 19, totals, is for the finishing pass
+  kCensus = 20,
+  kExtras = 22, // of imported logs
 };
 
 inline constexpr size_t kFileHeaderBytes = 16;

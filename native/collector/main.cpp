@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "collector/collector.h"
+#include "collector/import_main.h"
 #include "collector/options.h"
 #include "collector/session.h"
 
@@ -55,6 +57,21 @@ int fail(const std::string &error) {
   return 2;
 }
 
+// Started by someone who waits for it, and who may be interrupted.
+int import_from_input(const heaptide::Options &options) {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  std::string error;
+  try {
+    heaptide::ImportStatus status = heaptide::import_log(options, STDIN_FILENO, &error);
+    if (!error.empty()) std::fprintf(stderr, "%s\n", error.c_str());
+    return status;
+  } catch (const std::exception &exception) {
+    std::fprintf(stderr, "%s\n", exception.what());
+    return heaptide::kImportFailed;
+  }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -65,6 +82,7 @@ int main(int argc, char **argv) {
   heaptide::Session session;
   std::string error;
   if (!heaptide::parse_options(argc, argv, &options, &error)) return fail(error);
+  if (!options.import_format.empty()) return import_from_input(options);
   if (!session.map(HT_SESSION_FD, &error)) return fail(error);
   try {
     heaptide::Collector collector(session, options);

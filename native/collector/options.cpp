@@ -42,6 +42,8 @@ bool parse_options(int argc, char **argv, Options *options, std::string *error) 
     bool good = true;
     if (name == "--output") {
       options->output = value;
+    } else if (name == "--import") {
+      options->import_format = value;
     } else if (name == "--meta") {
       options->meta = value;
     } else if (name == "--max-size") {

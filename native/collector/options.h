@@ -10,6 +10,7 @@ namespace heaptide {
 
 struct Options {
   std::string output;
+  std::string import_format;        // of a log on standard input; empty: live events
   std::string meta;                 // a JSON object, or empty
   std::vector<std::string> command; // what is recorded, for the meta
   uint64_t max_bytes = 0;           // 0: no limit
@@ -19,6 +20,7 @@ struct Options {
 
 // heaptide-collector --output PATH [--meta JSON] [--max-size BYTES] [--duration SECONDS]
 //                    [--start-after SECONDS] [-- COMMAND...]
+// heaptide-collector --import FORMAT --output PATH --meta JSON <LOG
 // False: `*error` says what is wrong, in one line.
 bool parse_options(int argc, char **argv, Options *options, std::string *error);
 

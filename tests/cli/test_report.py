@@ -130,9 +130,9 @@ def test_places_that_cannot_be(recording: Path, output: str, part: str) -> None:
 def test_what_is_no_recording(tmp_path: Path, recording: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("text")
-    refused(report(text), 1, "not a heaptide recording")
+    refused(report(text), 1, "of no format that is known")
     refused(report(tmp_path / "b.tide"), 1, "does not exist")
-    refused(report(recording, "--base", text), 1, "not a heaptide recording")
+    refused(report(recording, "--base", text), 1, "of no format that is known")
     refused(report(recording, "--process", "1"), 2, "4711")
     assert names(tmp_path) == ["a.txt", "app.tide"]
 

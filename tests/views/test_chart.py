@@ -26,6 +26,8 @@ def timeline(*rows: tuple[int, int, int]) -> Timeline:
         uss=zero,
         allocations=zero,
         bytes=zero,
+        overhead_bytes=zero,
+        stack_bytes=zero,
     )
 
 

@@ -23,9 +23,7 @@ SCALES = ("time", "allocations")  # as the package has them; a test keeps them e
     "--metric",
     type=click.Choice(METRICS),
     metavar="METRIC",
-    default="peak",
-    show_default=True,
-    help=f"What to compare: {', '.join(METRICS)}.",
+    help=f"What to compare: {', '.join(METRICS)}.  [default: peak, or the first that is known]",
 )
 @click.option(
     "--by",
@@ -52,7 +50,7 @@ SCALES = ("time", "allocations")  # as the package has them; a test keeps them e
 def command(
     old: str,
     new: str,
-    metric: str,
+    metric: str | None,
     by: str,
     normalize: str | None,
     top: int | None,
@@ -69,11 +67,14 @@ def command(
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of one thing: choose one of them")
     prepare_to_read()
-    from heaptide.profile import EVERY_METRIC, Profile
-    from heaptide.recording import Recording
+    from heaptide.formats import open_recording
+    from heaptide.profile import EVERY_METRIC, METRICS, Profile, default_metric
 
-    with Recording.open(old) as before, Recording.open(new) as after:
+    with open_recording(old) as before, open_recording(new) as after:
         profiles = Profile(before), Profile(after)
+        if metric is None:
+            metric = default_metric(before).name
+            metric = metric if metric in METRICS else "peak"
         wanted = EVERY_METRIC[metric]
         if as_json or as_csv:
             from heaptide.views.diff_document import diff_csv, diff_document

@@ -23,6 +23,7 @@ _COMMANDS = {
     "show": ("heaptide.cli.show", "Show a recording."),
     "diff": ("heaptide.cli.diff", "Show what has changed between two recordings."),
     "report": ("heaptide.cli.report", "Make a page of a recording."),
+    "convert": ("heaptide.cli.convert", "Turn a recording into another format, or back."),
     "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),

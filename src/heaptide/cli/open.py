@@ -36,18 +36,18 @@ def command(
     prepare_to_read()
     from contextlib import ExitStack
 
-    from heaptide.recording import Recording
+    from heaptide.formats import open_recording
     from heaptide.views.page.served import Served
     from heaptide.views.server import PageServer
 
     with ExitStack() as stack:
-        older = None if base is None else stack.enter_context(Recording.open(base))
+        older = None if base is None else stack.enter_context(open_recording(base))
         if live:
             from heaptide.recording._follow import Follower
 
             look = stack.enter_context(Follower(recording)).look
         else:
-            opened = stack.enter_context(Recording.open(recording))
+            opened = stack.enter_context(open_recording(recording))
             look = lambda: opened  # noqa: E731 - no more than a name for it
         content = Served(look, older, pid=process, live=live)
         stack.callback(content.close)

@@ -69,14 +69,14 @@ def command(
     path = _default(recording) if output is None else output
     if not to_stdout:
         _check(path, force)
+    from heaptide.formats import open_recording
     from heaptide.profile import Profile, rows_of_pid
-    from heaptide.recording import Recording
     from heaptide.views.page import build
     from heaptide.views.units import size
 
     with ExitStack() as stack:
-        opened = stack.enter_context(Recording.open(recording))
-        older = None if base is None else stack.enter_context(Recording.open(base))
+        opened = stack.enter_context(open_recording(recording))
+        older = None if base is None else stack.enter_context(open_recording(base))
         rows = None if process is None else rows_of_pid(opened, process)
         progress = stack.enter_context(progress_bar("making the page:", quiet=quiet))
         page = build(

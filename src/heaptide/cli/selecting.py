@@ -41,8 +41,21 @@ class SizesType(_ParamType):
         return least, most
 
 
-def selection_options(command: _Command) -> _Command:
-    """Adds the options whose values ``selection_from`` takes, by their names."""
+def unpickle_option(command: _Command) -> _Command:
+    """Adds the option that ``open_recording`` takes as ``unpickle``."""
+    return click.option(
+        "--unpickle",
+        is_flag=True,
+        help="Read snapshots of tracemalloc too. They are pickles: of a file that you do not "
+        "trust, do not.",
+    )(command)
+
+
+def selection_options(command: _Command, *, end: str = "--to") -> _Command:
+    """Adds the options whose values ``selection_from`` takes, by their names.
+
+    ``end``: the one for the end of the time, where a command has another use for ``--to``.
+    """
     several = "a part of the name, or /regex/; may be given again"
     for option in reversed(
         (
@@ -55,7 +68,7 @@ def selection_options(command: _Command) -> _Command:
                 help="Only what happened from this time on.",
             ),
             click.option(
-                "--to",
+                end,
                 "end",
                 type=DurationType(),
                 metavar="TIME",

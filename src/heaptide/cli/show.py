@@ -10,7 +10,7 @@ import click
 
 from heaptide.cli.params import DurationType
 from heaptide.cli.reading import prepare_to_read
-from heaptide.cli.selecting import selection_from, selection_options
+from heaptide.cli.selecting import selection_from, selection_options, unpickle_option
 from heaptide.errors import HeaptideError, UsageError
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
 @click.argument("recording", type=click.Path(), metavar="RECORDING")
 @click.option(
     "--metric",
-    type=click.Choice(METRICS),
     metavar="METRIC",
     help="What to order by: bytes live at the peak, alive at exit, allocated in total; the number "
     "of allocations, of temporary or short-lived ones; bytes copied by realloc, live at the moment "
     "of --at, leaked: what grows after warm-up and stays. One of peak, alive, total, allocations, "
-    "temporary, short-lived, copied, live, leaked.  [default: peak]",
+    "temporary, short-lived, copied, live, leaked, or one that only the format has which was "
+    "imported (docs/formats.md).  [default: peak, or the first that is known]",
 )
 @click.option(
     "--by",
@@ -72,6 +72,7 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
 )
 @click.option("--at", type=DurationType(), metavar="TIME", help="What was live at this time.")
 @selection_options
+@unpickle_option
 @click.option(
     "--tree",
     type=click.Choice(("callers", "callees")),
@@ -128,16 +129,20 @@ def show(context: click.Context, /, recording: str, **options: Any) -> None:
         raise HeaptideError("standard output is closed: there is nowhere to show the recording")
     _check(context, options)
     prepare_to_read()
-    from heaptide.profile import EVERY_METRIC, Profile
-    from heaptide.recording import Recording
+    from heaptide.formats import open_recording
+    from heaptide.profile import LIVE, Profile, default_metric, metric_of
 
     if options["at"] is not None:
         options["end"] = options["at"]
-    name = options["metric"] or ("peak" if options["at"] is None else "live")
-    with Recording.open(recording) as opened:
+    name = options["metric"]
+    with open_recording(recording, unpickle=options["unpickle"]) as opened:
         selection = selection_from(opened, **{key: options[key] for key in _SELECTING})
         profile = Profile(opened, selection)
-        metric, tree = EVERY_METRIC[name], _tree_options(options)
+        tree = _tree_options(options)
+        if name is not None:
+            metric = metric_of(opened, name)
+        else:
+            metric = default_metric(opened) if options["at"] is None else LIVE
         if options["as_json"]:
             _print_json(profile, metric, tree, options)
         elif options["as_csv"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .figures import Peak, context_figures, live_totals
 from .fold import FOLDS, Fold, groups_of
+from .known import default_metric, known_metrics, metric_of, unknown
 from .locations import Locations, locate
 from .metrics import (
     BY_ORDER,
@@ -33,7 +34,7 @@ from .tree import Tree, expand
 if TYPE_CHECKING:
     from .diff import Diff, Status, compare, summary_change
     from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
-    from .moments import Snapshot, snapshots
+    from .moments import Snapshot, compositions, snapshots
     from .shared import SHARED_FOLDS, Shared, shared_keys
     from .trees import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 
@@ -68,15 +69,19 @@ __all__ = [
     "Tree",
     "age_histogram",
     "compare",
+    "compositions",
     "context_figures",
+    "default_metric",
     "expand",
     "groups_of",
     "heaviest",
+    "known_metrics",
     "lifetime_histogram",
     "live_totals",
     "locate",
     "metric",
     "metric_figures",
+    "metric_of",
     "rows_of_pid",
     "shared_keys",
     "size_class",
@@ -89,6 +94,7 @@ __all__ = [
     "thread_entries",
     "thread_name",
     "timeline_of",
+    "unknown",
 ]
 
 # What only some views need is imported when it is asked for.
@@ -102,7 +108,7 @@ _LATER = {
             "lifetime_histogram",
             "size_histogram",
         ),
-        "moments": ("Snapshot", "snapshots"),
+        "moments": ("Snapshot", "compositions", "snapshots"),
         "shared": ("SHARED_FOLDS", "Shared", "shared_keys"),
         "trees": (
             "RECURSION",

@@ -52,7 +52,8 @@ class Fold:
 
 
 def groups_of(profile: Profile, by: str, functions: Ints | None = None) -> Ints:
-    """For each location the number of the group it belongs to, by function, line, file or module.
+    """For each location the number of the group it belongs to, by function, line, file or module;
+    by place: a function with its line.
 
     ``functions``: numbers of the functions' names to go by, instead of those of the locations.
     """
@@ -62,6 +63,8 @@ def groups_of(profile: Profile, by: str, functions: Ints | None = None) -> Ints:
     function = combine(names, at.file, np.where(at.file == 0, at.module, 0))
     if by == "function":
         return function
+    if by == "place":
+        return combine(function, at.line)
     if by == "module":
         # A place without a module, special or made at run time, stays by itself.
         number, texts = profile.modules

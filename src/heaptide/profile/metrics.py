@@ -34,7 +34,11 @@ COLUMNS = (
 LEAK_COLUMNS = ("leaked_bytes", "leaked_allocations")
 """Figures that cost a pass over all slices of time: behind ``COLUMNS`` where they are asked for."""
 
-_ALL_COLUMNS = COLUMNS + LEAK_COLUMNS
+EXTRA = "extra"
+"""The column of a metric that only some foreign formats have: behind all others where it is asked
+for, and the one that is shown beside it too."""
+
+_ALL_COLUMNS = (*COLUMNS, *LEAK_COLUMNS, EXTRA)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Metric:
     by_order: bool = False  # counted by the order of allocations, of which samples say nothing
 
     def of(self, figures: Ints) -> Ints:
-        """The metric's column of figures shaped (rows, len(COLUMNS)), or with LEAK_COLUMNS more."""
+        """The metric's column of figures shaped (rows, len(COLUMNS)), or with LEAK_COLUMNS more,
+        or with EXTRA behind these."""
         return figures[:, _ALL_COLUMNS.index(self.column)]
 
     def beside_of(self, figures: Ints) -> Ints:
@@ -107,6 +112,20 @@ LIVE = replace(METRICS["alive"], name="live", words="live now")
 
 LEAKED = Metric("leaked", "leaked", "leaked_bytes", "bytes", "leaked_allocations", "blocks")
 """Memory that came after warm-up, stays, and keeps growing: docs/format.md."""
+
+
+def extra_metric(name: str, words: str, unit: str) -> Metric:
+    """A metric of a foreign format's own. Of whatever it counts in, blocks are counted and bytes
+    sized; other units are shown as counts."""
+    return Metric(
+        name,
+        words,
+        EXTRA,
+        "bytes" if unit == "bytes" else "allocations",
+        "total_bytes",
+        "bytes",
+    )
+
 
 EVERY_METRIC = {**METRICS, **{metric.name: metric for metric in (LIVE, LEAKED)}}
 """All that ``--metric`` takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,11 @@ def _stops(profile: Profile, time: TimeRange, count: int) -> list[int]:
     return [time.first + 1 + index for index in sorted(set(stops.tolist()))]
 
 
-def _from_slices(profile: Profile, time: TimeRange, count: int, top: int) -> list[Snapshot]:
+def compositions(profile: Profile, count: int) -> Iterator[tuple[int, Ints]]:
+    """What the heap held at ``count`` moments, equal ones once: the time in ns, and the bytes of
+    each context. Each moment is the end of a slice, as for ``snapshots``; the last is the end."""
     recording = profile.recording
+    time = snap(recording, None, None) if profile.time is None else profile.time
     contexts = recording.contexts
     mask = contexts.counted
     if profile.processes is not None:
@@ -72,15 +76,19 @@ def _from_slices(profile: Profile, time: TimeRange, count: int, top: int) -> lis
     if profile.chosen is not None:
         mask = mask & profile.chosen
     live = np.zeros(len(contexts), np.int64)
-    found, before = [], 0
+    before = 0
     for stop in _stops(profile, time, count):
         live += recording.totals_between(before, stop).live_bytes
         before = stop
         held = live * (mask & alive_contexts(recording, stop))
-        end = int(recording.slices.end[stop - 1])
-        sites = _sites(profile, held, top)
-        found.append(Snapshot(end, int(held.sum()), _rss(profile, end), False, sites))
-    return found
+        yield int(recording.slices.end[stop - 1]), held
+
+
+def _from_slices(profile: Profile, time: TimeRange, count: int, top: int) -> list[Snapshot]:
+    return [
+        Snapshot(end, int(held.sum()), _rss(profile, end), False, _sites(profile, held, top))
+        for end, held in compositions(profile, count)
+    ]
 
 
 def _from_rows(profile: Profile, time: TimeRange, count: int, top: int) -> list[Snapshot]:

@@ -92,6 +92,12 @@ _LIBRARY_SOURCE = re.compile(
     r"|/include/c\+\+/\d"  # libstdc++ and libc++ of a toolchain elsewhere
     r"|/(?:libstdc\+\+-v3|libcxx|libcxxabi|compiler-rt|libgcc)/"
     r"|/vcpkg_installed/|/\.conan2?/"
+    # Some tools, Valgrind among them, tell no directory: the headers of libstdc++ by their names.
+    r"|^(?:stl_\w+|new_allocator|alloc_traits|allocator|basic_(?:string|ios|file_stdio)|functexcept"
+    r"|hashtable(?:_policy)?|shared_ptr(?:_base)?|unique_ptr|unordered_(?:map|set)|char_traits"
+    r"|std_function|invoke|node_handle|ostream_insert|aligned_buffer|list\.tcc)\.h$"
+    r"|^(?:vector|deque|list|basic_string|hashtable|istream|ostream|fstream)\.tcc$"
+    r"|^(?:vg_replace_malloc|vg_replace_strmem)\.c$"
 )
 
 

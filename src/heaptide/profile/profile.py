@@ -15,9 +15,10 @@ from heaptide.recording import ContextKind, FrameKind
 
 from .figures import Peak, alive_contexts, context_figures, range_figures, range_peak
 from .fold import Fold, fold, groups_of
+from .known import known_metrics, unknown
 from .leaks import leaked
 from .locations import Locations, locate
-from .metrics import COLUMNS, LEAKED, Metric
+from .metrics import COLUMNS, EXTRA, LEAK_COLUMNS, LEAKED, Metric
 from .modules import python_modules
 from .origin import Origin, is_import_system
 from .selection import Selection, TimeRange, chosen_contexts, sized, snap
@@ -111,15 +112,41 @@ class Profile:
 
         Raises UsageError for a metric that a sampled recording does not know.
         """
-        if metric.by_order and self.recording.sample_interval:
-            raise UsageError(
-                f"{metric.words} are not known of {self.recording.path}, which was recorded with "
+        if metric.column in unknown(self.recording):
+            raise self._not_known(metric)
+        if metric.column == LEAKED.column:
+            return np.concatenate([self.figures, self.leaked], axis=1)
+        if metric.column == EXTRA:
+            none = np.zeros((len(self.figures), len(LEAK_COLUMNS)), np.int64)
+            return np.concatenate([self.figures, none, self.extra(metric.name)], axis=1)
+        return self.figures
+
+    def _not_known(self, metric: Metric) -> UsageError:
+        recording = self.recording
+        if metric.by_order and recording.sample_interval:
+            return UsageError(
+                f"{metric.words} are not known of {recording.path}, which was recorded with "
                 "--sample: only samples are seen, not which allocation came next; record again "
                 "without it"
             )
-        if metric.column == LEAKED.column:
-            return np.concatenate([self.figures, self.leaked], axis=1)
-        return self.figures
+        title = recording.source.get("title", "an imported file")
+        known = ", ".join(one.name for one in known_metrics(recording)) or "none"
+        return UsageError(
+            f"what is {metric.words} is not known of {recording.path}: {title} does not tell it; "
+            f"known are: {known}"
+        )
+
+    def extra(self, name: str) -> Ints:
+        """A figure of a foreign format's own, for each context: shape (contexts, 1)."""
+        table = self.recording.extras
+        texts = table.metric.strings
+        ids = [number for number in np.unique(table.metric.ids) if texts[int(number)] == name]
+        rows = np.isin(table.metric.ids, ids)
+        found = np.zeros(len(self.recording.contexts), np.int64)
+        np.add.at(found, table.context[rows], table.value[rows])
+        if self.chosen is not None:
+            found *= self.chosen
+        return found[:, np.newaxis]
 
     @cached_property
     def totals(self) -> Ints:
@@ -140,6 +167,8 @@ class Profile:
             return replace(metric, words=f"live at {self.time.end / 1e9:.3g} s")
         if self.recording.end is None:
             return replace(metric, words="live as of the last checkpoint")
+        if self.recording.end.reason == "snapshot":  # of an imported file, at one moment
+            return replace(metric, words="live at the snapshot")
         finished = self.recording.end.reason == "finished"
         words = "alive at exit" if finished else "alive at the recording's end"
         return replace(metric, words=words)

@@ -11,6 +11,7 @@ from heaptide.errors import UsageError
 from heaptide.recording import ALL_PROCESSES, Timeline
 
 from .figures import live_totals
+from .known import unknown
 from .metrics import COLUMNS, heaviest
 from .selection import snap
 
@@ -89,8 +90,11 @@ def summarize(profile: Profile) -> Summary:
         found = _of_all(recording)
     else:
         found = _of_processes(profile, rows)
-    if recording.sample_interval:
-        found = replace(found, temporary_allocations=None, short_lived_allocations=None)
+    lacking = unknown(recording)
+    if "temporary_allocations" in lacking:
+        found = replace(found, temporary_allocations=None)
+    if "short_lived_allocations" in lacking:
+        found = replace(found, short_lived_allocations=None)
     return found
 
 
@@ -223,4 +227,6 @@ def _from_slices(profile: Profile) -> Timeline:
         uss=zero,
         allocations=zero,
         bytes=zero,
+        overhead_bytes=zero,
+        stack_bytes=zero,
     )

@@ -73,7 +73,8 @@ def stack_tree(
     deepest: int | None = None,
     least: int = 0,
 ) -> StackTree:
-    """Fold the stacks of ``profile`` by function, line, file or module.
+    """Fold the stacks of ``profile`` by function, line, file or module; by place: functions with
+    their lines, as files of other profilers have them.
 
     ``figures``: shape (contexts, k), default ``profile.figures``; the first orders siblings.
     ``focus``: for each location whether stacks begin with it: with the outermost in a stack, what
@@ -88,7 +89,7 @@ def stack_tree(
     what is further along is theirs. Inverted trees of many stacks are large: give one of the two.
     No option changes a sum. Raises UsageError for a ``by`` or ``recursion`` that there is not.
     """
-    if by not in TREE_FOLDS:
+    if by not in (*TREE_FOLDS, "place"):
         raise UsageError(f"no tree is by {by!r}; choose one of {', '.join(TREE_FOLDS)}")
     if recursion not in RECURSION:
         raise UsageError(f"no way to treat recursion is {recursion!r}: {', '.join(RECURSION)}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heaptide.recording._births import every_second
+from heaptide.recording._chunks import open_regular
 from heaptide.recording._names import FrameName, FrameNames
 from heaptide.recording._recording import Recording
 from heaptide.recording._schema import (
     ALL_PROCESSES,
     LIFETIME_BOUNDS,
     LIFETIME_TIME_BOUNDS_NS,
+    METRICS,
     SIZE_BOUNDS,
+    WIRE_ALL_PROCESSES,
     ContextKind,
     FrameKind,
     Kind,
@@ -20,12 +23,14 @@ from heaptide.recording._schema import (
 )
 from heaptide.recording._strings import StringColumn, Strings
 from heaptide.recording._tables import (
+    Accesses,
     Births,
     Codes,
     Composition,
     Contexts,
     Deltas,
     End,
+    Extras,
     Frames,
     Lifetimes,
     Marks,
@@ -51,7 +56,10 @@ __all__ = [
     "ALL_PROCESSES",
     "LIFETIME_BOUNDS",
     "LIFETIME_TIME_BOUNDS_NS",
+    "METRICS",
     "SIZE_BOUNDS",
+    "WIRE_ALL_PROCESSES",
+    "Accesses",
     "Births",
     "Codes",
     "Composition",
@@ -59,6 +67,7 @@ __all__ = [
     "Contexts",
     "Deltas",
     "End",
+    "Extras",
     "Finished",
     "FrameKind",
     "FrameName",
@@ -87,6 +96,7 @@ __all__ = [
     "Writer",
     "every_second",
     "finish",
+    "open_regular",
     "symbolize",
 ]
 

@@ -6,7 +6,7 @@ import mmap
 import os
 import stat
 import struct
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
 
@@ -90,6 +90,10 @@ class ChunkFile:
             self._data.close()
         except BufferError:
             pass
+
+    def save(self, file: BinaryIO) -> None:
+        """Writes all of the file."""
+        file.write(self._view)
 
     def of_kind(self, kind: Kind) -> list[Chunk]:
         """Chunks of a kind that are not superseded as a whole."""

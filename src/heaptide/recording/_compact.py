@@ -63,6 +63,8 @@ _ORDER: Final = (
     Kind.PEAK,
     Kind.LIFETIMES,
     Kind.SIZES,
+    Kind.EXTRAS,
+    Kind.ACCESSES,
     Kind.MARKS,
     Kind.NOTES,
     Kind.END,

@@ -35,10 +35,12 @@ from heaptide.recording._schema import (
 )
 from heaptide.recording._strings import StringColumn, Strings
 from heaptide.recording._tables import (
+    Accesses,
     Codes,
     Contexts,
     Deltas,
     End,
+    Extras,
     Figures,
     Frames,
     Ids,
@@ -424,6 +426,24 @@ class Loader:
         return Sizes(
             context=rows.figures("context").astype(np.int32),
             counts=_matrix(rows, "size", SIZE_BUCKETS),
+        )
+
+    def extras(self) -> Extras:
+        rows = self.of_contexts(self.rows(Kind.EXTRAS), "extras")
+        return Extras(
+            context=rows.figures("context").astype(np.int32),
+            metric=self._text(rows, "metric"),
+            words=self._text(rows, "words"),
+            unit=self._text(rows, "unit"),
+            value=rows.figures("value"),
+        )
+
+    def accesses(self) -> Accesses:
+        rows = self.of_contexts(self.rows(Kind.ACCESSES), "accesses")
+        return Accesses(
+            context=rows.figures("context").astype(np.int32),
+            run=rows.figures("run"),
+            count=rows.figures("count"),
         )
 
     # Words.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from heaptide.recording._rows import Rows
 from heaptide.recording._schema import ALL_PROCESSES, FLAG_COMPACTED, FLAG_FINISHED, Kind
 from heaptide.recording._strings import Strings
 from heaptide.recording._tables import (
+    Accesses,
     Births,
     Codes,
     Composition,
     Contexts,
     Deltas,
     End,
+    Extras,
     Frames,
     Lifetimes,
     Marks,
@@ -57,14 +59,21 @@ class Recording:
         self._loader = _load.Loader(chunks)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Recording:
+    def open(
+        cls, path: str | os.PathLike[str], *, shown: str | os.PathLike[str] | None = None
+    ) -> Recording:
         """Opens `path`, or as much of it as is whole.
+
+        `shown`: the path that messages name, for a file that stands for another one.
 
         Raises:
             RecordingError: the path does not exist, cannot be read, is no recording, or was written
                 by a newer heaptide.
         """
-        return cls(ChunkFile.open(path))
+        chunks = ChunkFile.open(path)
+        if shown is not None:
+            chunks.path = os.fspath(shown)
+        return cls(chunks)
 
     def close(self) -> None:
         self._chunks.close()
@@ -84,6 +93,10 @@ class Recording:
     @property
     def file_bytes(self) -> int:
         return self._chunks.file_bytes
+
+    def save(self, file: BinaryIO) -> None:
+        """Writes the file as it is."""
+        self._chunks.save(file)
 
     @property
     def finished(self) -> bool:
@@ -125,6 +138,20 @@ class Recording:
         config = self.meta.get("config")
         interval = config.get("sample_interval") if isinstance(config, dict) else 0
         return interval if isinstance(interval, int) and interval > 1 else 0
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Of a recording that was imported: `format`, its name on the command line, and `title`,
+        that in sentences. Empty for one that heaptide made."""
+        found = self.meta.get("source")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """Figures that the imported file did not tell, by their names in JSON, and whole tables:
+        `sizes`, `lifetimes`, `threads`, `time`. Their zeros mean nothing."""
+        found = self.meta.get("lacks")
+        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
     @property
     def strings(self) -> Strings:
@@ -184,6 +211,15 @@ class Recording:
     @cached_property
     def sizes(self) -> Sizes:
         return self._loader.sizes()
+
+    @cached_property
+    def extras(self) -> Extras:
+        """Figures that only some foreign formats know."""
+        return self._loader.extras()
+
+    @cached_property
+    def accesses(self) -> Accesses:
+        return self._loader.accesses()
 
     @cached_property
     def births(self) -> Births:

@@ -40,6 +40,8 @@ class Kind(IntEnum):
     TOTALS = 19
     CENSUS = 20
     BIRTHS = 21
+    EXTRAS = 22
+    ACCESSES = 23
 
 
 KINDS: Final = frozenset(int(kind) for kind in Kind)

@@ -245,6 +245,8 @@ class Timeline:
     uss: Figures
     allocations: Figures  # since the previous row
     bytes: Figures
+    overhead_bytes: Figures  # of the allocator's own; of imported recordings that know it
+    stack_bytes: Figures  # of the threads' stacks, likewise
 
     def __len__(self) -> int:
         return len(self.time)
@@ -320,6 +322,37 @@ class Sizes:
 
     context: Ids
     counts: Figures
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Figures that only some foreign formats know: a row for each context and metric.
+
+    ``metric`` is the name on the command line, ``words`` that on screens, ``unit`` "bytes",
+    "blocks", or whatever the format counts in. Rows of one metric and context add up.
+    """
+
+    context: Ids
+    metric: StringColumn
+    words: StringColumn
+    unit: StringColumn
+    value: Figures
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """How often each byte of a context's blocks was read or written, from the first byte on:
+    ``run`` bytes ``count`` times each, rows of a context in order."""
+
+    context: Ids
+    run: Figures
+    count: Figures
 
     def __len__(self) -> int:
         return len(self.context)

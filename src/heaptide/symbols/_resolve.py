@@ -66,6 +66,11 @@ def resolve(
     """
     names: dict[int, tuple[FrameName, ...]] = _python_names(recording)
     native = np.flatnonzero(recording.frames.kind == FrameKind.NATIVE)
+    if recording.source:
+        # What the imported file names was found where it was made, in the programs as they were.
+        kept = _previous_names(recording, native)
+        names.update(kept)
+        native = native[~np.isin(native, list(kept))]
     advice: list[str] = []
     if native.size:
         found, advice = _native_names(recording, native, progress, resolver)

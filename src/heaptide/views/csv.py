@@ -33,6 +33,7 @@ SITE_COLUMNS = (
     "imports",
     *COLUMNS,
     *LEAK_COLUMNS,
+    "value",
 )
 TREE_COLUMNS = ("node", "parent", "depth", *_PLACE, "share", "itself", "inclusive", "beside")
 TIMELINE_COLUMNS = (
@@ -43,6 +44,8 @@ TIMELINE_COLUMNS = (
     "rss_bytes",
     "pss_bytes",
     "uss_bytes",
+    "overhead_bytes",
+    "stack_bytes",
 )
 HISTOGRAM_COLUMNS = ("histogram", "above", "up_to", "count")
 

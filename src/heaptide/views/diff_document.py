@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heaptide.profile import BY_ORDER, COLUMNS, LEAK_COLUMNS, summarize, thread_name
+from heaptide.profile import COLUMNS, LEAK_COLUMNS, summarize, thread_name
+from heaptide.profile import unknown as unknown_figures
 from heaptide.profile.diff import Status, compare, summary_change
 from heaptide.profile.match import unnamed
 from heaptide.profile.shared import Shared
@@ -99,7 +100,7 @@ def _rows(found: Diff, top: int) -> list[int]:
 
 
 def _change(profiles: tuple[Profile, Profile], found: Diff, row: int) -> dict[str, Any]:
-    unknown = {name for name in BY_ORDER if any(p.recording.sample_interval for p in profiles)}
+    unknown = unknown_figures(profiles[0].recording) | unknown_figures(profiles[1].recording)
     figures = [
         {
             **dict.fromkeys(_FIGURES),

@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import BY_ORDER, COLUMNS, LEAK_COLUMNS, snapshots, summarize
+from heaptide.profile import COLUMNS, LEAK_COLUMNS, snapshots, summarize, unknown
+from heaptide.profile.metrics import EXTRA
 
 from . import selected
 from .notes import exited, notes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+_FIGURES = frozenset((*COLUMNS, *LEAK_COLUMNS))
 _ALLOCATORS = ("libc", "jemalloc", "tcmalloc", "mimalloc", "other", "static")
 
 
@@ -40,7 +42,9 @@ def document(
     recording = profile.recording
     summary = summarize(profile)
     rows = range(len(recording.processes)) if profile.processes is None else profile.processes
-    found = verdicts(summary, exited=exited(recording)) if profile.whole else []
+    found = []
+    if profile.whole:
+        found = verdicts(summary, exited=exited(recording), unknown=unknown(recording))
     return {
         "schema_version": SCHEMA_VERSION,
         "recording": _recording(recording),
@@ -51,7 +55,7 @@ def document(
             "words": profile.worded(fold.metric).words,
             **selected.as_json(profile),
         },
-        "summary": asdict(summary),
+        "summary": {**asdict(summary), **_unknown(recording)},
         "verdicts": [asdict(verdict) for verdict in found],
         "sites": sites(profile, fold, top=top),
         "processes": [_process(recording, row) for row in rows],
@@ -103,7 +107,11 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
             site["inclusive"] = int(fold.inclusive[row])
         site["imports"] = int(fold.imports[row])
         site.update(dict.fromkeys(LEAK_COLUMNS))
-        site.update(zip((*COLUMNS, *LEAK_COLUMNS), fold.figures[row].tolist()))
+        figures = fold.figures[row].tolist()
+        if fold.metric.column == EXTRA:
+            site["value"] = figures.pop()
+            del figures[len(COLUMNS) :]
+        site.update(zip((*COLUMNS, *LEAK_COLUMNS), figures))
         site.update(unknown)
         found.append(site)
     return found
@@ -125,6 +133,8 @@ def _recording(recording: Recording) -> dict[str, Any]:
         "command": [str(word) for word in command] if isinstance(command, list) else [],
         "start_time": started if _is_number(started) else None,
         "writer": _text_or_none(meta.get("writer")),
+        "format": str(recording.source.get("format", "tide")),
+        "unknown": sorted(unknown(recording)),
         "hostname": _text_or_none(meta.get("hostname")),
         "machine": _text_or_none(meta.get("machine")),
         "config": {
@@ -152,7 +162,7 @@ def python_version(hexversion: int) -> str | None:
 
 def _unknown(recording: Recording) -> dict[str, None]:
     """The figures that this recording cannot tell."""
-    return dict.fromkeys(BY_ORDER) if recording.sample_interval else {}
+    return dict.fromkeys(sorted(unknown(recording) & _FIGURES))
 
 
 def _process_id(recording: Recording, row: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from heaptide.profile import heaviest
+from heaptide.profile import heaviest, unknown
 
 from .console import display_path, print_section
 
@@ -34,14 +34,17 @@ def print_next(screen: Screen, profile: Profile, summary: Summary) -> None:
         row = heaviest(profile.recording, range(len(profile.recording.processes)))
         pid = int(profile.recording.processes.pid[row])
         tries.append((f"{base} --process {pid}", "the largest process by itself"))
+    lacking = unknown(profile.recording)
     if (summary.temporary_share or 0.0) >= 0.25:
         tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
     if summary.copied_bytes > summary.total_bytes // 10:
         tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
-    if summary.duration_seconds >= _LONG and summary.alive_at_exit_bytes:
+    growing = summary.duration_seconds >= _LONG and summary.alive_at_exit_bytes
+    if growing and "leaked_bytes" not in lacking:
         tries.append((f"{base} --metric leaked", "what keeps growing after warm-up"))
     tries.append((f"{base} --tree callees", "what calls what"))
-    tries.append((f"{base} --metric total", "who allocates the most over time"))
+    if not lacking & {"total_bytes", "peak_bytes"}:
+        tries.append((f"{base} --metric total", "who allocates the most over time"))
     tries.append((f"{base} --json", "all of it, for a program"))
     tries = tries[:_MOST]
     print_section(screen, "Next")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heaptide.profile import METRICS
+from heaptide.profile.known import extra_metrics, known_metrics
 from heaptide.profile.origin import Origin
 
 from . import units
@@ -55,13 +57,14 @@ def notes(profile: Profile) -> list[Note]:
     recorded = _recorded(profile)
     found = [
         *(Note("warning", text) for text in recording.warnings),
+        *_about_the_source(recording),
         *_about_the_end(recording),
         *_about_processes(profile, [note.text for note in recorded]),
         *recorded,
         *_advice(recording),
     ]
     found += _about_names(profile, [note.text for note in found])
-    if not int(profile.totals.any()):
+    if not int(profile.totals.any()) and not len(recording.extras):
         text = (
             "no allocation was recorded: a statically linked program, or one that ended at once, "
             "makes none that can be seen"
@@ -70,12 +73,61 @@ def notes(profile: Profile) -> list[Note]:
     return sorted(found, key=lambda note: note.level != "warning")
 
 
+_MANY = 6  # figures that an imported file lacks: more are not listed
+
+# What each figure, or table, is called in sentences; those that go together by one name.
+_LACKING = {
+    "peak_bytes": "the peak",
+    "alive_at_exit_bytes": "what was alive at the end",
+    "total_bytes": "what was allocated in total",
+    "allocations": "the number of allocations",
+    "reallocations": "reallocations",
+    "temporary_allocations": "temporary allocations",
+    "short_lived_allocations": "short-lived allocations",
+    "lifetimes": "lifetimes",
+    "sizes": "sizes of blocks",
+    "threads": "threads",
+    "time": "what happened when",
+}
+
+
+def _about_the_source(recording: Recording) -> list[Note]:
+    """Of an imported recording: what its format does not tell."""
+    if not recording.source:
+        return []
+    text = f"this is {recording.source.get('title', 'an imported file')}"
+    lacking = [words for name, words in _LACKING.items() if name in recording.lacks]
+    own = extra_metrics(recording)
+    if len(lacking) > _MANY:
+        known = [one.words for one in known_metrics(recording) if one.name in METRICS]
+        known = known or [one.words for one in own]
+        text += f", which tells {_joined(known, 'and')}, and little else"
+    elif lacking:
+        text += f", which does not tell {_joined(lacking, 'or')}"
+    found = [Note("note", text)]
+    if own:
+        names = ", ".join(one.name for one in own)
+        found.append(Note("note", f"it has figures of its own: --metric {names}"))
+    return found
+
+
+def _joined(words: list[str], conjunction: str) -> str:
+    return f" {conjunction} ".join(
+        filter(None, (", ".join(words[:-1]), words[-1] if words else "nothing"))
+    )
+
+
 def _advice(recording: Recording) -> list[Note]:
     """What the search for symbols had to say: a line for each program that hides its names."""
     lines = recording.meta.get("advice", [])
     if not isinstance(lines, list):
         return []
-    return [Note("note", line) for line in lines if isinstance(line, str)]
+    again = "open it again" if recording.source else ""
+    return [
+        Note("note", line.replace("run heaptide symbolize", again) if again else line)
+        for line in lines
+        if isinstance(line, str)
+    ]
 
 
 def _about_the_end(recording: Recording) -> list[Note]:
@@ -87,7 +139,8 @@ def _about_the_end(recording: Recording) -> list[Note]:
         reason = recording.end.reason
         level = "warning" if reason in ("disk-full", "error") else "note"
         found.append(Note(level, _END_REASONS[reason]))
-    if not recording.summary.peak_exact and recording.summary.peak_bytes:
+    known = "peak_bytes" not in recording.lacks
+    if known and not recording.summary.peak_exact and recording.summary.peak_bytes:
         text = "the peak's exact composition was lost; shown is the highest moment that was kept"
         found.append(Note("warning", text))
     interval = recording.sample_interval

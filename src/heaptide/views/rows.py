@@ -159,5 +159,8 @@ def moments(profile: Profile, most: int | None = None) -> list[dict[str, Any]]:
             f"{name}_bytes": [size or None for size in getattr(found, name)[rows].tolist()]
             for name in ("rss", "pss", "uss")
         },
+        # Of imported recordings of formats that know it.
+        "overhead_bytes": [size or None for size in found.overhead_bytes[rows].tolist()],
+        "stack_bytes": [size or None for size in found.stack_bytes[rows].tolist()],
     }
     return [dict(zip(columns, row)) for row in zip(*columns.values())]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.text import Text
 
-from heaptide.profile import MAIN_THREADS, thread_entries, thread_name
+from heaptide.profile import MAIN_THREADS, thread_entries, thread_name, unknown
 
 from . import units
 from .labels import GAP, LEAST, Label, divide, heads, place_label, write_label
@@ -34,11 +34,15 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
     beside = units.size if metric.beside.endswith("_bytes") else units.count
     values = fold.values[:top].tolist()
     shares = [value / whole if whole else 0.0 for value in values]
+    known = metric.beside not in unknown(profile.recording)
     left = [
         ["share", *(units.percent(share) for share in shares)],
         ["", *(screen.bar(share, _BAR_WIDTH) for share in shares)],
         ["bytes" if in_bytes else "count", *(figure(value) for value in values)],
-        [metric.beside_words, *(beside(n) for n in metric.beside_of(fold.figures)[:top].tolist())],
+        [
+            metric.beside_words if known else "",
+            *(beside(n) if known else "" for n in metric.beside_of(fold.figures)[:top].tolist()),
+        ],
     ]
     entries = thread_entries(profile) if fold.by == "thread" else np.zeros(0, np.int64)
     labels = [_label(screen, profile, fold, row, entries) for row in range(len(values))]

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from rich.text import Text
 
-from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize
+from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, unknown
 
 from . import units
 from .console import Screen, display_path, print_section
@@ -132,14 +132,18 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
     peak = units.binary_size(summary.peak_bytes)
     moment = units.duration(summary.peak_time_seconds)
     copied = units.size(summary.copied_bytes)
+    alive_words = profile.worded(METRICS["alive"]).words
     alive = units.some(summary.alive_at_exit_allocations, "block", "blocks")
+    alive = "" if "alive_at_exit_allocations" in unknown(profile.recording) else f"in {alive}"
     threads = units.some(summary.threads, "thread", "threads")
     lines = [
         ("total runtime", units.duration(summary.duration_seconds), ""),
         (
             "calls to allocation functions",
             units.count(summary.calls),
-            f"{units.count(round(summary.calls_per_second))} per second",
+            ""
+            if "time" in unknown(profile.recording)
+            else f"{units.count(round(summary.calls_per_second))} per second",
         ),
         ("reallocations of these", units.count(summary.reallocations), f"copied {copied}"),
         (
@@ -150,19 +154,32 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
             "short-lived allocations",
             *_part(summary.short_lived_allocations, summary.short_lived_share, "8 more"),
         ),
-        ("peak heap", units.size(summary.peak_bytes), f"{peak}, after {moment}"),
+        (
+            "peak heap",
+            units.size(summary.peak_bytes),
+            peak if "time" in unknown(profile.recording) else f"{peak}, after {moment}",
+        ),
         ("peak RSS", units.size(summary.peak_rss_bytes), units.binary_size(summary.peak_rss_bytes)),
         (
-            profile.worded(METRICS["alive"]).words,
+            alive_words,
             units.size(summary.alive_at_exit_bytes),
-            f"in {alive}",
+            alive,
         ),
         ("allocated in total", units.size(summary.total_bytes), ""),
         ("processes", units.count(summary.processes), f"with {threads}"),
     ]
+    lacking = unknown(profile.recording)
+    foreign = bool(profile.recording.source)
     unsaid = {
+        "total runtime": "time" in lacking,
+        "calls to allocation functions": "allocations" in lacking,
         "reallocations of these": not summary.reallocations,
+        "temporary allocations": foreign and "temporary_allocations" in lacking,
+        "short-lived allocations": foreign and "short_lived_allocations" in lacking,
+        "peak heap": "peak_bytes" in lacking,
         "peak RSS": not summary.peak_rss_bytes,
+        alive_words: "alive_at_exit_bytes" in lacking,
+        "allocated in total": "total_bytes" in lacking,
         "processes": summary.processes < 2 and summary.threads < 2,
     }
     screen.grid(
@@ -182,7 +199,10 @@ def _part(count: int | None, share: float | None, before: str) -> tuple[str, str
 
 
 def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> None:
-    found = verdicts(summary, exited=exited(profile.recording)) if profile.whole else []
+    found = []
+    if profile.whole:
+        recording = profile.recording
+        found = verdicts(summary, exited=exited(recording), unknown=unknown(recording))
     if not found:
         return
     screen.line()

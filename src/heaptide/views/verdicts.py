@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,14 @@ class Verdict:
     text: str
 
 
-def verdicts(summary: Summary, *, exited: bool) -> list[Verdict]:
-    """Verdicts on ``summary``. ``exited``: the recording lasted to the program's end."""
-    if not summary.calls:
+def verdicts(
+    summary: Summary, *, exited: bool, unknown: Collection[str] = frozenset()
+) -> list[Verdict]:
+    """Verdicts on ``summary``. ``exited``: the recording lasted to the program's end.
+
+    ``unknown``: figures that the recording does not tell; nothing is said of them.
+    """
+    if not summary.calls and "allocations" not in unknown:
         return []
     found = []
     share = summary.temporary_share
@@ -44,24 +50,29 @@ def verdicts(summary: Summary, *, exited: bool) -> list[Verdict]:
                 f"temporary allocations: {units.percent(share)} of all calls, limit 50 %",
             )
         )
-    over = summary.peak_bytes >= PEAK_LIMIT
-    found.append(
-        Verdict(
-            "peak_heap",
-            "over" if over else "ok",
-            summary.peak_bytes,
-            PEAK_LIMIT,
-            "bytes",
-            f"peak heap: {units.both_sizes(summary.peak_bytes)}, "
-            f"limit {units.both_sizes(PEAK_LIMIT)}",
+    if "peak_bytes" not in unknown:
+        over = summary.peak_bytes >= PEAK_LIMIT
+        found.append(
+            Verdict(
+                "peak_heap",
+                "over" if over else "ok",
+                summary.peak_bytes,
+                PEAK_LIMIT,
+                "bytes",
+                f"peak heap: {units.both_sizes(summary.peak_bytes)}, "
+                f"limit {units.both_sizes(PEAK_LIMIT)}",
+            )
         )
-    )
+    if "alive_at_exit_bytes" in unknown:
+        return found
     alive = summary.alive_at_exit_bytes
     blocks = units.some(summary.alive_at_exit_allocations, "block", "blocks")
     moment = "alive at exit" if exited else "alive when the recording ended"
     # Statics, caches and the runtime's own memory live until the end by design, so a limit of 0
     # would never hold; only growth tells a leak.
-    text = f"{moment}: {units.size(alive)} in {blocks}"
+    text = f"{moment}: {units.size(alive)}"
+    if "alive_at_exit_allocations" not in unknown:
+        text += f" in {blocks}"
     if alive:
         text += ". Not a leak by itself: a leak is memory that keeps growing after warm-up"
     found.append(Verdict("alive_at_exit", "note" if alive else "ok", alive, None, "bytes", text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import LEAKED, METRICS, summarize, thread_name
+from heaptide.profile import LEAKED, METRICS, summarize, thread_name, unknown
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
 
 from ..notes import exited, notes
@@ -29,7 +29,10 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "title": _title(recording),
         "recording": _recording(recording),
         "summary": asdict(summary),
-        "verdicts": [asdict(verdict) for verdict in verdicts(summary, exited=exited(recording))],
+        "verdicts": [
+            asdict(verdict)
+            for verdict in verdicts(summary, exited=exited(recording), unknown=unknown(recording))
+        ],
         "notes": [{"level": note.level, "text": note.text} for note in notes(profile)],
         "metrics": _metrics(profile),
         "ranges": _ranges(recording) if base is None else [],
@@ -78,13 +81,12 @@ def _is_time(value: object) -> bool:
 
 
 def _metrics(profile: Profile) -> list[dict[str, Any]]:
-    known = [
-        metric
-        for metric in METRICS.values()
-        if not (metric.by_order and profile.recording.sample_interval)
-    ]
-    at = [metric.name for metric in known].index("alive") + 1
-    known.insert(at, LEAKED)
+    lacking = unknown(profile.recording)
+    order = [metric.name for metric in METRICS.values()]
+    known = list(METRICS.values())
+    known.insert(order.index("alive") + 1, LEAKED)
+    known = [metric for metric in known if metric.column not in lacking]
+    known = known or [METRICS["total"]]
     return [
         {
             "name": metric.name,
