@@ -78,6 +78,8 @@ def test_the_ones_with_most_memory_have_room(tmp_path: Path) -> None:
         ("id_rsa", "secret", False),
         (".env", "secret", False),
         ("a.py/", "", False),
+        ("a.py", "", False),
+        ("include/.git/config", "secret", False),
         ("a.py", "x" * (MOST_FILE_BYTES + 1), False),
     ],
 )
@@ -97,6 +99,28 @@ def test_only_source_text(tmp_path: Path, name: str, text: str, shown: bool) -> 
 )
 def test_names_of_no_file(name: str) -> None:
     assert source_text(name) is None
+
+
+def test_names_that_lead_elsewhere(tmp_path: Path) -> None:
+    """A recording's names are whatever its maker has written, and a link leads anywhere."""
+    headers = tmp_path / "include" / "x"
+    headers.mkdir(parents=True)
+    (tmp_path / "id_rsa").write_text("secret")
+    (tmp_path / "real.hpp").write_text("text")
+    (headers / "key").symlink_to(tmp_path / "id_rsa")
+    (headers / "key.py").symlink_to(tmp_path / "id_rsa")
+    (headers / "vector").symlink_to(tmp_path / "real.hpp")
+    (headers / "environ.py").symlink_to("/proc/self/environ")
+    for name in ("../../id_rsa", "../../real.hpp", "key", "key.py", "environ.py"):
+        assert source_text(f"{headers}/{name}") is None
+    assert source_text(f"{headers}/vector") == "text"
+    for name in ("/etc/passwd", "/proc/self/environ", "/sys/kernel/notes", "/dev/zero"):
+        assert source_text(f"/usr/include/../..{name}") is None
+
+
+def test_a_pipe_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.py")
+    assert source_text(str(tmp_path / "a.py")) is None
 
 
 def test_files_of_native_code(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,28 +26,48 @@ MOST_BYTES = 20_000_000  # of all files
 # page that is passed on holds nothing else.
 _SOURCE = re.compile(
     r"\.(?:py[wix]?|pxd|pxi|ipy|c|h|cc|hh|cpp|hpp|cxx|hxx|c\+\+|h\+\+|inc|inl|ipp|tcc|tpp|cu|cuh"
-    r"|rs|go|zig|d|nim|swift|m|mm|f|f90|f95|f03|for|s|asm)$",
+    r"|rs|go|zig|d|nim|swift|m|mm|f|f90|f95|f03|for|s|asm)\Z",
     re.IGNORECASE,
 )
-_HEADERS = re.compile(r"/include/(?:c\+\+/)?(?:[\w.+-]+/)*\w+$")  # <vector> has no ending
+_HEADERS = re.compile(r"/include/(?:[\w+][\w.+-]*/)*\w+\Z")  # <vector> has no ending
 _SCRIPT = re.compile(rb"#!.*python")
+_NO_FILES = ("/proc/", "/sys/", "/dev/")  # what the kernel says, not what somebody wrote
 _SAID = 3  # names of files in a note
 
 
 def source_text(file: str) -> str | None:
-    """The file's text; None: there is none, or it is no source text, or too much."""
-    if not file.startswith("/"):
+    """The file's text; None: there is none, or it is no source text, or too much.
+
+    Both the name and the file that it leads to have to be those of source text.
+    """
+    if not file.startswith("/") or ".." in file.split("/"):
         return None
-    path = Path(file)
     try:
-        if not path.is_file() or path.stat().st_size > MOST_FILE_BYTES:
+        real = os.path.realpath(file)
+        if real.startswith(_NO_FILES):
             return None
-        raw = path.read_bytes()
+        raw = _content(real)
     except (OSError, ValueError):
         return None
-    if not (_SOURCE.search(file) or _HEADERS.search(file) or _SCRIPT.match(raw)):
+    if raw is None or not (_SCRIPT.match(raw) or (_named(file) and _named(real))):
         return None
     return raw.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _named(file: str) -> bool:
+    """Whether a file of this name is source text."""
+    return bool(_SOURCE.search(file) or _HEADERS.search(file))
+
+
+def _content(path: str) -> bytes | None:
+    """What is in a file; None: it is none of the usual kind, or empty, or too large."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, "rb") as opened:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or not 0 < state.st_size <= MOST_FILE_BYTES:
+            return None
+        raw = opened.read(MOST_FILE_BYTES + 1)
+    return raw if len(raw) <= MOST_FILE_BYTES else None
 
 
 def wanted_files(tables: Tables) -> list[str]:
