@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from heaptide._printable import printable
+
 
 class HeaptideError(Exception):
     """Base of all errors that heaptide raises on purpose.
 
     The command line prints the message after ``heaptide: `` and exits with `exit_status`.
-    Line breaks and control characters in `message` (from foreign file names, say) are folded into
-    spaces, so that the message stays one line.
+    White space in `message` is folded into single spaces, and what cannot be shown (of a foreign
+    file name, say) is written as ``\\xNN``, so that the message stays one line.
     """
 
     default_exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, *, exit_status: int | None = None) -> None:
-        line = "".join(c if c.isprintable() else " " for c in message)
-        self.message = " ".join(line.split())
+        self.message = printable(" ".join(message.split()))
         self.exit_status = self.default_exit_status if exit_status is None else exit_status
         super().__init__(self.message)
 

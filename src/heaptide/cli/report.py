@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import sys
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from heaptide._printable import printable, shell_word
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import prepare_to_read
@@ -98,7 +98,7 @@ def command(
         if len(text) > max_size:
             _say(f"the page cannot be made smaller than {size(len(text))}")
         if not to_stdout:
-            word = shlex.quote(str(path))
+            word = shell_word(str(path))
             _say(f"{path} is written ({size(len(text))}); look at it: xdg-open {word}")
     if show and not _shown(path) and not quiet:
         _say(f"no browser found: open {path} yourself")
@@ -110,7 +110,7 @@ def _default(recording: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    click.echo("heaptide: " + "".join(c if c.isprintable() else "?" for c in line), err=True)
+    click.echo("heaptide: " + printable(line), err=True)
 
 
 def _shown(path: Path) -> bool:

@@ -13,6 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from heaptide._printable import printable
+
 
 @dataclass(frozen=True)
 class Glyphs:
@@ -58,8 +60,7 @@ class Screen:
 
     def clean(self, text: str) -> str:
         """``text`` without anything that moves the cursor, and in characters that can be shown."""
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else _escaped(c) for c in text)
+        text = printable(text)
         if self.glyphs is ASCII:
             text = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
         return text
@@ -129,11 +130,6 @@ def print_section(screen: Screen, title: str) -> None:
 def vars_of(glyphs: Glyphs) -> list[str]:
     """The strings among the glyphs."""
     return [value for value in vars(glyphs).values() if isinstance(value, str)]
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def display_path(path: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from rich.text import Text
 
+from heaptide._printable import shell_word
 from heaptide.profile import METRICS, summarize
 from heaptide.profile.diff import ADDITIVE, compare
 from heaptide.profile.shared import Shared
@@ -171,7 +171,7 @@ def _table(
 
 def _next(screen: Screen, profiles: Profiles, found: Diff) -> None:
     """Commands worth trying on these very recordings."""
-    old, new = (shlex.quote(display_path(p.recording.path)) for p in profiles)
+    old, new = (shell_word(display_path(p.recording.path)) for p in profiles)
     base, metric, differs = f"heaptide diff {old} {new}", found.metric.name, found.step.any()
     chosen = "" if metric == "peak" else f" --metric {metric}"
     tries = []
