@@ -12,6 +12,7 @@ import pytest
 from tests.recording.make import example
 
 import heaptide
+from heaptide.recording import Recording
 
 from .conftest import HEAPTIDE, Run
 
@@ -126,6 +127,28 @@ def test_nobody_reads_on(tmp_path: Path, words: list[str]) -> None:
     )
     os.close(writer)
     assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_symbolize_a_damaged_recording(tmp_path: Path) -> None:
+    """It says what is missing, and what it cannot read is not thrown away."""
+    path = tmp_path / "\udcff\x1b[31m.tide"
+    content = Path(example().write(tmp_path / "a.tide")).read_bytes()[:-60]
+    path.write_bytes(content)
+    for number in ("", "1"):
+        path.write_bytes(content)
+        result = subprocess.run(
+            [*HEAPTIDE, "symbolize", path],
+            capture_output=True,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+        assert result.returncode == 0
+        assert result.stdout.startswith(os.fsencode(f"{tmp_path}/\\xff\\x1b[31m.tide: "))
+        lines = result.stderr.decode().splitlines()
+        assert "at byte" in lines[0]
+        assert lines[-1].endswith(f"\\xff\\x1b[31m.tide.damaged{number}")
+        assert (tmp_path / f"{path.name}.damaged{number}").read_bytes() == content
+    with Recording.open(path) as recording:
+        assert recording.truncated_at is None
 
 
 def test_symbolize_bad_input(tmp_path: Path) -> None:

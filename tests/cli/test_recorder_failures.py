@@ -41,6 +41,18 @@ def test_max_size_is_no_failure(run_fake: Run) -> None:
     assert "--max-size" in result.stderr.decode()
 
 
+@pytest.mark.parametrize("how", ["rm {0}", "mv {0} {0}.moved", "cp {0} {0}.2; mv {0}.2 {0}"])
+def test_a_recording_that_is_gone(run_fake: Run, tmp_path: Path, how: str) -> None:
+    """What stands at its path is not taken for it, nor touched."""
+    script = how.format(tmp_path / "r.tide")
+    result = run_fake("ready", "sh", "-c", f"sleep 0.2; {script}")
+    assert result.returncode == 125
+    [line] = result.stderr.decode().splitlines()
+    assert line.startswith("heaptide: the recording was moved, deleted or replaced")
+    result = run_fake("ready", "sh", "-c", f"sleep 0.2; {script}; exit 3", options=("-f",))
+    assert result.returncode == 3
+
+
 def test_collector_that_refuses(run_fake: Run, tmp_path: Path) -> None:
     """Its last line is ours; the program is not run and no file is left."""
     ran = tmp_path / "ran"

@@ -97,6 +97,18 @@ def counted(recorded: Recorded) -> bool:
     return bool(found["table"]["total"] >= 6_000_000)
 
 
+def test_names_are_not_stored_meanwhile(start: Start) -> None:
+    """symbolize would take the file away from its collector."""
+    one = start()
+    command = [*HEAPTIDE, "symbolize", str(one.recording)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "is still being made" in result.stderr and result.stderr.count("\n") == 1
+    one.end()
+    assert one.process.returncode == 0
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
 def test_choices() -> None:
     """The command's own lists are those of the view."""
     from heaptide.profile import FOLDS

@@ -123,6 +123,22 @@ def test_raw_stays_when_the_disk_is_full(raw: Path, monkeypatch: pytest.MonkeyPa
     assert [raw] == list(raw.parent.iterdir())
 
 
+def test_what_is_still_written_to_stays(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer would go on in a file that has no name any more."""
+    content = raw.read_bytes()
+
+    def meanwhile(self: Writer) -> None:
+        with raw.open("ab") as file:
+            file.write(b"more")
+
+    monkeypatch.setattr(Writer, "sync", meanwhile)
+    assert not finish(raw).compacted
+    with pytest.raises(OutputError, match="was written to meanwhile"):
+        symbolize(raw)
+    assert raw.read_bytes() == content + b"more" * 2
+    assert [raw] == list(raw.parent.iterdir())
+
+
 def test_full_disk_for_real(raw: Path) -> None:
     """A limit on file sizes stands in for a full disk: the write itself fails."""
     import resource

@@ -298,6 +298,9 @@ def _report(
     if problem:
         say(f"heaptide: {problem}")
     complete = outcome.complete
+    if not outcome.in_place:
+        say.wait_for_terminal()
+        return False
     if outcome.processes == 0 or path.stat().st_size == 0:
         path.unlink(missing_ok=True)
         say.wait_for_terminal()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from heaptide._printable import printable, shell_word
 from heaptide.cli.reading import prepare_to_read
+from heaptide.errors import RecordingError
 
 
 @click.command("symbolize", short_help="Find the function names of a recording.")
@@ -20,11 +23,25 @@ def command(recording: Path, quiet: bool) -> None:
     """
     prepare_to_read()
     from heaptide.cli.progress import progress_bar
+    from heaptide.recorder.sessions import session_of_recording
     from heaptide.recording import symbolize
 
+    if session_of_recording(recording) is not None:
+        raise RecordingError(
+            f"{recording} is still being made, and its names are found at its end: heaptide top "
+            f"{shell_word(str(recording))} shows them now"
+        )
     with progress_bar("names in", quiet=quiet) as progress:
         finished = symbolize(recording, progress=progress)
-    if not quiet:
-        print(f"{recording}: {finished.frames_named:,} frames have names")
+    for line in finished.warnings:
+        click.echo(f"heaptide: {printable(line)}", err=True)
+    if finished.former is not None:
+        click.echo(
+            "heaptide: the file as it was, with what is behind the damage, is "
+            + printable(finished.former),
+            err=True,
+        )
+    if not quiet and sys.stdout is not None:
+        print(f"{printable(str(recording))}: {finished.frames_named:,} frames have names")
         for line in finished.advice:
-            print(line)
+            print(printable(line))

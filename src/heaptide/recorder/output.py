@@ -21,9 +21,17 @@ def default_output(name: str) -> Path:
 class Claim:
     """A new, empty file at ``path``, which is to become a recording."""
 
-    def __init__(self, path: Path, former: Path | None) -> None:
+    def __init__(self, path: Path, former: Path | None, file: os.stat_result) -> None:
         self.path = path
+        self._file = file
         self._former = former  # where the file is now that was at the path
+
+    def is_there(self) -> bool:
+        """Whether the path is that file still; it may have been moved, deleted or replaced."""
+        try:
+            return os.path.samestat(self.path.stat(), self._file)
+        except OSError:
+            return False
 
     def keep(self) -> None:
         """The recording has begun: what was there before goes."""
@@ -72,12 +80,14 @@ def claim(path: Path, force: bool) -> Claim:
     try:
         if status is not None:
             former = path.rename(path.with_name(f".{path.name}.{os.getpid()}.old"))
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        file = os.fstat(descriptor)
+        os.close(descriptor)
     except OSError as error:
         if former is not None:
             former.rename(path)
         raise _unwritable(path, error) from error
-    return Claim(path, former)
+    return Claim(path, former, file)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -35,6 +35,7 @@ class Outcome:
     collector: Ended
     processes: int  # recorded; 0: the agent never came up
     still_running: int  # processes of the recording alive when the program ended
+    in_place: bool = True  # the recording is where it was to be
 
     @property
     def complete(self) -> bool:
@@ -43,11 +44,17 @@ class Outcome:
             self.error in (Error.NONE, Error.MAX_SIZE)
             and self.collector.status == 0
             and self.processes > 0
+            and self.in_place
         )
 
     def problem(self) -> str | None:
         """One line about a recording that is not what was asked for; None for a good one."""
         after = f"after {self.live.elapsed_ns / 1e9:.1f} s"
+        if not self.in_place:
+            return (
+                "the recording was moved, deleted or replaced while it was made: what was recorded "
+                "is where it was moved to, or lost"
+            )
         if self.error is not Error.NONE:
             text = self.error_text or f"{_ERRORS[self.error]} {after}"
             return f"{text} (the program ran on unrecorded)"
@@ -115,4 +122,5 @@ def record(
             collector=collector_ended,
             processes=session.processes_seen(),
             still_running=still_running,
+            in_place=session.in_place(),
         )

@@ -139,6 +139,10 @@ class Session:
             "HEAPTIDE_SESSION": f"/proc/{self._get('collector_pid')}/fd/{_wire.SESSION_FD}",
         }
 
+    def in_place(self) -> bool:
+        """Whether what is recorded is in the file at ``output``."""
+        return self._claim is not None and self._claim.is_there()
+
     def started(self, pid: int) -> None:
         """Tells the collector which process the recording is about."""
         self._set("root_pid", pid)

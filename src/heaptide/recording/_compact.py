@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class Finished:
     frames_named: int = 0
     advice: list[str] = field(default_factory=list)  # what to change so that more names appear
     warnings: list[str] = field(default_factory=list)
+    former: str | None = None  # where the file is now that had more in it, behind some damage
 
 
 def finish(
@@ -108,14 +110,15 @@ def finish(
 def symbolize(path: str | os.PathLike[str], *, progress: Progress = None) -> Finished:
     """Resolves the frames of an existing recording again, and compacts it.
 
-    Names that it has already are kept where they cannot be found any more.
+    Names that it has already are kept where they cannot be found any more. Of a file that cannot be
+    read to its end the old one is put aside, for the new one lacks what is behind the damage.
 
     Raises:
         RecordingError: `path` is no recording.
         OutputError: the new file cannot be written; the old one stays as it is.
     """
     try:
-        return _rewrite(path, True, progress)
+        return _rewrite(path, True, progress, keep_damaged=True)
     except OSError as error:
         raise OutputError(_not_written(os.fspath(path), error)) from None
 
@@ -123,6 +126,8 @@ def symbolize(path: str | os.PathLike[str], *, progress: Progress = None) -> Fin
 def _not_written(path: str, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         cause, remedy = "no space for a second copy", "free some"
+    elif error.errno == errno.EBUSY:
+        cause, remedy = "it was written to meanwhile", "wait until whoever writes it has ended"
     else:
         cause, remedy = error.strerror or str(error), "make its directory writable"
     return (
@@ -131,8 +136,15 @@ def _not_written(path: str, error: OSError) -> str:
     )
 
 
-def _rewrite(path: str | os.PathLike[str], symbols: bool, progress: Progress) -> Finished:
+def _rewrite(
+    path: str | os.PathLike[str],
+    symbols: bool,
+    progress: Progress,
+    *,
+    keep_damaged: bool = False,
+) -> Finished:
     real = Path(path).resolve()
+    former = None
     partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
     with Recording.open(real) as recording:
         found = resolve(recording, progress) if symbols else None
@@ -142,7 +154,14 @@ def _rewrite(path: str | os.PathLike[str], symbols: bool, progress: Progress) ->
             ) as writer:
                 _write(recording, writer, found)
                 writer.sync()
-                os.fchmod(writer.fileno(), stat.S_IMODE(real.stat().st_mode))
+                state = real.stat()
+                os.fchmod(writer.fileno(), stat.S_IMODE(state.st_mode))
+            if (
+                state.st_size != recording.file_bytes
+            ):  # its writer would go on in a file without name
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            if keep_damaged and recording.truncated_at is not None:
+                former = _put_aside(real)
             partial.replace(real)
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -155,7 +174,26 @@ def _rewrite(path: str | os.PathLike[str], symbols: bool, progress: Progress) ->
             frames_named=len(np.unique(found.columns["frame"])) if found else 0,
             advice=found.advice if found else [],
             warnings=recording.warnings,
+            former=former,
         )
+
+
+def _put_aside(real: Path) -> str:
+    """A second name, or copy, of the file; returns where."""
+    number = 0
+    while True:
+        aside = real.with_name(f"{real.name}.damaged{number or ''}")
+        try:
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            number += 1
+            continue
+        try:
+            shutil.copy2(real, aside)
+        except OSError:
+            aside.unlink()
+            raise
+        return os.fspath(aside)
 
 
 def _write(recording: Recording, writer: Writer, symbols: Symbols | None) -> None:
