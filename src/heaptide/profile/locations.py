@@ -106,7 +106,8 @@ def locate(recording: Recording) -> Locations:
         function[from_symbols] = _numbers(texts, symbols.function, row)
         file[from_symbols] = _numbers(texts, symbols.file, row)
         for part, column in position.items():
-            column[from_symbols] = getattr(symbols, part)[row]
+            numbers = getattr(symbols, part)[row].astype(np.int64)
+            column[from_symbols] = np.where(numbers < 1 << 31, np.maximum(numbers, 0), 0)
         language[from_symbols] = np.minimum(symbols.language[row], Language.OTHER)
         resolved[from_symbols] = True
 

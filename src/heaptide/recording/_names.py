@@ -26,6 +26,16 @@ class FrameName(NamedTuple):
     resolved: bool = True
 
 
+# Python takes any number for a line, and stores it in 32 bits. Editors and pages count further than
+# to here, but no file has as many lines.
+_LINES = range(1, 1 << 31)
+
+
+def known_line(line: int) -> int:
+    """``line``, or column, where there can be one of that number; 0: it is not known."""
+    return line if line in _LINES else 0
+
+
 CUT_OFF = FrameName("[stack cut off here]", resolved=False)
 NO_STACK = FrameName("[no stack recorded]", resolved=False)
 
@@ -85,10 +95,10 @@ class FrameNames:
             FrameName(
                 symbols.function[row],
                 symbols.file[row],
-                int(symbols.line[row]),
-                int(symbols.column[row]),
-                int(symbols.end_line[row]),
-                int(symbols.end_column[row]),
+                known_line(int(symbols.line[row])),
+                known_line(int(symbols.column[row])),
+                known_line(int(symbols.end_line[row])),
+                known_line(int(symbols.end_column[row])),
                 language_of(int(symbols.language[row])),
             )
             for row in range(int(symbols.offsets[frame]), int(symbols.offsets[frame + 1]))
@@ -112,10 +122,10 @@ class FrameNames:
         return FrameName(
             codes.qualname[code],
             codes.filename[code],
-            at.line or int(codes.firstlineno[code]),
-            at.column,
-            at.end_line,
-            at.end_column,
+            known_line(at.line) or known_line(int(codes.firstlineno[code])),
+            known_line(at.column),
+            known_line(at.end_line),
+            known_line(at.end_column),
             Language.PYTHON,
         )
 

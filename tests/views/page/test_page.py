@@ -210,6 +210,28 @@ def test_names_are_data(tmp_path: Path) -> None:
     assert text.count("<title>") == 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_lines_that_no_file_has(tmp_path: Path, named: bool) -> None:
+    """Python takes any number for a line; the page reads none that is below 0 or beyond 31 bits."""
+    lines = {5: 5, 0: 0, (1 << 31) - 1: (1 << 31) - 1, 1 << 31: 0, (1 << 32) - 5: 0}
+    make = Builder()
+    make.process()
+    make.thread()
+    changes = {}
+    for line in lines:
+        frame = make.python("f", "gen.py", line)
+        if named:
+            make.symbol(frame, "f", "gen.py", line, Language.PYTHON, column=line)
+        changes[make.context(0, make.stack(frame))] = Change(1, 10)
+    make.slice(0, SECOND, changes)
+    make.finish(SECOND)
+    with Recording.open(make.write(tmp_path / "a.tide")) as recording:
+        _, columns, _ = decode(build(Profile(recording)).data)
+        names = [names[0].line for names in recording.frame_names()]
+    assert names == list(lines.values())
+    assert set(columns["location.line"].tolist()) == set(lines.values())
+
+
 def test_only_its_own_script_may_run(tmp_path: Path) -> None:
     with Recording.open(example().write(tmp_path / "a.tide")) as recording:
         text = build(Profile(recording)).html().decode()
