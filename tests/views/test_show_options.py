@@ -306,8 +306,8 @@ def test_threads_are_told_with_their_times(tmp_path: Path) -> None:
     lines = output(example().write(tmp_path / "a.tide"), "--threads").split("\n")
     found = [re.split("  +", line.strip()) for line in lines if "47" in line]
     assert found == [
-        ["1.2 kB", "300 B", "2.3 kB", "23", "0 s", "3.00 s", "MainThread 4711"],
-        ["800 B", "300 B", "1.0 kB", "7", "1.00 s", "2.00 s", "worker 4712 runs…"],
+        ["1.2 kB", "300 B", "2.3 kB", "23", "0 s", "3.00 s", "MainThread, 4711"],
+        ["800 B", "300 B", "1.0 kB", "7", "1.00 s", "2.00 s", "worker, 4712, runs <mo…"],
     ]
 
 

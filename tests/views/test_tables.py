@@ -54,9 +54,54 @@ def test_threads_are_told_apart_by_what_they_run(tmp_path: Path) -> None:
     recording = Recording.open(threads_of_python().write(tmp_path / "a.tide"))
     assert [row[-2:] for row in rows(recording, "thread")] == [
         ["MainThread", "10"],
-        ["thread", "11, runs serve"],
+        ["runs serve", "11"],
         ["pool-1", "12, runs load"],
         ["thread", "13"],
+    ]
+
+
+def requests_in_threads(count: int) -> Builder:
+    """A server with a thread for each request, and a pool whose threads have numbers."""
+    build = Builder()
+    process = build.process(10, "/usr/bin/python3.11", ["python3", "app.py"])
+    main = build.thread(process, 10, "python3")
+    quote, work = (build.python(name, "/srv/app.py", 2) for name in ("quote", "work"))
+    held = {build.context(process, build.stack(work), thread=main): (1, 500)}
+    for number in range(count):
+        times = {"start": (number + 1) * 1000, "end": (number + 2) * 1000}
+        for name, frame, size in (("python3", quote, 10 + number), (f"pool-{number}", work, 5)):
+            thread = build.thread(process, 100 + number, name, **times)
+            held[build.context(process, build.stack(frame), thread=thread)] = (1, size)
+    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
+    build.peak(held)
+    build.finish(SECOND)
+    return build
+
+
+def test_many_threads_that_are_alike_are_one_row(tmp_path: Path) -> None:
+    recording = Recording.open(requests_in_threads(20).write(tmp_path / "a.tide"))
+    assert [row[-3:] for row in rows(recording, "thread")] == [
+        ["1", "main thread", "10"],
+        ["20", "runs quote", "20 threads"],
+        ["20", "pool-*", "20 threads, runs work"],
+    ]
+    file = io.StringIO()
+    text.show_views(Profile(recording), METRICS["peak"], threads=True, file=file, width=80)
+    shown = [re.split("  +", line.strip()) for line in file.getvalue().split("\n") if " B " in line]
+    assert [(row[0], *row[-3:]) for row in shown] == [
+        ("500 B", "0 s", "end", "main thread, 10"),
+        ("390 B", "1.00 µs", "21.0 µs", "20 x runs quote"),
+        ("100 B", "1.00 µs", "21.0 µs", "20 x pool-*"),
+    ]
+    assert "--json has each" in file.getvalue()
+
+
+def test_a_few_threads_are_told_one_by_one(tmp_path: Path) -> None:
+    recording = Recording.open(requests_in_threads(3).write(tmp_path / "a.tide"))
+    assert [row[-2] for row in rows(recording, "thread")] == [
+        "main thread",
+        *["runs quote"] * 3,
+        *["pool-0", "pool-1", "pool-2"],
     ]
 
 

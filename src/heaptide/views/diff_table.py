@@ -113,7 +113,7 @@ def _thread(profile: Profile, row: int, entry: int, counts: list[int]) -> Label:
     told = []
     if entry >= 0 and name == "thread":
         at = profile.locations
-        told.append(f"runs {at.texts[at.function[entry]]}")
+        name = f"runs {at.texts[at.function[entry]]}"
     if len(set(recording.processes.pid.tolist())) > 1 and process >= 0:
         told.append(f"of {_command(profile, process)}")
     told.append(_counted(counts, "thread", "threads"))

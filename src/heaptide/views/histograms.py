@@ -8,16 +8,14 @@ from rich.text import Text
 
 from heaptide.profile import (
     COLUMNS,
-    MAIN_THREADS,
     age_histogram,
     lifetime_histogram,
     size_histogram,
-    thread_entries,
-    thread_name,
 )
+from heaptide.profile.actors import like_threads
 
 from . import units
-from .labels import GAP, LEAST
+from .labels import GAP, LEAST, thread_label
 
 if TYPE_CHECKING:
     from heaptide.profile import Fold, Histogram, Profile
@@ -82,32 +80,32 @@ def _age_names(bounds: tuple[int, ...]) -> list[str]:
 
 
 def print_threads(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
-    """A line for each thread of ``fold``: when it ran, and what it did with memory."""
-    recording, locations = profile.recording, profile.locations
-    table, entries = recording.threads, thread_entries(profile)
-    several = len(set(recording.processes.pid.tolist())) > 1
-    heads = ("at peak", "alive at exit", "in total", "allocations", "from", "to", "thread")
+    """A line for each thread of ``fold``: when it ran, and what it did with memory.
+
+    Threads that are alike have a line together.
+    """
+    table, like = profile.recording.threads, like_threads(profile)
+    fold, members = like.fold(fold)
+    heads = ("at peak", "at exit", "in total", "allocations", "from", "to", "thread")
     cells = [[Text(head, "dim") for head in heads]]
-    shown = len(fold) if top <= 0 else min(top, len(fold))
-    for row in range(shown):
-        entity = int(fold.entity[row])
-        figures = dict(zip(COLUMNS, fold.figures[row].tolist()))
-        name, start, end = "[unknown thread]", "", ""
-        if entity >= 0:
-            name = f"{thread_name(recording, entity)} {int(table.tid[entity])}"
-            if several and table.process[entity] >= 0:
-                name += f" of {int(recording.processes.pid[table.process[entity]])}"
-            at = int(entries[entity])
-            if at >= 0 and not name.startswith(MAIN_THREADS):
-                name += f" runs {locations.texts[locations.function[at]]}"
-            start = units.duration(int(table.start[entity]) / 1e9)
-            end = units.duration(int(table.end[entity]) / 1e9) if table.end[entity] else "end"
+    shown = members if top <= 0 else members[:top]
+    for figures, rows in zip(fold.figures.tolist(), shown):
+        values = dict(zip(COLUMNS, figures))
+        start = end = ""
+        if rows[0] >= 0:
+            start = units.duration(int(table.start[rows].min()) / 1e9)
+            ended = bool(table.end[rows].all())
+            end = units.duration(int(table.end[rows].max()) / 1e9) if ended else "end"
+        label = thread_label(profile, like, rows)
+        name = f"{label.name}, {label.place}" if label.place else label.name
+        if len(rows) > 1:  # what would be cut off comes first
+            name = f"{units.count(len(rows))} x {label.name}"
         cells.append(
             [
-                Text(units.size(figures["peak_bytes"])),
-                Text(units.size(figures["alive_at_exit_bytes"])),
-                Text(units.size(figures["total_bytes"])),
-                Text(units.count(figures["allocations"])),
+                Text(units.size(values["peak_bytes"])),
+                Text(units.size(values["alive_at_exit_bytes"])),
+                Text(units.size(values["total_bytes"])),
+                Text(units.count(values["allocations"])),
                 Text(start),
                 Text(end),
                 Text(screen.clean(name), "bold"),
@@ -118,8 +116,11 @@ def print_threads(screen: Screen, profile: Profile, fold: Fold, top: int) -> Non
         name = screen.head(line[-1].plain, max(screen.width - used, LEAST))
         line[-1] = Text(name, "bold")
     screen.grid(cells, "rrrrrrl", gap=GAP)
-    if len(fold) > shown:
-        screen.line(f"and {units.some(len(fold) - shown, 'other', 'others')}: see --top 0", "dim")
+    left = len(members) - len(shown)
+    if left:
+        screen.line(f"and {units.some(left, 'other', 'others')}: see --top 0", "dim")
+    if any(len(rows) > 1 for rows in members):
+        screen.line("threads that are alike are one row; --json has each", "dim")
 
 
 def print_histogram(screen: Screen, profile: Profile, which: str) -> None:

@@ -9,10 +9,15 @@ from rich.cells import cell_len
 
 from heaptide.profile import Origin
 
+from . import units
 from .places import short_function, short_path, short_place
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from heaptide.profile import Profile
+    from heaptide.profile.actors import LikeThreads
 
     from .console import Screen
 
@@ -59,6 +64,22 @@ def place_label(profile: Profile, by: str, at: int) -> Label:
     if by == "line" and file and line:
         return Label(where, function, language, own)
     return Label(function, where, language, own, tag)
+
+
+def thread_label(profile: Profile, like: LikeThreads, rows: npt.NDArray[np.int64]) -> Label:
+    """Of threads that are alike: what they are called or run, and how many they are, or its id."""
+    recording, row = profile.recording, int(rows[0])
+    if row < 0:
+        return Label("[unknown thread]")
+    name, runs = like.names[int(like.group[row])], like.runs[row]
+    many = len(rows) > 1
+    told = [units.some(len(rows), "thread", "threads") if many else str(recording.threads.tid[row])]
+    process = int(recording.threads.process[row])
+    if len(set(recording.processes.pid.tolist())) > 1 and process >= 0:
+        told[0] += f" of process {int(recording.processes.pid[process])}"
+    if runs and name != f"runs {runs}":
+        told.append(f"runs {runs}")
+    return Label(name, ", ".join(told))
 
 
 def heads(by: str) -> Label:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.text import Text
 
-from heaptide.profile import MAIN_THREADS, thread_entries, thread_name, unknown
+from heaptide.profile import unknown
 
 from . import units
 from .labels import GAP, LEAST, Label, divide, heads, place_label, write_label
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from heaptide.profile import Fold, Profile
 
     from .console import Screen
-
-    Ints = npt.NDArray[np.int64]
 
 _IMPORTS = " (imports)"
 _BAR_WIDTH = 8
 
 
-def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
-    """The ``top`` largest groups of ``fold``: share, figure, companion, and what they are."""
+def print_sites(
+    screen: Screen, profile: Profile, fold: Fold, top: int, labels: Sequence[Label] = ()
+) -> None:
+    """The ``top`` largest groups of ``fold``: share, figure, companion, and what they are.
+
+    ``labels``: what the rows are called, where it is not told by their places.
+    """
     metric = fold.metric
     whole = profile.total_of(metric)
     in_bytes = metric.unit == "bytes"
@@ -44,8 +45,9 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
             *(beside(n) if known else "" for n in metric.beside_of(fold.figures)[:top].tolist()),
         ],
     ]
-    entries = thread_entries(profile) if fold.by == "thread" else np.zeros(0, np.int64)
-    labels = [_label(screen, profile, fold, row, entries) for row in range(len(values))]
+    labels = labels[:top] or [_label(profile, fold, row) for row in range(len(values))]
+    for label in labels:
+        label.clean(screen)
     used = sum(max(len(cell) for cell in column) + GAP for column in left)
     name_width, place_width = divide([heads(fold.by), *labels], screen.width - used)
 
@@ -67,35 +69,16 @@ def print_sites(screen: Screen, profile: Profile, fold: Fold, top: int) -> None:
     screen.grid(rows, "rlrrll", gap=GAP)
 
 
-def _label(screen: Screen, profile: Profile, fold: Fold, row: int, entries: Ints) -> Label:
-    at, entity = int(fold.location[row]), int(fold.entity[row])
-    if fold.by == "thread":
-        label = _thread(profile, entity, entries)
-    elif fold.by == "process":
-        label = _process(profile, entity)
-    else:
-        label = place_label(profile, fold.by, at)
-        if int(fold.imports[row]) * 2 > int(fold.values[row]):
-            if fold.by == "line" and label.place:
-                label.place += _IMPORTS
-            else:
-                label.name += _IMPORTS
-    label.clean(screen)
+def _label(profile: Profile, fold: Fold, row: int) -> Label:
+    if fold.by == "process":
+        return _process(profile, int(fold.entity[row]))
+    label = place_label(profile, fold.by, int(fold.location[row]))
+    if int(fold.imports[row]) * 2 > int(fold.values[row]):
+        if fold.by == "line" and label.place:
+            label.place += _IMPORTS
+        else:
+            label.name += _IMPORTS
     return label
-
-
-def _thread(profile: Profile, row: int, entries: Ints) -> Label:
-    recording, locations = profile.recording, profile.locations
-    if row < 0:
-        return Label("[unknown thread]")
-    process = int(recording.threads.process[row])
-    place = f"{int(recording.threads.tid[row])}"
-    if len(set(recording.processes.pid.tolist())) > 1 and process >= 0:
-        place += f" of process {int(recording.processes.pid[process])}"
-    name, at = thread_name(recording, row), int(entries[row])
-    if at >= 0 and name not in MAIN_THREADS:
-        place += f", runs {locations.texts[locations.function[at]]}"
-    return Label(name, place)
 
 
 def _process(profile: Profile, row: int) -> Label:

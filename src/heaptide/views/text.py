@@ -9,9 +9,11 @@ from typing import IO, TYPE_CHECKING
 from rich.text import Text
 
 from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, unknown
+from heaptide.profile.actors import like_threads
 
 from . import units
 from .console import Screen, display_path, print_section
+from .labels import thread_label
 from .moments import print_over_time
 from .next_steps import print_next
 from .notes import exited, notes
@@ -242,7 +244,11 @@ def _notes(screen: Screen, profile: Profile, metric: Metric, *, only_warnings: b
 
 
 def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) -> None:
-    fold = profile.fold(by, metric)
+    fold, labels = profile.fold(by, metric), []
+    if by == "thread":
+        like = like_threads(profile)
+        fold, members = like.fold(fold)
+        labels = [thread_label(profile, like, rows) for rows in members]
     groups = int((fold.values > 0).sum())
     shown = groups if top <= 0 else min(top, groups)
     where = "" if by in ("thread", "process") else ", charged to your own code first"
@@ -250,7 +256,7 @@ def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) 
     if not shown:
         screen.line("nothing", "dim")
         return
-    print_sites(screen, profile, fold, shown)
+    print_sites(screen, profile, fold, shown, labels)
     others = groups - shown
     if others:
         rest = int(fold.values[shown:].sum())
