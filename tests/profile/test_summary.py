@@ -9,7 +9,7 @@ import pytest
 from tests.recording.make import SECOND, Builder, Change, example
 
 from heaptide.errors import UsageError
-from heaptide.profile import Profile, Summary, rows_of_pid, summarize, timeline_of
+from heaptide.profile import Profile, Selection, Summary, rows_of_pid, summarize, timeline_of
 from heaptide.recording import Recording
 
 EXAMPLE = Summary(
@@ -127,6 +127,47 @@ def test_a_thread_that_calls_exec_is_one(tmp_path: Path) -> None:
         1,
     ]
     assert recording.threads_of([became]) == 2
+
+
+@pytest.fixture
+def moving(tmp_path: Path) -> Recording:
+    """3 blocks of f that g reallocates; 5 of `old` in second 1 that are freed in second 2; in
+    second 3 g makes more than there ever was."""
+    build = Builder()
+    build.process(1)
+    build.thread()
+    f, g, old = (
+        build.context(0, build.stack(build.python(name, "/a.py", line)))
+        for line, name in enumerate(("f", "g", "old"), 1)
+    )
+    build.slice(
+        0,
+        SECOND,
+        {f: Change(3, 300, 3, 300), g: Change(3, 600, 0, 0, 3, 300), old: Change(5, 5000)},
+    )
+    build.slice(SECOND, 2 * SECOND, {old: Change(0, 0, 5, 5000)})
+    build.slice(2 * SECOND, 3 * SECOND, {g: Change(10, 100_000)})
+    build.peak({g: (13, 100_600)})
+    build.finish(3 * SECOND)
+    return Recording.open(build.write(tmp_path / "a.tide"))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "freed"), [(0, 1, 0), (0, 2, 5), (1, 2, 5), (1, 3, 5), (2, 3, 0)]
+)
+def test_what_was_freed_in_a_range(moving: Recording, start: int, end: int, freed: int) -> None:
+    """Also of stacks that did nothing else in it, and are no part of its peak."""
+    selection = Selection(start=float(start), end=float(end))
+    assert summarize(Profile(moving, selection)).deallocations == freed
+    assert summarize(Profile(moving, replace(selection, processes=(0,)))).deallocations == freed
+
+
+@pytest.mark.parametrize("function", ["f", "g", "old"])
+def test_what_some_stacks_freed_is_not_known(moving: Recording, function: str) -> None:
+    """A block that is reallocated leaves its stack, and is not freed."""
+    assert summarize(Profile(moving)).deallocations == 5
+    found = summarize(Profile(moving, Selection(functions=(function,))))
+    assert found.deallocations is None
 
 
 def test_an_unknown_process_is_refused_with_those_there_are(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Summary:
 
     duration_seconds: float
     allocations: int
-    deallocations: int
+    deallocations: int | None  # None: of a part of the stacks only, see _of_selected
     reallocations: int
     total_bytes: int
     copied_bytes: int
@@ -144,7 +144,9 @@ def _of_processes(profile: Profile, rows: Sequence[int]) -> Summary:
 def _of_selected(profile: Profile) -> Summary:
     """Of a range of time, or of some contexts only.
 
-    The duration is the range's. Resident memory is the processes', whatever else is selected.
+    The duration is the range's. Resident memory is the processes', whatever else is selected. A
+    block that a reallocation moves leaves the stack that made it, and comes to another one: of some
+    stacks only it cannot be told how many blocks were freed.
     """
     recording, time = profile.recording, profile.time
     used = profile.figures.any(axis=1)
@@ -166,7 +168,12 @@ def _of_selected(profile: Profile) -> Summary:
             peak_rss_bytes=_rss(profile, time),
         )
     sums = dict(zip(COLUMNS, profile.totals.tolist()))
-    freed = int(totals.blocks_out[used].sum()) - int(totals.reallocations[used].sum())
+    freed = None
+    if profile.chosen is None:
+        counted = contexts.counted  # also those that do no more than free what was live before
+        if profile.processes is not None:
+            counted = counted & np.isin(contexts.process, np.asarray(profile.processes))
+        freed = int(totals.blocks_out[counted].sum() - totals.reallocations[counted].sum())
     owners = np.unique(contexts.process[used])
     threads = np.unique(contexts.thread[used])
     return replace(
