@@ -220,6 +220,7 @@ def test_names_are_data_in_every_view(tmp_path: Path, encoding: str) -> None:
         ("no allocation", "no allocation was recorded"),
         ("truncated", "figures are as of its last checkpoint"),
         ("cut early", "a.tide is cut off at byte"),
+        ("cut early", "no allocation is in the part of the file that can be read"),
         ("sampled", "figures are estimates"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.recording.make import SECOND, Builder, Change, example
 
-from heaptide.profile import Profile, Summary
+from heaptide.profile import Profile, Selection, Summary
 from heaptide.recording import Kind, Recording
 from heaptide.views.notes import notes
 from heaptide.views.verdicts import Verdict, verdicts
@@ -180,3 +180,21 @@ def test_nothing_recorded_is_a_warning(tmp_path: Path) -> None:
     found = texts(build, tmp_path / "a.tide")
     assert [level for level, _ in found] == ["warning"]
     assert "no allocation was recorded" in found[0][1]
+
+
+def test_nothing_selected_is_no_empty_recording(tmp_path: Path) -> None:
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        for selection in (
+            Selection(without_functions=("/./",)),
+            Selection(sizes=(26, 26)),
+        ):
+            found = [note.text for note in notes(Profile(recording, selection))]
+            assert any(text.startswith("nothing is in what was selected") for text in found)
+            assert not any("no allocation was recorded" in text for text in found)
+
+
+def test_nothing_until_now_is_no_empty_recording(tmp_path: Path) -> None:
+    build = Builder()
+    build.process()
+    found = [text for _, text in texts(build, tmp_path / "a.tide", finished=False)]
+    assert found[-1] == "no allocation was recorded before the last checkpoint"

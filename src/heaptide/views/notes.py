@@ -65,12 +65,23 @@ def notes(profile: Profile) -> list[Note]:
     ]
     found += _about_names(profile, [note.text for note in found])
     if not int(profile.totals.any()) and not len(recording.extras):
-        text = (
-            "no allocation was recorded: a statically linked program, or one that ended at once, "
-            "makes none that can be seen"
-        )
-        found.append(Note("warning", text))
+        found.append(Note("warning", _why_nothing(profile)))
     return sorted(found, key=lambda note: note.level != "warning")
+
+
+def _why_nothing(profile: Profile) -> str:
+    """The most likely reason why there are no figures at all."""
+    recording = profile.recording
+    if any(getattr(recording.totals, name).any() for name in ("blocks_in", "reallocations")):
+        return "nothing is in what was selected: the rest of the recording has allocations"
+    if recording.warnings:
+        return "no allocation is in the part of the file that can be read"
+    if recording.end is None:
+        return "no allocation was recorded before the last checkpoint"
+    return (
+        "no allocation was recorded: a statically linked program, or one that ended at once or "
+        "before its --start-after, makes none that can be seen"
+    )
 
 
 _MANY = 6  # figures that an imported file lacks: more are not listed
