@@ -265,6 +265,37 @@ def write(tmp_path: Path, made: Builder) -> Path:
     return path
 
 
+def test_threads_that_are_alike_are_one(open_page: Open, tmp_path: Path) -> None:
+    """A server with a thread for each request: one row, one choice, one short link."""
+    made = Builder()
+    made.process(1, "/bin/x")
+    main = made.thread(tid=1, name="x")
+    quote, work = (made.python(name, "/home/u/a.py", 1) for name in ("quote", "work"))
+    changes = {made.context(0, made.stack(work), thread=main): Change(1, 50)}
+    for number in range(30):
+        thread = made.thread(tid=10 + number, name="x")
+        changes[made.context(0, made.stack(quote), thread=thread)] = Change(1, 10)
+    for number in range(15):  # of a name each, so that there is something to search
+        thread = made.thread(tid=70 + number, name="abcdefghijklmno"[number])
+        changes[made.context(0, made.stack(work), thread=thread)] = Change(1, 1)
+    made.slice(0, SECOND, changes)
+    made.peak({context: (1, change.bytes_in) for context, change in changes.items()})
+    made.finish(SECOND)
+    page = open_page(write(tmp_path, made), fragment="#tab=threads")
+    row = page.get_by_role("grid").get_by_role("row").filter(has_text="runs quote")
+    expect(row).to_contain_text("300 B")
+    expect(row).to_contain_text("30 threads")
+    row.click()
+    until(page, "window.__heaptide.state.threads?.length === 30")
+    assert "threads=2-31" in page.url
+    page.get_by_text("30 of 46 threads").click()
+    page.get_by_role("searchbox", name="Search threads").fill("quote")
+    expect(page.get_by_role("checkbox")).to_have_count(1)
+    expect(page.get_by_role("checkbox")).to_be_checked()
+    page.get_by_role("checkbox").uncheck()
+    until(page, "window.__heaptide.state.threads?.length === 0")
+
+
 def test_names_cannot_act(open_page: Open, tmp_path: Path) -> None:
     """Names that would be markup, that end the script, or that turn text around."""
     made = Builder()

@@ -124,7 +124,10 @@ function describe(given: Description): Described {
       name: column.split("_")[0]!, words: column, unit: "bytes", column,
       beside: column, beside_words: "", definition: "",
     })),
-    threads: [1, 2].map((tid) => ({ process: 0, tid, name: "", start_ns: 0, end_ns: null })),
+    threads: [1, 2].map((tid, like) => (
+      { process: 0, tid, name: "", like, start_ns: 0, end_ns: null }
+    )),
+    alike: ["", ""],
     processes: [{ pid: 1, image: 0, command: "a", start_ns: 0, end_ns: null, peak_bytes: 0 }],
     size_bounds: [16, 1024],
     lifetime_bounds: [0, 1, 7],

@@ -12,6 +12,7 @@ import { ticks } from "../src/ui/plot";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, indexOfByte, shortPath, tail } from "../src/ui/text";
+import { alikeThreads } from "../src/ui/threads";
 import { Views } from "../src/ui/views";
 import { make, Random, randomDescription } from "./make";
 
@@ -57,10 +58,37 @@ test("the fragment holds the whole state", () => {
   assert.equal(toFragment(INITIAL), "");
 });
 
+test("threads that follow one another are written by their ends", () => {
+  const of = (threads: number[]): string => toFragment({ ...INITIAL, threads });
+  assert.equal(of([1, 2, 4, 5, 6, 7, 9]), "threads=1.2.4-7.9");
+  for (const threads of [[], [3], [1, 2], [1, 2, 3], [0, 2, 4, 5, 6]]) {
+    assert.deepEqual(fromFragment(of(threads)).threads, threads);
+  }
+});
+
+test("threads that are alike are one", () => {
+  const thread = (tid: number, like: number) =>
+    ({ process: 0, tid, name: "", like, start_ns: 0, end_ns: null });
+  const header = make({
+    places: [{ function: "f" }],
+    samples: [{ stack: [0] }],
+    header: {
+      threads: [thread(10, 0), thread(11, 1), thread(12, 2), thread(13, 1)],
+      alike: ["MainThread", "runs serve\u202e", "", "nobody"],
+    },
+  }).header;
+  assert.deepEqual(alikeThreads(header), [
+    { name: "MainThread", ids: [1], beside: "10" },
+    { name: "runs serve\\u202e", ids: [2, 4], beside: "2 threads" },
+    { name: "thread", ids: [3], beside: "12" },
+  ]);
+});
+
 test("a fragment that makes no sense is as none", () => {
   for (const text of [
     "tab=nothing", "zoom=a.b", "range=1", "range=-1.5", "source=3", "sandwich=x", "unknown=1",
-    "threads=1.x", "__proto__=1", "constructor=2",
+    "threads=1.x", "threads=5-2", "threads=1-2-3", "threads=0-9999999999", "threads=-1", "threads=1-",
+    "__proto__=1", "constructor=2",
   ]) {
     assert.deepEqual(fromFragment(text), INITIAL, text);
   }

@@ -108,8 +108,8 @@ class LikeThreads:
     """
 
     group: Ints  # of each thread a number
-    names: list[str]  # of each group: a thread's name, `runs` and a function, or "thread"
-    members: Ints  # of each group
+    names: list[str]  # of each group: a thread's name, "runs" and a function, or "thread"
+    each: list[str]  # the same of each thread
     runs: list[str]  # of each thread the function that it runs; "": the main thread's, or not known
 
     def fold(self, found: Fold) -> tuple[Fold, list[Ints]]:
@@ -169,4 +169,4 @@ def like_threads(profile: Profile, size: Ints | None = None) -> LikeThreads:
         elif titles[number] != names[row]:
             titles[number] = like[1]
         group[row] = number
-    return LikeThreads(group, titles, np.bincount(group, minlength=len(titles)), runs)
+    return LikeThreads(group, titles, names, runs)

@@ -54,7 +54,8 @@ export interface Process {
 export interface Thread {
   process: number; // row; -1: not known
   tid: number;
-  name: string;
+  name: string; // its own, or `runs` and the function that it runs
+  like: number; // threads with the same are alike: see Header.alike
   start_ns: number;
   end_ns: number | null;
 }
@@ -93,6 +94,7 @@ export interface Header {
   ranges: RangeMetric[];
   processes: Process[];
   threads: Thread[];
+  alike: string[]; // what threads that are alike are called
   marks: { time_ns: number; name: string; process: number }[];
   forks: { time_ns: number; process: number }[];
   size_bounds: number[];

@@ -1,8 +1,10 @@
 /** What is counted and how it is folded: one row of choices, each in words. */
-import type { Header } from "../model";
+import { useMemo, useState } from "preact/hooks";
+import { compile, count, type Header } from "../model";
 import type { Change, State } from "./state";
 import { BY } from "./state";
 import { clean } from "./text";
+import { alikeThreads } from "./threads";
 
 export interface MetricChoice {
   name: string;
@@ -27,6 +29,7 @@ const AS: Record<State["by"], string> = {
 
 export function Controls(props: Props) {
   const { header, state, metric, onChange } = props;
+  const threads = useMemo(() => alikeThreads(header), [header]);
   const pick = (name: string): void =>
     onChange(state.range ? { change: name } : { metric: name });
   return (
@@ -70,9 +73,9 @@ export function Controls(props: Props) {
       {header.threads.length > 1 && (
         <Picker
           title="threads"
-          all={header.threads.map((thread, row) => ({
-            id: row + 1,
-            name: `${clean(thread.name) || "thread"} (${thread.tid})`,
+          all={threads.map(({ name, ids, beside }) => ({
+            ids,
+            name: beside ? `${name} (${beside})` : name,
           }))}
           chosen={state.threads}
           onPick={(threads) => onChange({ threads })}
@@ -82,7 +85,7 @@ export function Controls(props: Props) {
         <Picker
           title="processes"
           all={header.processes.map((process, row) => ({
-            id: row,
+            ids: [row],
             name: `${process.pid} ${clean(process.command)}`,
           }))}
           chosen={state.processes}
@@ -164,41 +167,73 @@ function Popup({ title, children }: { title: string; children: preact.ComponentC
   );
 }
 
+const MANY = 12; // rows, from which on they can be searched
+const LISTED = 200; // rows that are made; what is searched for is rarely so much
+
 function Picker(props: {
   title: string;
-  all: { id: number; name: string }[];
+  all: { ids: number[]; name: string }[];
   chosen: number[] | null;
   onPick: (chosen: number[] | null) => void;
 }) {
   const { all, chosen, onPick } = props;
-  const set = new Set(chosen ?? all.map((one) => one.id));
-  const toggle = (id: number): void => {
+  const [wanted, setWanted] = useState("");
+  const whole = all.reduce((sum, one) => sum + one.ids.length, 0);
+  const set = new Set(chosen ?? all.flatMap((one) => one.ids));
+  const toggle = (ids: number[], on: boolean): void => {
     const next = new Set(set);
-    if (!next.delete(id)) next.add(id);
-    onPick(next.size === all.length ? null : [...next].sort((a, b) => a - b));
+    for (const id of ids) {
+      if (on) next.add(id);
+      else next.delete(id);
+    }
+    onPick(next.size === whole ? null : [...next].sort((a, b) => a - b));
   };
-  const title = chosen ? `${chosen.length} of ${all.length} ${props.title}` : `all ${props.title}`;
+  const title = chosen ? `${count(chosen.length)} of ${count(whole)} ${props.title}` : `all ${props.title}`;
+  const query = compile(wanted);
+  const fits = wanted && !query.error ? all.filter((one) => query.test(one.name)) : all;
+  const listed = fits.slice(0, LISTED);
   return (
     <Popup title={title}>
       <button type="button" disabled={!chosen} onClick={() => onPick(null)}>
-        all {all.length} {props.title}
+        all {count(whole)} {props.title}
       </button>
+      {all.length > MANY && (
+        <input
+          type="search"
+          placeholder={`search ${props.title}`}
+          aria-label={`Search ${props.title}`}
+          value={wanted}
+          onInput={(event) => setWanted(event.currentTarget.value)}
+        />
+      )}
       <fieldset>
         <legend>{props.title}</legend>
-        {all.map((one) => (
-          <label key={one.id}>
-            <input type="checkbox" checked={set.has(one.id)} onChange={() => toggle(one.id)} />
-            <span class="name">{one.name}</span>
-            <button
-              type="button"
-              class="quiet"
-              aria-label={`only ${one.name}`}
-              onClick={() => onPick([one.id])}
-            >
-              only
-            </button>
-          </label>
-        ))}
+        {listed.map(({ ids, name }) => {
+          const on = ids.filter((id) => set.has(id)).length;
+          return (
+            <label key={ids[0]}>
+              <input
+                type="checkbox"
+                checked={on === ids.length}
+                ref={(box) => {
+                  if (box) box.indeterminate = on > 0 && on < ids.length;
+                }}
+                onChange={() => toggle(ids, on < ids.length)}
+              />
+              <span class="name">{name}</span>
+              <button
+                type="button"
+                class="quiet"
+                aria-label={`only ${name}`}
+                onClick={() => onPick(ids)}
+              >
+                only
+              </button>
+            </label>
+          );
+        })}
+        {!fits.length && <p class="hint">none fits</p>}
+        {fits.length > LISTED && <p class="hint">and {count(fits.length - LISTED)} more: search</p>}
       </fieldset>
     </Popup>
   );

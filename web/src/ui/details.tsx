@@ -4,7 +4,7 @@ import { amount, LANGUAGES, percent, signed, type FlameNode, type Groups } from 
 import { ORIGINS } from "./colours";
 import type { FrameFigures } from "./figures";
 import { fullName, fullPlace } from "./naming";
-import type { Metric } from "./views";
+import { shortWords, type Metric } from "./views";
 
 const WHOSE: Record<(typeof ORIGINS)[number], string> = {
   own: "your own code",
@@ -80,7 +80,7 @@ function Line({ figure, own }: { figure: FrameFigures; own: boolean }) {
   return (
     <tr>
       <th scope="row" title={metric.definition}>
-        {metric.words.replace(/ (?:in|of) this range/, "")}
+        {shortWords(metric)}
       </th>
       {own && <td class="figure">{text(figure.self ?? 0, figure.baseSelf)}</td>}
       <td class="figure">{text(figure.inclusive, figure.baseInclusive)}</td>

@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { amount, percent, signed, type FlameNode, type Groups } from "../model";
 import { fullName, fullPlace, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
-import type { Metric } from "./views";
+import { shortWords, type Metric } from "./views";
 
 const INDENTED = 12; // levels; deeper ones are told by their number
 const WITHOUT_ASKING = 3; // levels that are open at first where one child has most
@@ -56,7 +56,7 @@ export function FrameTable(props: {
     { key: "name", title: "frame", width: "minmax(200px, 3fr)", cell: (row) => name(list[row]!) },
     {
       key: "value",
-      title: metric.words,
+      title: shortWords(metric),
       figure: true,
       width: "minmax(90px, 170px)",
       cell: (row) => text(list[row]!.value, list[row]!.base),

@@ -85,7 +85,8 @@ export function Rows(props: Props) {
     const element = scroller.current;
     if (!element) return;
     const y = next * ROW_HEIGHT;
-    const room = element.clientHeight - 30;
+    const head = element.firstElementChild?.clientHeight ?? 30;
+    const room = element.clientHeight - head;
     if (y < element.scrollTop) element.scrollTop = y;
     else if (y + ROW_HEIGHT > element.scrollTop + room) element.scrollTop = y + ROW_HEIGHT - room;
     setTop(element.scrollTop);

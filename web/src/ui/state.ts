@@ -77,6 +77,8 @@ const CHOICES: { [K in keyof State]?: readonly string[] } = {
 const TEXTS: (keyof State)[] = ["metric", "change", "search", "sort"];
 const LISTS: (keyof State)[] = ["zoom", "folded", "threads", "processes", "source", "range"];
 const PAIRS: (keyof State)[] = ["source", "range"];
+const SETS: (keyof State)[] = ["threads", "processes"]; // sorted; many that follow one another
+const MOST = 1_000_000; // members of a set
 
 /** The fragment (without `#`) of `state`: what differs from the initial one. */
 export function toFragment(state: State): string {
@@ -84,7 +86,8 @@ export function toFragment(state: State): string {
   for (const key of Object.keys(INITIAL) as (keyof State)[]) {
     const value = state[key];
     if (value === INITIAL[key] || (Array.isArray(value) && !value.length && INITIAL[key])) continue;
-    const text = Array.isArray(value) ? value.join(".") : String(value);
+    const text =
+      !Array.isArray(value) ? String(value) : SETS.includes(key) ? spans(value) : value.join(".");
     parts.push(`${key}=${encodeURIComponent(text)}`);
   }
   return parts.join("&");
@@ -101,7 +104,8 @@ export function fromFragment(fragment: string): State {
     } else if (TEXTS.includes(name)) {
       state[name] = text;
     } else if (LISTS.includes(name)) {
-      const numbers = text === "" ? [] : text.split(".").map(Number);
+      const numbers =
+        text === "" ? [] : SETS.includes(name) ? members(text) : text.split(".").map(Number);
       const sound = numbers.every((n) => Number.isSafeInteger(n) && n >= 0);
       if (sound && (!PAIRS.includes(name) || numbers.length === 2)) state[name] = numbers;
     } else if (name === "sandwich" && /^\d{1,9}$/.test(text)) {
@@ -109,6 +113,31 @@ export function fromFragment(fragment: string): State {
     }
   }
   return state as unknown as State;
+}
+
+/** `1.2.5-9`: what follows one another by its ends. */
+function spans(numbers: number[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < numbers.length; ) {
+    let last = i;
+    while (numbers[last + 1] === numbers[last]! + 1) last++;
+    if (last - i < 2) last = i;
+    parts.push(last > i ? `${numbers[i]}-${numbers[last]}` : String(numbers[i]));
+    i = last + 1;
+  }
+  return parts.join(".");
+}
+
+/** What `spans` has written; what is wrong is NaN. */
+function members(text: string): number[] {
+  const found: number[] = [];
+  for (const part of text.split(".")) {
+    if (!/^\d+(-\d+)?$/.test(part)) return [NaN];
+    const [first, last = first] = part.split("-").map(Number) as [number, number?];
+    if (first > last || found.length + last - first >= MOST) return [NaN];
+    for (let number = first; number <= last; number++) found.push(number);
+  }
+  return found;
 }
 
 export type Change = Partial<State>;

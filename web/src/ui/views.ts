@@ -18,6 +18,10 @@ export interface Metric {
   after: string;
 }
 
+/** The metric's words where it is clear that they are of the chosen range. */
+export const shortWords = (metric: Metric): string =>
+  metric.words.replace(/ (?:in|of) this range/, "");
+
 export interface Values {
   samples: Float64Array;
   nodes: NodeValues;

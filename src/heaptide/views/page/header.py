@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import LEAKED, METRICS, summarize, thread_name, unknown
+from heaptide.profile import LEAKED, METRICS, summarize, unknown
+from heaptide.profile.actors import like_threads
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
 
 from ..notes import exited, notes
@@ -14,6 +15,7 @@ from .words import BY_ORDER, DEFINITIONS, RANGES
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
+    from heaptide.profile.actors import LikeThreads
     from heaptide.recording import Recording
 
 VERSION = 1
@@ -23,6 +25,7 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
     """All of the header but what depends on the tables' size."""
     recording = profile.recording
     summary = summarize(profile)
+    like = like_threads(profile)
     return {
         "version": VERSION,
         "live": live,
@@ -37,7 +40,8 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "metrics": _metrics(profile),
         "ranges": _ranges(recording) if base is None else [],
         "processes": _processes(recording),
-        "threads": _threads(recording),
+        "threads": _threads(recording, like),
+        "alike": like.names,
         "marks": _marks(recording),
         "forks": _forks(recording),
         "size_bounds": list(SIZE_BOUNDS),
@@ -121,13 +125,14 @@ def _processes(recording: Recording) -> list[dict[str, Any]]:
     ]
 
 
-def _threads(recording: Recording) -> list[dict[str, Any]]:
+def _threads(recording: Recording, like: LikeThreads) -> list[dict[str, Any]]:
     table = recording.threads
     return [
         {
             "process": int(table.process[row]),
             "tid": int(table.tid[row]),
-            "name": thread_name(recording, row),
+            "name": like.each[row],
+            "like": int(like.group[row]),
             "start_ns": int(table.start[row]),
             "end_ns": int(table.end[row]) or None,
         }

@@ -58,15 +58,18 @@ class Together:
             )
         if len(self.threads):
             starts, ends = recording.threads.start[self.threads], recording.threads.end
+            name = f"[{units.some(len(self.threads), 'thread', 'threads')} more]"
             header["threads"].append(
                 {
                     "process": -1,
                     "tid": 0,
-                    "name": f"[{units.some(len(self.threads), 'thread', 'threads')} more]",
+                    "name": name,
+                    "like": len(header["alike"]),
                     "start_ns": int(starts.min()),
                     "end_ns": int(ends[self.threads].max()) if ends[self.threads].all() else None,
                 }
             )
+            header["alike"].append(name)
 
 
 def few_samples(
