@@ -88,6 +88,12 @@ def _is_dhat(head: bytes) -> bool:
     return head.lstrip()[:1] == b"{" and b'"dhatFileVersion"' in head
 
 
+def _is_memray(head: bytes) -> bool:
+    """As it is, or in a frame of LZ4, which begins with what it cannot compress yet."""
+    lz4 = head.startswith(b"\x04\x22\x4d\x18")
+    return head.startswith(b"memray\0") or (lz4 and b"memray\0" in head[:64])
+
+
 def _is_pprof(head: bytes) -> bool:
     """Fields of a Profile, in their wire types, as far as they go; the first is a sample type, or
     whatever else a writer puts first."""
@@ -144,7 +150,7 @@ FORMATS: Final = (
     Format("gperftools", "a heap profile of gperftools", (), _starts(rb"heap profile: *\d")),
     Format("jemalloc", "a heap profile of jemalloc", (), _starts(rb"heap_v2/\d")),
     Format("symbolized", "a symbolised heap profile", (), _starts(rb"--- ?symbol\r?\n")),
-    Format("memray", "a capture of memray", (), _starts(rb"memray\0"), needs="memray"),
+    Format("memray", "a capture of memray", (), _is_memray, needs="memray"),
     Format(
         "tracemalloc",
         "a snapshot of tracemalloc",

@@ -49,8 +49,12 @@ class Source:
         self.most = _SLACK + _RATIO * self.size
         self.most_exceeded = False  # it was refused for what it grows to
         self._given = 0
-        self.head = self._read(HEAD)
-        self._unread = self.head
+        self._unread = b""
+        try:
+            self.head = self._unread = self._read(HEAD)
+        except BaseException:
+            self.close()
+            raise
 
     def _opened(self) -> BinaryIO:
         if self.compression == "gzip":

@@ -7,6 +7,7 @@ Grafana read them.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,7 +155,10 @@ class _Reading:
             raise self._source.malformed_at(
                 f"function {line.function_id}", "there is no such function"
             )
-        name = self._text(one.name) or self._text(one.system_name) or "?"
+        name, system = self._text(one.name), self._text(one.system_name)
+        if system and (not name or _unbracketed(system) == name):
+            name = system
+        name = name or "?"
         file = self._text(one.filename)
         number = max(0, min(int(line.line), _MOST))
         return Function(name, file, number, max(0, int(line.column)), language_of(name, file))
@@ -260,6 +264,15 @@ def write(export: Export) -> list[str]:
             "time, sizes and lifetimes are left out"
         )
     ]
+
+
+def _unbracketed(name: str) -> str:
+    """Of ``<module>`` and ``<lambda>`` pprof shows nothing: it takes them for template arguments."""
+    return name.translate(_BRACKETS) if _PYTHON_PART.search(name) else name
+
+
+_BRACKETS: Final = str.maketrans("<>", "[]")
+_PYTHON_PART: Final = re.compile(r"(?:^|\.)<[a-z]+>(?:\.|$)")
 
 
 class _Writing:
@@ -397,7 +410,7 @@ class _Writing:
             found = self._functions[key] = len(self._functions) + 1
             self._message.function.add(
                 id=found,
-                name=self._text(one.name or "?"),
+                name=self._text(_unbracketed(one.name) or "?"),
                 system_name=self._text(one.name or "?"),
                 filename=self._text(one.file),
             )
