@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from tests.recording.make import example
 
 import heaptide
+from heaptide.cli import main
 from heaptide.recording import Recording
 
 from .conftest import HEAPTIDE, Run
@@ -127,6 +129,50 @@ def test_nobody_reads_on(tmp_path: Path, words: list[str]) -> None:
     )
     os.close(writer)
     assert (result.returncode, result.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("words", [["show", "--json"], ["diff", "--json"], ["top", "--json"]])
+def test_json_of_a_name_that_is_no_text(tmp_path: Path, words: list[str]) -> None:
+    """It has backslashes, as all names in a recording have; nothing in it is half a character."""
+    name = "\udcff\U0001f600\\udcff\x1b.tide"
+    path = example().write(tmp_path / name)
+    recordings = [path, path] if words[0] == "diff" else [path]
+    shown = output(*words, *recordings)
+    assert "\\\\xff\\ud83d\\ude00\\\\udcff\\u001b.tide" in shown
+    json.dumps(json.loads(shown), ensure_ascii=False).encode()
+
+
+def test_names_that_say_little(tmp_path: Path) -> None:
+    """The message still has them."""
+    for name, shown in (("", "''"), ("\udcff\udcfe", "\\xff\\xfe"), ("\x1b[31m", "\\x1b[31m")):
+        for command in ("show", "report", "open", "symbolize", "top"):
+            said = shown
+            words = [*HEAPTIDE, command, name]
+            result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+            assert result.returncode != 0
+            assert result.stderr.count("\n") == 1
+            if not name and command not in ("show", "top"):
+                said = "."  # as a path it is this directory
+            assert f" {said} " in result.stderr, command
+
+
+def test_a_recording_that_may_not_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so itself, the same in each command, and what to do; click would say less."""
+    path = str(example().write(tmp_path / "a.tide"))
+    real = os.open
+
+    def refused(file: object, flags: int, *more: int, **named: int) -> int:
+        if file == path:
+            raise PermissionError(13, os.strerror(13), path)
+        return real(file, flags, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refused)
+    monkeypatch.setattr(os, "access", lambda *args, **named: False)
+    for words in (["show", path], ["diff", path, path], ["open", path], ["symbolize", path]):
+        assert main.run(words) == 1
+        assert "may not be read by this user" in capsys.readouterr().err
 
 
 def test_symbolize_a_damaged_recording(tmp_path: Path) -> None:

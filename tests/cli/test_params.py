@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from heaptide.cli.params import DurationType, SizeType
+from heaptide.cli.params import DurationType, PercentType, SizeType
 from heaptide.cli.run import split_at_program
 
 pytestmark = pytest.mark.interpreters
@@ -30,7 +30,10 @@ def test_size(text: str, expected: int) -> None:
     assert SizeType().convert(text, None, None) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1TBB", "MB", "1,5MB", "1e6", "0x10", "0.1", "∞"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "-1", "1TBB", "MB", "1,5MB", "1e6", "0x10", "0.1", "∞", "2000000000GiB", "9" * 400],
+)
 def test_no_size(text: str) -> None:
     with pytest.raises(click.BadParameter):
         SizeType().convert(text, None, None)
@@ -44,10 +47,17 @@ def test_duration(text: str, expected: float) -> None:
     assert DurationType().convert(text, None, None) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["", "-1s", "1 week", "s", "nan", "inf"])
+@pytest.mark.parametrize("text", ["", "-1s", "1 week", "s", "nan", "inf", "2000000h", "9" * 400])
 def test_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter):
         DurationType().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["nan", "-nan", "inf", "-1", "101", "x"])
+def test_no_percentage(text: str) -> None:
+    assert PercentType().convert("0.5", None, None) == 0.5
+    with pytest.raises(click.BadParameter):
+        PercentType().convert(text, None, None)
 
 
 VALUED = {"-o", "--output", "--sample"}

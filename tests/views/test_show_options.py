@@ -255,10 +255,17 @@ def test_without_options_it_is_what_a_person_needs_first(tmp_path: Path) -> None
         (["--at", "0"], "later --at"),
         (["--to", "0"], "later --to"),
         (["--from", "2", "--to", "1"], "give a later end"),
-        (["--from", "1h"], "begin earlier"),
+        (["--from", "1h"], "a.tide ends 3 s after its start"),
+        (["--from", "1h"], "that begins at 3,600 s; begin earlier"),
+        (["--from", "2000000", "--to", "1234567"], "ends at 1,234,567 s, which"),
+        (["--to", "0.02ms", "--from", "1"], "ends at 0.02 ms, which"),
         (["--function", "nobody"], "no function in"),
         (["--thread", "nobody"], "no thread in"),
+        (["--function", "nobody"], "a.tide --by function --top 0 lists those there are"),
         (["--module", "/[/"], "no regular expression"),
+        (["--module", "/a{99999999999999}/"], "no regular expression"),
+        (["--module", f"/{'(' * 9000}{')' * 9000}/"], "too long for a regular expression"),
+        (["--tree", "callees", "--hide", "none", "--hide", "library"], "leave it out"),
         (["--size", "16", "--at", "1"], "not both"),
         (["--csv", "--json"], "prints one table"),
     ],
@@ -274,6 +281,20 @@ def test_what_makes_no_sense_is_one_line(tmp_path: Path, options: list[str], par
 def test_what_is_no_size_is_told(tmp_path: Path, size: str) -> None:
     done = CliRunner().invoke(show, [example().write(tmp_path / "a.tide"), "--size", size])
     assert done.exit_code == 2
+
+
+def test_what_is_not_a_regular_expression_yet(tmp_path: Path) -> None:
+    """Python warns of what it may read differently one day: nothing that its user can help."""
+    assert "nothing" in output(example().write(tmp_path / "a.tide"), "--exclude", "/[[a]|l/")
+
+
+def test_what_is_not_known_is_said_before_anything_is_printed(tmp_path: Path) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    path = build.write(tmp_path / "a.tide")
+    done = CliRunner().invoke(show, [str(path), "--metric", "temporary", "--tree", "callees"])
+    assert isinstance(done.exception, HeaptideError)
+    assert done.output == ""
 
 
 def test_a_part_says_what_it_is_in_words(tmp_path: Path) -> None:

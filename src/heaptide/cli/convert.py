@@ -31,7 +31,7 @@ WRITABLE = (
 
 
 @click.command("convert", short_help="Turn a recording into another format, or back.")
-@click.argument("recording", type=click.Path(path_type=Path), metavar="IN")
+@click.argument("recording", type=click.Path(readable=False, path_type=Path), metavar="IN")
 @click.argument("output", type=click.Path(path_type=Path, allow_dash=True), metavar="OUT")
 @click.option(
     "--to",

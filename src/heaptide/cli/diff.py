@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
+from heaptide.cli.output import print_json
 from heaptide.cli.reading import prepare_to_read
 from heaptide.cli.show import FOLDS, METRICS
 from heaptide.errors import HeaptideError, UsageError
@@ -17,8 +17,8 @@ SCALES = ("time", "allocations")  # as the package has them; a test keeps them e
 
 
 @click.command("diff", short_help="Show what has changed between two recordings.")
-@click.argument("old", type=click.Path(), metavar="OLD")
-@click.argument("new", type=click.Path(), metavar="NEW")
+@click.argument("old", type=click.Path(readable=False), metavar="OLD")
+@click.argument("new", type=click.Path(readable=False), metavar="NEW")
 @click.option(
     "--metric",
     type=click.Choice(METRICS),
@@ -79,13 +79,11 @@ def command(
         if as_json or as_csv:
             from heaptide.views.diff_document import diff_csv, diff_document
 
-            written: str
             if as_csv:
                 written = diff_csv(*profiles, wanted, by, scale=normalize, top=top or 0)
+                click.echo(written, nl=False)
             else:
-                found = diff_document(*profiles, wanted, by, scale=normalize, top=top or 0)
-                written = json.dumps(found, indent=1) + "\n"
-            click.echo(written, nl=False)
+                print_json(diff_document(*profiles, wanted, by, scale=normalize, top=top or 0))
             return
         from heaptide.views.diff_text import show_diff
 

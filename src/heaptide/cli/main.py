@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from heaptide._printable import printable
 from heaptide._version import __version__
 from heaptide.cli.errors import describe
 from heaptide.errors import HeaptideError
@@ -117,7 +118,8 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(".")
+    text = printable(" ".join(text.split()))
+    return text if text.endswith("..") else text.removesuffix(".")
 
 
 def _complain(message: str) -> None:

@@ -12,8 +12,10 @@ from heaptide.errors import UsageError
 
 
 @click.command("open", short_help="Look at a recording in the browser.")
-@click.argument("recording", type=click.Path(path_type=Path), metavar="RECORDING")
-@click.argument("base", type=click.Path(path_type=Path), required=False, metavar="[OLD]")
+@click.argument("recording", type=click.Path(readable=False, path_type=Path), metavar="RECORDING")
+@click.argument(
+    "base", type=click.Path(readable=False, path_type=Path), required=False, metavar="[OLD]"
+)
 @click.option("--process", type=int, metavar="PID", help="Only this process.")
 @click.option("--live", is_flag=True, help="Follow a recording that is still being made.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
@@ -38,12 +39,17 @@ class _Quantity(_ParamType):
 
     units: Mapping[str, float]
     examples: str
+    most: float
+    most_words: str
 
     def _scaled(self, value: object, param: _Parameter, ctx: _Context) -> float:
         match = _NUMBER.fullmatch(str(value).strip())
         if match is None or match[2].lower() not in self.units:
             self.fail(f"{value!r} is not a {self.name}: say {self.examples}", param, ctx)
-        return float(match[1]) * self.units[match[2].lower()]
+        scaled = float(match[1]) * self.units[match[2].lower()]
+        if scaled > self.most:
+            self.fail(f"must be at most {self.most_words}", param, ctx)
+        return scaled
 
 
 class SizeType(_Quantity):
@@ -52,6 +58,8 @@ class SizeType(_Quantity):
     name = "size"
     units = _BYTES
     examples = "4096, 512KiB or 1.5MB"
+    most = 1 << 60
+    most_words = "1 EiB"
 
     def convert(self, value: object, param: _Parameter, ctx: _Context) -> int:
         size = round(self._scaled(value, param, ctx))
@@ -66,6 +74,21 @@ class DurationType(_Quantity):
     name = "time"
     units = _SECONDS
     examples = "90, 500ms, 10s, 5min or 2h"
+    most = 1e9  # more nanoseconds than that neither collector nor recording count
+    most_words = "30 years"
 
     def convert(self, value: object, param: _Parameter, ctx: _Context) -> float:
         return self._scaled(value, param, ctx)
+
+
+class PercentType(click.FloatRange):
+    """A number from 0 to 100, which ``nan`` is not."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 100)
+
+    def convert(self, value: Any, param: _Parameter, ctx: _Context) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number from 0 to 100", param, ctx)
+        return number

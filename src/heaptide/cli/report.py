@@ -14,15 +14,15 @@ from heaptide._printable import printable, shell_word
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import prepare_to_read
-from heaptide.errors import HeaptideError, OutputError
+from heaptide.errors import HeaptideError, OutputError, RecordingError
 
 
 @click.command("report", short_help="Make a page of a recording.")
-@click.argument("recording", type=click.Path(path_type=Path), metavar="RECORDING")
+@click.argument("recording", type=click.Path(readable=False, path_type=Path), metavar="RECORDING")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=click.Path(readable=False, path_type=Path, allow_dash=True),
     metavar="FILE",
     help="The page; -: standard output.  [default: the recording's name with .html]",
 )
@@ -30,7 +30,7 @@ from heaptide.errors import HeaptideError, OutputError
 @click.option("--source", is_flag=True, help="Embed the source files, as far as they are here.")
 @click.option(
     "--base",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="OLD",
     help="Show the difference to this older recording.",
 )
@@ -105,7 +105,9 @@ def command(
 
 
 def _default(recording: Path) -> Path:
-    """Beside the recording, under its name."""
+    """Beside the recording, under its name. Raises RecordingError."""
+    if not recording.name:  # . or /
+        raise RecordingError(f"{recording} is a directory; name the .tide file in it")
     return recording.with_name(recording.name.removesuffix(".tide") + ".html")
 
 

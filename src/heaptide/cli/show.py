@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from heaptide.cli.params import DurationType
+from heaptide.cli.output import print_json
+from heaptide.cli.params import DurationType, PercentType
 from heaptide.cli.reading import prepare_to_read
 from heaptide.cli.selecting import selection_from, selection_options, unpickle_option
 from heaptide.errors import HeaptideError, UsageError
@@ -45,7 +45,7 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
 
 
 @click.command()
-@click.argument("recording", type=click.Path(), metavar="RECORDING")
+@click.argument("recording", type=click.Path(readable=False), metavar="RECORDING")
 @click.option(
     "--metric",
     metavar="METRIC",
@@ -80,7 +80,7 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
 )
 @click.option(
     "--least",
-    type=click.FloatRange(0, 100),
+    type=PercentType(),
     metavar="PERCENT",
     help=f"Of a tree: leave out branches with less.  [default: {DEFAULT_LEAST:g}; with --json and "
     f"--csv {EXACT_LEAST:g}]",
@@ -141,6 +141,7 @@ def show(context: click.Context, /, recording: str, **options: Any) -> None:
         tree = _tree_options(options)
         if name is not None:
             metric = metric_of(opened, name)
+            profile.figures_for(metric)  # before anything is printed: they may not be known
         else:
             metric = default_metric(opened) if options["at"] is None else LIVE
         if options["as_json"]:
@@ -178,6 +179,8 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
                 raise UsageError(f"--{name} is for trees: add --tree callers or --tree callees")
     elif options["by"] not in TREE_FOLDS:
         raise UsageError(f"no tree is by {options['by']}: choose one of {', '.join(TREE_FOLDS)}")
+    if "none" in options["hide"] and len(set(options["hide"])) > 1:
+        raise UsageError("--hide none hides nothing: leave it out, or the others")
     views = (options["tree"], options["histograms"], options["thread_table"], options["timeline"])
     if options["as_csv"] and (options["as_json"] or sum(map(bool, views)) > 1):
         raise UsageError("--csv prints one table: ask for one of them, and not for --json")
@@ -216,7 +219,7 @@ def _print_json(
     if tree is not None:
         found = (tree.tree(profile, metric, _least(options, EXACT_LEAST)), tree)
     made = document(profile, fold, top=top, tree=found, timeline=options["timeline"])
-    click.echo(json.dumps(made, indent=1))
+    print_json(made)
 
 
 def _print_csv(

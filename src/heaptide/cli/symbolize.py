@@ -13,7 +13,7 @@ from heaptide.errors import RecordingError
 
 
 @click.command("symbolize", short_help="Find the function names of a recording.")
-@click.argument("recording", type=click.Path(path_type=Path))
+@click.argument("recording", type=click.Path(readable=False, path_type=Path))
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(recording: Path, quiet: bool) -> None:
     """Find the function names of a recording and store them in it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heaptide.cli.output import print_json
 from heaptide.cli.reading import prepare_to_read
 from heaptide.errors import HeaptideError, UsageError
 
@@ -103,8 +103,8 @@ def find(target: str, sessions: list[Running]) -> tuple[str, Running | None]:
         pids = ", ".join(str(one.root) for one in named[:8])
         raise UsageError(f"{target!r} fits {len(named)} recordings: name one by its pid ({pids})")
     raise UsageError(
-        f"{target} is no recording, and no program that is being recorded{_those(sessions)}; "
-        "heaptide top lists what is"
+        f"{target or repr(target)} is no recording, and no program that is being recorded"
+        f"{_those(sessions)}; heaptide top lists what is"
     )
 
 
@@ -142,7 +142,7 @@ def _print_sessions(sessions: list[Running], as_json: bool) -> None:
     from heaptide.views.live.snapshot import print_sessions, sessions_document
 
     if as_json:
-        click.echo(json.dumps(sessions_document(sessions), indent=1))
+        print_json(sessions_document(sessions))
     else:
         print_sessions(sessions)
 
@@ -162,7 +162,7 @@ def _print_once(
         most = top or (sys.maxsize if as_json else _DEFAULT_TOP)
         found = table(look, Choice(metric, by, most=most))
         if as_json:
-            click.echo(json.dumps(document(look, found), indent=1))
+            print_json(document(look, found))
         else:
             print_look(look, found)
     finally:

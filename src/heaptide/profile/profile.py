@@ -21,7 +21,7 @@ from .locations import Locations, locate
 from .metrics import COLUMNS, EXTRA, LEAK_COLUMNS, LEAKED, Metric
 from .modules import python_modules
 from .origin import Origin, is_import_system
-from .selection import Selection, TimeRange, chosen_contexts, sized, snap
+from .selection import Selection, TimeRange, chosen_contexts, in_seconds, sized, snap
 from .tree import Tree, expand
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Profile:
         if metric.column != "alive_at_exit_bytes":
             return metric
         if self.time is not None and self.selection.end is not None:
-            return replace(metric, words=f"live at {self.time.end / 1e9:.3g} s")
+            return replace(metric, words=f"live at {in_seconds(self.time.end / 1e9)}")
         if self.recording.end is None:
             return replace(metric, words="live as of the last checkpoint")
         if self.recording.end.reason == "snapshot":  # of an imported file, at one moment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from heaptide._printable import shell_word
 from heaptide.errors import UsageError
 from heaptide.recording import SIZE_BOUNDS
 
@@ -61,7 +63,7 @@ class Selection:
             )
         if self.end is not None and self.end <= (self.start or 0.0):
             raise UsageError(
-                f"the range of time ends at {self.end:g} s, which is not behind its start: "
+                f"the range of time ends at {in_seconds(self.end)}, which is not behind its start: "
                 "give a later end"
             )
         for pattern in (*self.threads, *self._code):
@@ -107,12 +109,21 @@ def snap(recording: Recording, start: float | None, end: float | None) -> TimeRa
     until = last if end is None else round(end * 1e9)
     if begin >= last:
         raise UsageError(
-            f"{recording.path} ends {last / 1e9:.3g} s after its start: nothing is in a range "
-            f"that begins at {begin / 1e9:.3g} s; begin earlier"
+            f"{recording.path} ends {in_seconds(last / 1e9)} after its start: nothing is in a "
+            f"range that begins at {in_seconds(begin / 1e9)}; begin earlier"
         )
     first = int(np.searchsorted(slices.end, begin, side="right"))
     stop = max(int(np.searchsorted(slices.start, until, side="left")), first + 1)
     return TimeRange(first, stop, int(slices.start[first]), int(slices.end[stop - 1]))
+
+
+def in_seconds(seconds: float) -> str:
+    """A moment in words: ``0.25 s``, ``3,600 s``; below a millisecond in these."""
+    if seconds >= 999.5:
+        return f"{seconds:,.0f} s"
+    if seconds >= 1e-3 or seconds <= 0:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.6f}".rstrip("0").rstrip(".") + " ms"
 
 
 def size_class(size: int) -> int:
@@ -132,9 +143,13 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     """Raises UsageError for a pattern that cannot be one."""
     if len(pattern) > 2 and pattern.startswith("/") and pattern.endswith("/"):
         try:
-            found = re.compile(pattern[1:-1])
-        except re.error as error:
+            with warnings.catch_warnings():  # of what a later Python will read otherwise
+                warnings.simplefilter("ignore")
+                found = re.compile(pattern[1:-1])
+        except (re.error, OverflowError) as error:
             raise UsageError(f"{pattern} is no regular expression: {error}") from None
+        except (RecursionError, MemoryError):
+            raise UsageError(f"{pattern[:40]}… is too long for a regular expression") from None
         return lambda text: found.search(text) is not None
     if not pattern:
         raise UsageError("an empty pattern fits everything: give a part of the name, or /regex/")
@@ -215,7 +230,8 @@ def _modules_like(profile: Profile, pattern: str, *, required: bool = True) -> B
 
 def _none(what: str, pattern: str, recording: Recording, see: str) -> None:
     raise UsageError(
-        f"no {what} in {recording.path} fits {pattern!r}; heaptide show {see} lists those there are"
+        f"no {what} in {recording.path} fits {pattern!r}; "
+        f"heaptide show {shell_word(recording.path)} {see} lists those there are"
     )
 
 

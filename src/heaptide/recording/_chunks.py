@@ -243,7 +243,7 @@ def flags_of(path: str, header: bytes) -> int:
 
 def _open_failed(name: str, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{name} does not exist; record a program first: heaptide run PROGRAM"
+        return f"{name or repr(name)} does not exist; record a program first: heaptide run PROGRAM"
     if isinstance(error, PermissionError):
         return f"{name} may not be read by this user; change its owner or its mode"
     if isinstance(error, OSError) and error.strerror:
