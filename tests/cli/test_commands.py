@@ -152,8 +152,17 @@ def test_names_that_say_little(tmp_path: Path) -> None:
             assert result.returncode != 0
             assert result.stderr.count("\n") == 1
             if not name and command not in ("show", "top"):
-                said = "."  # as a path it is this directory
-            assert f" {said} " in result.stderr, command
+                said = "is a directory;"  # which a path without a name is: this one
+            assert f"{said} " in result.stderr, command
+
+
+def test_a_full_disk_is_said_to_be_where_output_goes(tmp_path: Path) -> None:
+    path = str(example().write(tmp_path / "a.tide"))
+    for words in (["show", path], ["show", path, "--json"], ["diff", path, path]):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([*HEAPTIDE, *words], stdout=full, stderr=subprocess.PIPE)
+        said = b"heaptide: standard output cannot be written: No space left on device\n"
+        assert (result.returncode, result.stderr) == (1, said)
 
 
 def test_a_recording_that_may_not_be_read(

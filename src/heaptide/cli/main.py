@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -96,9 +97,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except Exception as error:
-        _complain(describe(error))
+        if isinstance(error, OSError) and _of_stdout(error):
+            _complain(f"standard output cannot be written: {error.strerror}")
+        else:
+            _complain(describe(error))
         return 1
     return 0
+
+
+def _of_stdout(error: OSError) -> bool:
+    """Whether writing has failed, and of no file that has a name: those are told by who opens."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    return error.filename is None and error.errno in full
 
 
 def _interrupted() -> int:
