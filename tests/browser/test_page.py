@@ -378,9 +378,16 @@ def test_a_difference_has_signs(open_page: Open, tmp_path: Path, screenshot: Scr
         profiles.append(Profile(Recording.open(made.write(tmp_path / f"{number}.tide"))))
     path = tmp_path / "diff.html"
     path.write_bytes(build(profiles[1], profiles[0]).html())
-    page = open_page(path)
+    page = open_page(path, fragment="#tab=threads")  # which are not compared
+    assert page.get_by_role("tab").all_inner_texts() == [*TABS[:5], "Summary"]
+    head = page.get_by_role("banner")
+    expect(head).to_contain_text("before: ")
+    expect(head).to_contain_text("0.tide")
+    expect(head).to_contain_text("1.tide")
+    expect(head).to_contain_text("\N{MINUS SIGN}100 B at peak: \N{MINUS SIGN}700 B in f1")
     page.get_by_role("tab", name="Functions", exact=True).click()
     grid = page.get_by_role("grid")
+    expect(grid.get_by_role("row").nth(1)).to_contain_text("f1")
     expect(grid.get_by_role("row").filter(has_text="f0")).to_contain_text("+600 B")
     expect(grid.get_by_role("row").filter(has_text="f1")).to_contain_text("\N{MINUS SIGN}700 B")
     page.get_by_role("tab", name="Flame graph", exact=True).click()

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { amount, binarySize, bothSizes, count, duration, percent, signed, size, some } from "../src/model";
+import { amount, binarySize, bothSizes, count, duration, percent, signed, signedPercent, size, some } from "../src/model";
 
 /** Texts are printed by heaptide.views.units: a figure reads the same wherever it is read. */
 function expect(format: (value: number) => string, cases: [number, string][]): void {
@@ -69,6 +69,12 @@ test("parts", () => {
     [1, "100.0 %"],
     [1.5, "150.0 %"],
     [-0.0625, "-6.2 %"],
+  ]);
+});
+
+test("changes by a part keep their sign", () => {
+  expect(signedPercent, [
+    [0, "0.0 %"], [0.0001, "+0.0 %"], [-0.0001, "−0.0 %"], [0.37, "+37.0 %"], [-1, "−100.0 %"],
   ]);
 });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode } from "../src/model";
+import { EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Row } from "../src/model";
+import { mostOf } from "../src/ui/answer";
 import { keyOn, beginDrag, dragTo, type Ground } from "../src/ui/brush";
 import { changeFill, frameFill } from "../src/ui/colours";
 import { figuresOf } from "../src/ui/figures";
@@ -13,6 +14,7 @@ import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, indexOfByte, shortPath, tail } from "../src/ui/text";
 import { alikeThreads } from "../src/ui/threads";
+import { tabOf, tabsOf } from "../src/ui/tabs";
 import { Views } from "../src/ui/views";
 import { make, Random, randomDescription } from "./make";
 
@@ -253,8 +255,40 @@ test("tables sort both ways, and comparisons leave out what is as it was", () =>
   assert.equal(names(false, "-site"), "acb");
   assert.equal(names(false, "name"), "abc");
   assert.equal(names(true, ""), "ba"); // grown first, and c did not change
+  const most = ordered(
+    views.table(INITIAL, "function"), sortOf("", ["site"]), groups, true, "", true,
+  );
+  assert.deepEqual(most.map((row) => groups.name(row.key)), ["b", "a"]);
   assert.equal(sortText({ key: "site", ascending: false }, "site"), "-site");
   assert.equal(sortText({ key: "site", ascending: true }, "site"), "site");
+});
+
+test("what changed most is told, and what went the other way", () => {
+  const rows = (...changes: number[]) =>
+    changes.map((change, key) => ({ key, change }) as unknown as Row);
+  const value = (row: Row): number => (row as unknown as { change: number }).change;
+  const told = (...changes: number[]) => {
+    const { all, most, other } = mostOf(rows(...changes), value, true);
+    return [all, most.map((one) => one.value), other?.value ?? null];
+  };
+  assert.deepEqual(told(1, -9, -4, -3, 0, 2), [-13, [-9, -4, -3], 2]);
+  assert.deepEqual(told(5, -9, 0), [-4, [-9, 5], null]); // both ways are among the first
+  assert.deepEqual(told(0, 0), [0, [], null]);
+  assert.deepEqual(mostOf(rows(3, 8), value, false), {
+    all: 11, most: [{ group: 1, value: 8 }, { group: 0, value: 3 }], other: null,
+  });
+});
+
+test("tabs that say nothing are not there", () => {
+  const places = [{ function: "f" }];
+  const samples = [{ stack: [0], figures: { peak_bytes: 1 }, base: { peak_bytes: 2 } }];
+  const columns = { "size.sample": [0], "size.bucket": [1], "size.count": [4] };
+  const none = tabsOf(make({ places, samples }));
+  assert.ok(none.includes("threads") && !none.includes("processes") && !none.includes("sizes"));
+  assert.ok(tabsOf(make({ places, samples, columns })).includes("sizes"));
+  const diff = make({ places, samples, columns, header: { diff: { title: "before" } as never } });
+  assert.deepEqual(tabsOf(diff), ["flame", "lines", "functions", "files", "modules", "summary"]);
+  assert.equal(tabOf({ ...INITIAL, tab: "sizes" }, diff), "flame");
 });
 
 test("text reads on every colour", () => {

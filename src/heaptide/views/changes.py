@@ -25,7 +25,10 @@ def signed(change: float, figure: Callable[..., str]) -> Text:
 
 
 def part(before: float, after: float) -> str:
-    """What the change is of what was: ``+22.8 %``, ``12.5 times``; "" where nothing changed."""
+    """What the change is of what was: ``+22.8 %``, ``12.5 times``; "" where nothing changed.
+
+    However small it is, it has its sign.
+    """
     if before == after:
         return ""
     if not before:
@@ -33,8 +36,7 @@ def part(before: float, after: float) -> str:
     ratio = after / before
     if ratio >= _MANY:
         return f"{ratio:,.1f} times"
-    percent, sign = units.percent(abs(ratio - 1)), "+" if ratio > 1 else "-"
-    return percent if percent.startswith("<") else f"{sign}{percent}"
+    return f"{'+' if ratio > 1 else '-'}{abs(ratio - 1) * 100:.1f} %"
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,11 @@ export class Dataset {
     return this.infos.has(name) || (SUMS.has(name) && this.infos.has("change.sample"));
   }
 
+  /** How many rows a column has, without unpacking it. */
+  rows(name: string): number {
+    return this.infos.get(name)?.rows ?? 0;
+  }
+
   /**
    * The numbers of a column, unpacked at their first use; empty if there is none of the name. Figures
    * of samples that are no more than sums of their changes need not be in the file.

@@ -43,6 +43,10 @@ export const some = (number: number, one: string, many: string): string =>
 export const percent = (part: number): string =>
   part > 0 && part < 0.0005 ? "<0.1 %" : `${fixed(part * 100, 1)} %`;
 
+/** A change by a part, with its sign, which stays where the digits are zeros. */
+export const signedPercent = (part: number): string =>
+  part === 0 ? percent(0) : `${part < 0 ? "−" : "+"}${fixed(Math.abs(part) * 100, 1)} %`;
+
 /** Three significant digits below a minute; minutes and seconds, hours and minutes above. */
 export function duration(seconds: number): string {
   if (seconds < 0) return `-${duration(-seconds)}`;

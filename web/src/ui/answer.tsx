@@ -1,4 +1,4 @@
-/** Where most of the memory went, in one sentence: the first thing that someone wants to know. */
+/** Where most of the memory went, or what changed, in one sentence: the first thing that someone wants to know. */
 import { amount, percent, signed, type Row } from "../model";
 import { shortName, shortPlace } from "./naming";
 import { INITIAL, type State } from "./state";
@@ -6,7 +6,7 @@ import type { Views } from "./views";
 
 const NAMED = 3; // functions
 
-interface Most {
+export interface Most {
   group: number;
   value: number;
 }
@@ -23,16 +23,13 @@ export function Answer(props: {
   const value = (row: Row): number => row.site - (pair ? row.baseSite : 0);
   const groups = views.groups(state, "function");
   const rows = views.table(state, "function");
-  const all = rows.reduce((sum, row) => sum + value(row), 0);
-  const most: Most[] = rows
-    .map((row) => ({ group: row.key, value: value(row) }))
-    .sort((a, b) => b.value - a.value)
-    .slice(0, NAMED)
-    .filter((one) => one.value > 0);
-  if (!most.length) return null;
-  const line = hottest(views, state, groups.location[most[0]!.group]!, value);
-  const part = (one: Most): string =>
-    pair ? signed(one.value, metric.unit) : `${percent(one.value / all)}`;
+  const found = mostOf(rows, value, pair);
+  const first = found.most[0];
+  if (!first) return null;
+  const line = hottest(views, state, groups.location[first.group]!, value);
+  const text = (amountOf: number): string =>
+    pair ? signed(amountOf, metric.unit) : amount(amountOf, metric.unit);
+  const part = (one: Most): string => (pair ? text(one.value) : percent(one.value / found.all));
   const name = (group: number) => (
     <button
       type="button"
@@ -43,17 +40,22 @@ export function Answer(props: {
       {shortName(groups, group)}
     </button>
   );
+  const others = found.most.slice(1);
   return (
     <p class="answer">
       <span class="sign" aria-hidden="true">
         →
       </span>
       <span>
-        {pair ? `grown most ${metric.words}: ` : `most ${metric.words}: `}
-        <strong>
-          {pair ? signed(most[0]!.value, metric.unit) : amount(most[0]!.value, metric.unit)}
-        </strong>
-        {!pair && ` (${percent(most[0]!.value / all)})`} in <strong>{name(most[0]!.group)}</strong>
+        {pair ? (
+          <>
+            {found.all ? <strong>{text(found.all)}</strong> : "no change"} {metric.words}:{" "}
+          </>
+        ) : (
+          `most ${metric.words}: `
+        )}
+        <strong>{text(first.value)}</strong>
+        {!pair && ` (${percent(first.value / found.all)})`} in <strong>{name(first.group)}</strong>
         {line && (
           <>
             {", mostly "}
@@ -67,19 +69,46 @@ export function Answer(props: {
             </button>
           </>
         )}
-        {most.length > 1 && "; then "}
-        {most.slice(1).map((one, i) => (
+        {others.length > 0 && "; then "}
+        {others.map((one, i) => (
           <>
             {i > 0 && ", "}
             {part(one)} in {name(one.group)}
           </>
         ))}
+        {found.other && (
+          <>
+            {found.other.value > 0 ? "; grown most: " : "; shrunk most: "}
+            {text(found.other.value)} in {name(found.other.group)}
+          </>
+        )}
       </span>
     </p>
   );
 }
 
-/** The line of the same function that most is charged to. */
+/** What is largest; of a difference what changed most, and what most the other way. */
+export function mostOf(
+  rows: Row[],
+  value: (row: Row) => number,
+  pair: boolean,
+): { all: number; most: Most[]; other: Most | null } {
+  let all = 0;
+  const list = rows.map((row): Most => {
+    const one = { group: row.key, value: value(row) };
+    all += one.value;
+    return one;
+  });
+  const weight = (one: Most): number => (pair ? Math.abs(one.value) : one.value);
+  list.sort((a, b) => weight(b) - weight(a));
+  const most = list.slice(0, NAMED).filter((one) => weight(one) > 0);
+  const way = Math.sign(most[0]?.value ?? 0);
+  const oneWay = pair && most.every((one) => Math.sign(one.value) === way);
+  const other = oneWay ? list.find((one) => one.value * way < 0) : undefined;
+  return { all, most, other: other ?? null };
+}
+
+/** The line of the same function that most is charged to, or of a difference that changed most. */
 function hottest(
   views: Views,
   state: State,
@@ -89,13 +118,14 @@ function hottest(
   const { locations } = views.data;
   const groups = views.groups(state, "line");
   const rows = new Map(views.table(state, "line").map((row) => [row.key, row]));
-  let best: { value: number; at: number } | null = null;
+  let best: { weight: number; at: number } | null = null;
   for (let at = 0; at < locations.count; at++) {
     const same =
       locations.function[at] === locations.function[place] &&
       locations.file[at] === locations.file[place];
     const row = same && locations.line[at] ? rows.get(groups.ofLocation[at]!) : undefined;
-    if (row && (!best || value(row) > best.value)) best = { value: value(row), at };
+    const weight = row ? Math.abs(value(row)) : 0;
+    if (row && (!best || weight > best.weight)) best = { weight, at };
   }
   if (!best) return null;
   const { at } = best;

@@ -14,7 +14,7 @@ import { single, both } from "./look";
 import { opened } from "./open";
 import { Source } from "./source";
 import type { Change, State, Store } from "./state";
-import { Panel, Tabs } from "./tabs";
+import { Panel, tabOf, Tabs } from "./tabs";
 import { Timeline } from "./timeline";
 import type { Views } from "./views";
 
@@ -28,7 +28,9 @@ export interface AppProps {
 const NARROW = 0.04; // of the width: a frame below that is zoomed in on when it is looked for
 
 export function App({ views, store, served, live }: AppProps) {
-  const state = useStore(store);
+  const asked = useStore(store);
+  const tab = tabOf(asked, views.data);
+  const state = tab === asked.tab ? asked : { ...asked, tab };
   const dark = useDark(state.theme);
   const field = useRef<HTMLInputElement>(null);
   const [selected, setSelected] = useState<number[] | null>(null);
@@ -158,7 +160,7 @@ export function App({ views, store, served, live }: AppProps) {
               <b>{metric.words}</b>: {metric.definition}
             </p>
           </section>
-          <Tabs state={state} processes={views.data.header.processes.length} onChange={onChange} />
+          <Tabs state={state} data={views.data} onChange={onChange} />
           <Panel
             views={views}
             state={state}

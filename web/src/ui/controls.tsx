@@ -70,7 +70,7 @@ export function Controls(props: Props) {
         </select>
       </label>
       <Frames state={state} onChange={onChange} />
-      {header.threads.length > 1 && (
+      {header.threads.length > 1 && !header.diff && (
         <Picker
           title="threads"
           all={threads.map(({ name, ids, beside }) => ({
@@ -81,7 +81,7 @@ export function Controls(props: Props) {
           onPick={(threads) => onChange({ threads })}
         />
       )}
-      {header.processes.length > 1 && (
+      {header.processes.length > 1 && !header.diff && (
         <Picker
           title="processes"
           all={header.processes.map((process, row) => ({

@@ -1,7 +1,7 @@
 /** Lines, functions, files or modules with their figures. */
 import { useMemo } from "preact/hooks";
 import {
-  amount, compile, count, percent, signed, type Grouping, type Groups, type Row,
+  amount, compile, count, percent, signed, signedPercent, type Grouping, type Groups, type Row,
 } from "../model";
 import { fullName, fullPlace, rowName, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
@@ -43,8 +43,18 @@ export const sortText = (sort: Sort, key: string): string =>
 const isChanged = (row: Row): boolean =>
   FIGURES.some((figure) => row[figure] !== baseOf(row, figure));
 
-/** Rows that a search leaves, in order; of a comparison those that changed. */
-export function ordered(all: Row[], sort: Sort, groups: Groups, pair: boolean, text: string): Row[] {
+/**
+ * Rows that a search leaves, in order; of a comparison those that changed. `either`: what changed
+ * most comes first, whether it grew or shrank.
+ */
+export function ordered(
+  all: Row[],
+  sort: Sort,
+  groups: Groups,
+  pair: boolean,
+  text: string,
+  either = false,
+): Row[] {
   const query = compile(text);
   const rows = pair ? all.filter(isChanged) : all;
   const left =
@@ -57,8 +67,9 @@ export function ordered(all: Row[], sort: Sort, groups: Groups, pair: boolean, t
     return left.sort((a, b) => -way * (names.get(a)! < names.get(b)! ? -1 : 1));
   }
   const figure = sort.key as Figure;
+  const change = (row: Row): number => row[figure] - baseOf(row, figure);
   const value = (row: Row): number =>
-    pair ? row[figure] - baseOf(row, figure) : row[figure];
+    !pair ? row[figure] : either ? Math.abs(change(row)) : change(row);
   return left.sort((a, b) => way * (value(a) - value(b)) || b.inclusive - a.inclusive);
 }
 
@@ -75,9 +86,10 @@ export function GroupTable(props: {
   const metric = views.metric(state);
   const rows = views.table(state, by);
   const pair = metric.pair !== null;
+  const either = views.data.header.diff !== null;
   const sort = sortOf(state.sort, [...FIGURES, "name"]);
   const list = useMemo(
-    () => ordered(rows, sort, groups, pair, state.search),
+    () => ordered(rows, sort, groups, pair, state.search, either),
     [rows, sort.key, sort.ascending, groups, pair, state.search],
   );
   if (!rows.length) return <p class="empty">Nothing: no memory is counted here.</p>;
@@ -171,7 +183,8 @@ function columnsOf(
   })) as [Column, Column, Column];
   const bar: Column = {
     key: "bar",
-    title: "share charged",
+    title: pair ? "part of all change" : "share charged",
+    help: pair ? "of what grew and what shrank, added up" : undefined,
     width: "minmax(120px, 170px)",
     narrow: true,
     cell: (i) => <Bar share={share(list[i]!)} signed={pair} />,
@@ -189,10 +202,7 @@ export function Bar(props: { share: number; signed?: boolean }) {
       <span class="track">
         {share !== 0 && <span class={`bar${way}`} style={{ width }} />}
       </span>
-      <span class="percent">
-        {props.signed && share > 0 ? "+" : share < 0 ? "−" : ""}
-        {percent(Math.abs(share))}
-      </span>
+      <span class="percent">{props.signed ? signedPercent(share) : percent(share)}</span>
     </span>
   );
 }
@@ -205,8 +215,11 @@ export function TopTable(props: { views: Views; state: State }) {
   const rows = views.table(state, "function");
   const pair = metric.pair !== null;
   const list = useMemo(
-    () => ordered(rows, { key: "site", ascending: false }, groups, pair, "").slice(0, PRINTED),
-    [rows, groups, pair],
+    () =>
+      ordered(
+        rows, { key: "site", ascending: false }, groups, pair, "", views.data.header.diff !== null,
+      ).slice(0, PRINTED),
+    [views, rows, groups, pair],
   );
   const text = (row: Row, figure: Figure): string =>
     pair ? signed(row[figure] - baseOf(row, figure), metric.unit) : amount(row[figure], metric.unit);
@@ -214,7 +227,8 @@ export function TopTable(props: { views: Views; state: State }) {
     <div class="only-read top-table">
       <table class="plain">
         <caption>
-          The {list.length} functions that most is charged to, {metric.words}
+          The {list.length} functions that {pair ? "changed most" : "most is charged to"},{" "}
+          {metric.words}
         </caption>
         <thead>
           <tr>

@@ -1,7 +1,7 @@
 /** What was recorded, the verdicts, and the key figures against their targets. */
 import type { ComponentChildren } from "preact";
-import type { Header } from "../model";
-import { bothSizes, count, duration, percent, size, some } from "../model";
+import type { Header, RecordingInfo } from "../model";
+import { bothSizes, count, duration, percent, signedPercent, size, some } from "../model";
 import type { State } from "./state";
 import { THEMES } from "./state";
 import { clean } from "./text";
@@ -33,8 +33,7 @@ export function Top(props: {
       <div class="top">
         <h1 class="name">{clean(header.title) || "a recording without a command"}</h1>
         <p class="when">
-          {header.diff && <Against header={header} />}
-          {when(header)}
+          {header.diff ? <Against header={header} /> : when(header.recording)}
           {props.live ? (
             <span class="live"> · recording now</span>
           ) : (
@@ -53,20 +52,32 @@ export function Top(props: {
   );
 }
 
+/** Which recordings are compared: by their files, since both are mostly of one command. */
 function Against({ header }: { header: Header }) {
+  const { diff, title } = header;
+  const other = diff!.title === title ? "" : clean(diff!.title);
   return (
-    <span>
-      compared with <span class="name">{clean(header.diff!.title)}</span> (before) ·{" "}
+    <span class="sides">
+      <span>
+        before: <span class="name">{when(diff!.recording)}</span>
+        {other && (
+          <>
+            {" "}
+            (<span class="name">{other}</span>)
+          </>
+        )}
+      </span>
+      <span>
+        after: <span class="name">{when(header.recording)}</span>
+      </span>
     </span>
   );
 }
 
-function when(header: Header): string {
-  const { started, sample_interval } = header.recording;
-  const parts: string[] = [];
-  if (started) parts.push(stamp(new Date(started * 1000)));
+function when({ started, sample_interval, path }: RecordingInfo): string {
+  const parts = [clean(path)];
+  if (started) parts.unshift(stamp(new Date(started * 1000)));
   if (sample_interval) parts.push(`sampled: one sample every ${size(sample_interval)} or so`);
-  parts.push(clean(header.recording.path));
   return parts.join(" · ");
 }
 
@@ -96,7 +107,8 @@ function Themes(props: { theme: State["theme"]; onTheme: (theme: State["theme"])
 }
 
 function Verdicts({ header }: { header: Header }) {
-  if (!header.verdicts.length) return null;
+  // Of a comparison they would speak of one side.
+  if (!header.verdicts.length || header.diff) return null;
   return (
     <ul class="verdicts" aria-label="Verdicts">
       {header.verdicts.map((verdict) => (
@@ -206,7 +218,7 @@ function changes(header: Header): Figure[] {
     if (a === null || b === null) return { name, value: "not known", beside: "samples do not tell" };
     if (a === b) return { name, value: words(b), beside: "as before" };
     const sign = b > a ? "+" : "−";
-    const part = a ? `, ${sign}${percent(Math.abs(b - a) / a)}` : "";
+    const part = a ? `, ${signedPercent((b - a) / a)}` : "";
     return {
       name,
       value: words(b),

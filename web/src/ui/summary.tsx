@@ -1,5 +1,5 @@
 /** All figures of the recording, each with its words. */
-import { bothSizes, count, duration, percent, signed, type Header } from "../model";
+import { bothSizes, count, duration, signed, signedPercent, type Header } from "../model";
 
 type Kind = "bytes" | "count" | "seconds";
 
@@ -79,7 +79,7 @@ function difference(
   if (typeof now !== "number" || typeof before !== "number") return "not known";
   const change = now - before;
   if (!change) return "none";
-  const part = before ? ` (${change < 0 ? "−" : "+"}${percent(Math.abs(change / before))})` : "";
+  const part = before ? ` (${signedPercent(change / before)})` : "";
   if (kind !== "seconds") {
     return signed(change, kind === "bytes" ? "bytes" : "allocations") + part;
   }

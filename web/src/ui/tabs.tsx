@@ -1,5 +1,6 @@
 /** The tabs, and what each of them shows. */
 import { useRef } from "preact/hooks";
+import type { Dataset } from "../model";
 import { FlameTab, type TabProps } from "./flametab";
 import { GroupTable } from "./grouptable";
 import { Histograms } from "./histograms";
@@ -23,14 +24,30 @@ const TITLES: Record<Tab, string> = {
 };
 const FOLDS = { lines: "line", functions: "function", files: "file", modules: "module" } as const;
 
+/** The tabs that have something to say. */
+export function tabsOf(data: Dataset): Tab[] {
+  const { header } = data;
+  const has: Partial<Record<Tab, boolean>> = {
+    threads: !header.diff && header.threads.length > 1,
+    processes: !header.diff && header.processes.length > 1,
+    sizes: !header.diff && data.rows("size.count") > 0,
+    lifetimes: !header.diff && data.rows("age.count") + data.rows("life.count") > 0,
+  };
+  return TABS.filter((tab) => has[tab] ?? true);
+}
+
+/** The tab that is open: a link may name one that is not there. */
+export const tabOf = (state: State, data: Dataset): Tab =>
+  tabsOf(data).includes(state.tab) ? state.tab : "flame";
+
 export function Tabs(props: {
   state: State;
-  processes: number;
+  data: Dataset;
   onChange: (change: Change, step?: boolean, what?: string) => void;
 }) {
   const { state, onChange } = props;
   const list = useRef<HTMLDivElement>(null);
-  const tabs = TABS.filter((tab) => tab !== "processes" || props.processes > 1);
+  const tabs = tabsOf(props.data);
   const onKey = (event: KeyboardEvent): void => {
     const at = tabs.indexOf(state.tab);
     const to =
