@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.profile.random_recording import random_recording
 from tests.recording.make import SECOND, Builder, Change
 
-from heaptide.profile import LEAKED, Profile
+from heaptide.profile import LEAKED, Profile, rows_of_pid
 from heaptide.recording import Recording
 from heaptide.views import page
 from heaptide.views.page.blob import decode
@@ -107,3 +108,48 @@ def test_a_recording_that_lasts_no_time(tmp_path: Path) -> None:
         header, columns, _ = decode(page.build(Profile(recording)).data)
     assert columns["change.bytes_in"].tolist() == [30]
     assert header["summary"]["alive_at_exit_bytes"] == 20
+
+
+@pytest.mark.parametrize("most", [1_000_000, 2])
+def test_a_page_of_one_process_holds_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Pages are passed on, and command lines may hold what is nobody's business."""
+    monkeypatch.setattr(page, "_MOST_SAMPLES", most)
+    build = many(0, 0)
+    stack = build.stack(build.python("f", "/home/u/a.py", 1))
+    changes = {}
+    for number in range(3):
+        for image in (0, 1):  # each calls exec
+            words = ["tool", f"--token=secret{number}"]
+            row = build.process(10 + number, "/bin/tool", words, image=image, start=number)
+            for thread in range(2):
+                name = f"of {number} {image} {thread}"
+                tid = build.thread(row, 10 * row + thread, name)
+                changes[build.context(row, stack, thread=tid)] = Change(1, 10 + row)
+            build.mark(number, f"mark of {number}", row)
+    build.slice(0, SECOND, changes)
+    build.finish(SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording, rows_of_pid(recording, 11))
+        header, columns, texts = decode(page.build(profile).data)
+        expected = profile.figures_for(LEAKED).sum(axis=0).tolist()
+    shown = json.dumps([header, texts])
+    assert "secret1" in shown and "mark of 1" in shown
+    for part in ("secret0", "secret2", "of 0", "of 2"):
+        assert part not in shown
+    assert [one["pid"] for one in header["processes"][:2]] == [11, 11]
+    owners = {(thread["process"], thread["like"]) for thread in header["threads"][:4]}
+    assert owners == {(0, 0), (0, 1), (1, 2), (1, 3)}
+    assert len(header["alike"]) == len(header["threads"])
+    assert {one["process"] for one in header["marks"]} == {0, 1}
+    assert header["forks"] == []
+    assert columns["sample.process"].max() < len(header["processes"])
+    assert columns["sample.thread"].max() <= len(header["threads"])
+    total = np.zeros(len(header["processes"]), np.int64)
+    np.add.at(
+        total, columns["sample.process"][columns["change.sample"]], columns["change.bytes_in"]
+    )
+    assert total.sum() == expected[4]
+    if most > 2:
+        assert total.tolist() == [2 * 12, 2 * 13]

@@ -16,6 +16,7 @@ from .gather import tables_of
 from .header import header_of
 from .merge import with_base
 from .order import compact
+from .owners import only_chosen
 from .shrink import shrink
 from .sources import embedded, source_text
 
@@ -82,6 +83,7 @@ def build(
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
     tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES)
+    tables = only_chosen(header, tables, profile)
     said = []
     if base is None:
         said = together.said()

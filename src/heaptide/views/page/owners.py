@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Together:
-    """Rows that were told apart and are one now, behind all others of their table."""
+    """Rows that were told apart and are one now, behind all others of their table.
+
+    They are rows of the recording.
+    """
 
     processes: Ints
     threads: Ints
@@ -70,6 +73,48 @@ class Together:
                 }
             )
             header["alike"].append(name)
+
+
+def only_chosen(header: dict[str, Any], tables: Tables, profile: Profile) -> Tables:
+    """Leaves out of header and tables the processes that are not selected, and what is theirs.
+
+    A page of one process may be passed on: the command lines of the others are not to be in it.
+    """
+    if profile.processes is None:
+        return tables
+    recording = profile.recording
+    rows = sorted(profile.processes)
+    threads = np.flatnonzero(np.isin(recording.threads.process, rows)).tolist()
+    process = {-1: -1, **{row: number for number, row in enumerate(rows)}}
+    groups = dict.fromkeys(header["threads"][row]["like"] for row in threads)
+    like = {old: number for number, old in enumerate(groups)}
+    header["processes"] = [header["processes"][row] for row in rows]
+    header["threads"] = [
+        {**one, "process": process[one["process"]], "like": like[one["like"]]}
+        for one in (header["threads"][row] for row in threads)
+    ]
+    header["alike"] = [header["alike"][old] for old in like]
+    for name in ("marks", "forks"):
+        header[name] = [
+            {**one, "process": process[one["process"]]}
+            for one in header[name]
+            if one["process"] in process
+        ]
+    header["forks"] = [one for one in header["forks"] if one["process"] > 0]  # but the first
+    return replace(
+        tables,
+        process=np.maximum(_renumbered(rows, len(recording.processes)), 0)[tables.process],
+        thread=np.append(0, _renumbered(threads, len(recording.threads)) + 1)[tables.thread],
+    )
+
+
+def _renumbered(rows: list[int], count: int) -> Ints:
+    """For each of ``count`` rows its place among ``rows`` (-1: none), and for the one that stands
+    for others the place behind them."""
+    found = np.full(count + 1, -1, np.int64)
+    found[rows] = np.arange(len(rows))
+    found[count] = len(rows)
+    return found
 
 
 def few_samples(
