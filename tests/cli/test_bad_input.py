@@ -271,7 +271,7 @@ def test_usage(words: list[str], message: str) -> None:
 def test_no_stdout(run: Run, tmp_path: Path) -> None:
     """What can show nothing says so."""
     script = 'exec "$@" >&-'
-    for words in (["show", "x.tide"], ["show", "--json", "x.tide"]):
+    for words in (["show", "x.tide"], ["show", "--json", "x.tide"], ["open", "--no-browser", "x"]):
         command = ["sh", "-c", script, "sh", *HEAPTIDE, *words]
         refused(subprocess.run(command, capture_output=True), 1, "standard output is closed")
 

@@ -82,11 +82,32 @@ def test_what_it_serves(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["source?file=8", "source?file=-1", "source?file=²", "source", "x"]
+    "path",
+    [
+        "source?file=8",
+        "source?file=-1",
+        "source?file=²",
+        "source?file=" + "7" * 5000,
+        "source?file=7%0A",
+        "source",
+        "x",
+        "/",
+    ],
 )
 def test_what_there_is_not(url: str, path: str) -> None:
     path = path.replace("²", "%C2%B2")
     assert ask(url, path)[0] == 404
+
+
+def test_an_address_that_was_copied_without_its_last_slash(url: str) -> None:
+    """What the page asks for is relative to it."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection.request("GET", parts.path[:-1])
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (308, parts.path)
+    assert answer.read() == b""
+    connection.close()
 
 
 def test_only_on_this_machine(url: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from heaptide.cli.reading import prepare_to_read
-from heaptide.errors import UsageError
+from heaptide.errors import HeaptideError, UsageError
 
 
 @click.command("open", short_help="Look at a recording in the browser.")
@@ -35,6 +36,8 @@ def command(
     """
     if live and base is not None:
         raise UsageError("--live follows one recording: name no second one")
+    if sys.stdout is None and no_browser:
+        raise HeaptideError("standard output is closed: there is nowhere to say the address")
     prepare_to_read()
     from contextlib import ExitStack
 
@@ -51,12 +54,13 @@ def command(
         else:
             opened = stack.enter_context(open_recording(recording))
             look = lambda: opened  # noqa: E731 - no more than a name for it
-        content = Served(look, older, pid=process, live=live)
+        content = Served(look, older, pid=process, live=live, alive=_collector_of(recording))
         stack.callback(content.close)
         server = PageServer(content, port)
         stack.callback(server.close)
         try:
-            print(server.url, flush=True)
+            if sys.stdout is not None:
+                print(server.url, flush=True)
             if not no_browser and not _show(server.url):
                 click.echo("heaptide: no browser found; open the address yourself", err=True)
             if sys.stderr is not None and sys.stderr.isatty():
@@ -64,6 +68,14 @@ def command(
             server.serve()
         except KeyboardInterrupt:  # how it is meant to end
             return
+
+
+def _collector_of(recording: Path) -> Callable[[], bool]:
+    """Tells whether what makes the recording still does; for ever, if it cannot be looked into."""
+    from heaptide.recorder.sessions import live_of, session_of_recording
+
+    session = session_of_recording(recording)
+    return lambda: session is None or live_of(session.collector) is not None
 
 
 def _show(url: str) -> bool:

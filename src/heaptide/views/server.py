@@ -7,6 +7,7 @@ can neither name the path nor, by a name that resolves to this machine, pass the
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import socket
 import threading
@@ -29,6 +30,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _KEEP_ALIVE_SECONDS = 15.0
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class Content(Protocol):
@@ -124,9 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.FORBIDDEN, b"", "text/plain")
             return
         target = urlsplit(self.path)
-        _, token, *rest = [*target.path.split("/", 2), ""]
+        _, token, *rest = target.path.split("/", 2)
         if not hmac.compare_digest(token.encode(), self.token.encode()):
             self._send(HTTPStatus.NOT_FOUND, b"", "text/plain")
+            return
+        if not rest:  # what the page asks for is relative to it
+            self._send(HTTPStatus.PERMANENT_REDIRECT, b"", "text/plain", f"/{self.token}/")
             return
         name = rest[0]
         if name == "":
@@ -147,7 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _source(self, query: dict[str, list[str]]) -> None:
         number = query.get("file", [""])[0]
-        text = self.content.source(int(number)) if number.isascii() and number.isdigit() else None
+        known = _NUMBER.fullmatch(number)
+        text = self.content.source(int(number)) if known else None
         if text is None:
             self._send(HTTPStatus.NOT_FOUND, b"", "text/plain")
             return
@@ -176,8 +182,12 @@ class _Handler(BaseHTTPRequestHandler):
             except (ConnectionError, socket.timeout):
                 return
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def _send(
+        self, status: HTTPStatus, body: bytes, kind: str, location: str | None = None
+    ) -> None:
         self.send_response(status)
+        if location is not None:
+            self.send_header("Location", location)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self._send_headers()

@@ -20,7 +20,7 @@ STARTED = 1_700_000_000
 
 
 def page_of(
-    tmp_path: Path, files: Sequence[Path], most: int = 20_000_000
+    tmp_path: Path, files: Sequence[Path], most: int = 20_000_000, *, sources: bool = True
 ) -> tuple[dict[str, str], Any]:
     """Sources by name, and notes, of a page with a stack in each of ``files``, the last with the
     most memory."""
@@ -37,7 +37,8 @@ def page_of(
     make.finish(SECOND)
     (tmp_path / "a.tide").unlink(missing_ok=True)
     with Recording.open(make.write(tmp_path / "a.tide")) as recording:
-        header, _, texts = decode(build(Profile(recording), sources=True, most=most).data)
+        made = build(Profile(recording), sources=sources, served=not sources, most=most)
+        header, _, texts = decode(made.data)
     found = {texts[int(number)]: text for number, text in header["sources"].items()}
     return found, header["notes"]
 
@@ -58,6 +59,18 @@ def test_what_has_changed_since_is_named(tmp_path: Path) -> None:
     assert {"level": "warning", "text": text} in notes
     found, notes = page_of(tmp_path, [old])
     assert notes == []
+
+
+def test_a_server_says_what_has_changed(tmp_path: Path) -> None:
+    """It shows files as they are when they are asked for."""
+    old = written(tmp_path / "old.py", "a = 1\n")
+    new = written(tmp_path / "new.py", "b = 1\n", STARTED + 10)
+    secret = written(tmp_path / "new", "secret", STARTED + 10)
+    found, notes = page_of(tmp_path, [old, new, secret, tmp_path / "gone.py"], sources=False)
+    assert found == {}
+    text = "1 source file has changed since the recording began, so lines may not fit: new.py"
+    assert notes == [{"level": "warning", "text": text}]
+    assert page_of(tmp_path, [old], sources=False)[1] == []
 
 
 def test_the_ones_with_most_memory_have_room(tmp_path: Path) -> None:

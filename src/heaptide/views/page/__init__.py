@@ -18,7 +18,7 @@ from .merge import with_base
 from .order import compact
 from .owners import only_chosen
 from .shrink import shrink
-from .sources import embedded, source_text
+from .sources import changed_since, embedded, source_text
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -66,13 +66,15 @@ def build(
     *,
     most: int = DEFAULT_MOST,
     sources: bool = False,
+    served: bool = False,
     live: bool = False,
     progress: Progress | None = None,
 ) -> Page:
     """The page of what ``profile`` selects; with ``base``, of the difference to that older one.
 
     ``most``: bytes of the file, for which small stacks are folded. ``sources``: with the text of
-    the source files, as far as they are here. ``progress(done, steps, what comes now)``.
+    the source files, as far as they are here; ``served``: these are shown when they are asked for.
+    ``progress(done, steps, what comes now)``.
     """
 
     def step(done: int, what: str) -> None:
@@ -95,6 +97,9 @@ def build(
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)
+        header["notes"] = [*notes, *header["notes"]]
+    elif served:
+        notes = changed_since(tables, header["recording"]["started"])
         header["notes"] = [*notes, *header["notes"]]
     encoder = Encoder()
 

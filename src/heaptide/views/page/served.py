@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -30,12 +31,15 @@ class Served:
         *,
         pid: int | None = None,
         live: bool = False,
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``look`` gives the recording as of now; with ``live`` it is called again and again."""
+        """``look`` gives the recording as of now; with ``live`` it is called again and again, until
+        the recording has ended or what writes it is not ``alive`` any more."""
         self._look = look
         self._base = None if base is None else Profile(base)
         self._pid = pid
         self._live = live
+        self._alive = alive
         self._stopped = threading.Event()
         self._changed = threading.Condition()
         self._version = 0
@@ -50,7 +54,9 @@ class Served:
 
         rows = None if self._pid is None else rows_of_pid(recording, self._pid)
         growing = self._live and recording.end is None
-        return build(Profile(recording, rows), self._base, most=MOST_BYTES, live=growing)
+        return build(
+            Profile(recording, rows), self._base, most=MOST_BYTES, served=True, live=growing
+        )
 
     def close(self) -> None:
         """Stops looking."""
@@ -80,18 +86,23 @@ class Served:
 
     def _keep_up(self, recording: Recording) -> None:
         """Finds names that are missing; with ``live`` looks again until the recording has ended."""
-        first = True
+        first, seen = True, _state(recording)
         while not self._stopped.is_set():
             began = time.monotonic()
+            # Before the look, which sees all that was written by then.
+            ended = not first and not self._alive()
             try:
                 if not first:
                     recording = self._look()
-                ended = recording.end is not None
-                shown = recording if recording.symbols is not None else recording.named()
-                if not first or shown is not recording:
-                    self._show(self._build(shown))
+                now = _state(recording)
+                if first or now != seen:
+                    shown = recording if recording.symbols is not None else recording.named()
+                    if not first or shown is not recording:
+                        self._show(self._build(shown))
+                seen = now
+                ended = ended or recording.end is not None
             except HeaptideError:  # a file that is gone, or in the middle of being replaced
-                ended = False
+                pass
             first = False
             if ended or not self._live:
                 break
@@ -106,3 +117,12 @@ class Served:
             self._page = page
             self._version += 1
             self._changed.notify_all()
+
+
+def _state(recording: Recording) -> tuple[object, ...]:
+    """What is another one when the file has been written to, or replaced."""
+    try:
+        status = os.stat(recording.path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return (recording.path,)
+    return recording.path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -112,21 +112,33 @@ def embedded(
         room -= len(text)
         if started is not None and _modified(name) > started:
             changed.append(posixpath.basename(name))
-    notes = []
-    if changed:
-        names = ", ".join(changed[:_SAID]) + (", …" if len(changed) > _SAID else "")
-        verb = "has" if len(changed) == 1 else "have"
-        files = units.some(len(changed), "source file", "source files")
-        text = f"{files} {verb} changed since the recording began, so lines may not fit: {names}"
-        notes.append({"level": "warning", "text": text})
+    notes = _about_changed(changed)
     if left:
         files = units.some(left, "source file", "source files")
         notes.append({"level": "note", "text": f"there was no room for {files}"})
     return found, notes
 
 
+def changed_since(tables: Tables, started: float | None) -> list[dict[str, Any]]:
+    """Notes on files that will be shown from where they are: see ``embedded``."""
+    if started is None:
+        return []
+    later = [name for name in wanted_files(tables) if _modified(name) > started]
+    return _about_changed([posixpath.basename(name) for name in later if source_text(name)])
+
+
+def _about_changed(names: list[str]) -> list[dict[str, Any]]:
+    if not names:
+        return []
+    files = units.some(len(names), "source file", "source files")
+    verb = "has" if len(names) == 1 else "have"
+    named = ", ".join(names[:_SAID]) + (", …" if len(names) > _SAID else "")
+    text = f"{files} {verb} changed since the recording began, so lines may not fit: {named}"
+    return [{"level": "warning", "text": text}]
+
+
 def _modified(file: str) -> float:
     try:
         return Path(file).stat().st_mtime
-    except OSError:
+    except (OSError, ValueError):
         return 0.0
