@@ -351,7 +351,7 @@ bool HeaptrackLog::allocate(std::string_view rest) {
     uint32_t context;
     if (!take_hex(&rest, &trace) || !take_hex(&rest, &address))
       return fail("it has no trace and pointer");
-    if (index >= kMostBytes || into_.book().live_bytes() + index >= kMostBytes)
+    if (index >= kMostBytes || into_.thread().bytes + index >= kMostBytes)
       return fail("the size is out of range");
     if (!context_of(trace, &context)) return false;
     allocate_at(address, index, context);
@@ -360,7 +360,7 @@ bool HeaptrackLog::allocate(std::string_view rest) {
   }
   if (index >= infos_.size()) return fail("there is no such kind of allocation");
   Info &info = infos_[index];
-  if (into_.book().live_bytes() + info.size >= kMostBytes) return fail("the size is out of range");
+  if (into_.thread().bytes + info.size >= kMostBytes) return fail("the size is out of range");
   uint32_t block;
   if (unused_ != 0) {
     block = unused_ - 1;

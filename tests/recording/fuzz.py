@@ -55,12 +55,12 @@ def change(data: bytes, most: int, seed: int) -> bytes:
 
 def make_seeds(folder: Path) -> None:
     """Recordings to begin with: one with everything a recording may have, and, unless the folder
-    is called ``fixed``, of real programs. Without these a run with a seed can be repeated."""
+    is called ``…fixed``, of real programs. Without these a run with a seed can be repeated."""
     if not folder.exists():
         folder.mkdir(parents=True)
         make.example().write(folder / "example.tide")
         make.example().write(folder / "example-packed.tide", level=3)
-        if folder.name == "fixed":
+        if folder.name.endswith("fixed"):
             return
         raw.finished(folder / "family.tide")
         raw.compacted(folder / "family-packed.tide")

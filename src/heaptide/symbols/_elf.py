@@ -8,6 +8,7 @@ of 30,000 symbols takes 5 ms, and `symbolic`, 80 MB of library, need not be load
 from __future__ import annotations
 
 import lzma
+import errno
 import mmap
 import os
 import struct
@@ -69,7 +70,10 @@ class ElfFile:
     @classmethod
     def open(cls, path: Path) -> ElfFile:
         """Maps `path`; raises OSError or ElfError."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except ValueError as error:  # no name that a file can have
+            raise OSError(errno.ENOENT, str(error)) from None
         try:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         except ValueError as error:  # empty
