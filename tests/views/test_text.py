@@ -391,3 +391,33 @@ def test_an_empty_recording_says_what_it_is(tmp_path: Path) -> None:
     lines = rendered(Recording.open(build.write(tmp_path / "a.tide")))
     assert "no allocation was recorded" in " ".join(lines)
     assert "nothing" in lines
+
+
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        ("up to 64 B  16,778", "up to 64 B…"),
+        ("a  34,348  6.34 ms", "a  34,348…"),
+        ("a   34,348  6.34 ms", "a   34,348…"),
+        ("run time: 390 ms of it", "run time:…"),
+        ("run     390 ms of it", "run     390 ms…"),
+        ("run         39 ms  ", "run…"),
+        ("load/vec_a17/b22.py:1", "load/vec_a17/b…"),
+        ("15 characters.", "15 characters."),
+        ("15 characters.     ", "15 characters."),
+        ("wide: 行行行行行行", "wide: 行行行行…"),
+    ],
+)
+def test_no_beginning_of_a_figure_is_taken_for_it(line: str, cut: str) -> None:
+    """A line that does not fit says so; 16,7 of 16,778 would be another figure."""
+    file = io.StringIO()
+    Screen(file, 15).line(line)
+    assert file.getvalue() == cut + "\n"
+
+
+def test_a_line_is_cut_in_what_can_be_shown() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    Screen(file, 15).line("up to 64 B  16,778")
+    file.flush()
+    assert raw.getvalue() == b"up to 64 B...\n"

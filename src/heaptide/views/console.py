@@ -6,6 +6,7 @@ Names in a recording are data: they are cleaned of control characters, and never
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import IO
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from heaptide._printable import printable
+
+_FIGURE = re.compile(r"(?<!\S)[+-]?[0-9.,]+(?: (\S{0,3}))?\Z")
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,15 @@ class Screen:
         return set_cell_size(text, max(width - len(mark), 0)).rstrip() + mark[:width]
 
     def line(self, text: Text | str = "", style: str = "") -> None:
-        """Print one line. It is cut at the width, never wrapped, and has no spaces at its end."""
+        """Print one line. It is cut at the width, never wrapped, and has no spaces at its end.
+
+        Where it was cut there is an ellipsis, and no beginning of a figure: it would be another.
+        """
         line = text if isinstance(text, Text) else Text(text, style)
-        line.truncate(self.width, overflow="crop")
         line.rstrip()
+        if line.cell_len > self.width:
+            line = _cut(line, max(self.width - cell_len(self.glyphs.ellipsis), 0))
+            line.append(self.glyphs.ellipsis[: self.width])
         self.console.print(line, no_wrap=True, overflow="crop", crop=True)
 
     def paragraph(self, mark: Text, text: str, style: str = "") -> None:
@@ -119,6 +127,18 @@ class Screen:
         full, rest = divmod(eighths, steps)
         text = self.glyphs.bar[-1] * full + (self.glyphs.bar[rest] if rest else "")
         return text.ljust(width)
+
+
+def _cut(line: Text, width: int) -> Text:
+    """The beginning of a line that is longer, without a figure or unit that is not whole."""
+    cut = line.copy()
+    cut.truncate(width, overflow="crop")
+    begun, behind = _FIGURE.search(cut.plain), line.plain[len(cut.plain) :]
+    whole = begun is not None and behind.startswith(" " if begun[1] else "  ")
+    if begun is not None and not whole:
+        cut.right_crop(len(begun[0]))
+    cut.rstrip()
+    return cut
 
 
 def print_section(screen: Screen, title: str) -> None:
