@@ -12,6 +12,7 @@ from heaptide.profile.match import unnamed
 
 from . import units
 from .changes import Scale, signed
+from .commands import process_command
 from .labels import GAP, Label, divide, heads, place_label, write_label
 from .places import short_path
 
@@ -115,7 +116,7 @@ def _thread(profile: Profile, row: int, entry: int, counts: list[int]) -> Label:
         at = profile.locations
         name = f"runs {at.texts[at.function[entry]]}"
     if len(set(recording.processes.pid.tolist())) > 1 and process >= 0:
-        told.append(f"of {_command(profile, process)}")
+        told.append(f"of {process_command(recording, process)}")
     told.append(_counted(counts, "thread", "threads"))
     return Label(name, ", ".join(filter(None, told)))
 
@@ -123,12 +124,7 @@ def _thread(profile: Profile, row: int, entry: int, counts: list[int]) -> Label:
 def _process(profile: Profile, row: int, counts: list[int]) -> Label:
     if row < 0:
         return Label("[unknown process]")
-    return Label(_command(profile, row), _counted(counts, "process", "processes"))
-
-
-def _command(profile: Profile, row: int) -> str:
-    recording = profile.recording
-    return " ".join(recording.command_of(row)) or recording.processes.exe[row]
+    return Label(process_command(profile.recording, row), _counted(counts, "process", "processes"))
 
 
 def _counted(counts: list[int], one: str, many: str) -> str:

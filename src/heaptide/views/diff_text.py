@@ -15,6 +15,7 @@ from heaptide.profile.shared import Shared
 
 from . import units
 from .changes import Scale, part, signed
+from .commands import recorded_command
 from .comparable import caveats
 from .console import Screen, display_path, print_section
 from .diff_table import arrow, print_changes
@@ -85,12 +86,11 @@ def _titles(screen: Screen, profiles: Profiles) -> None:
     """Which is which: the files, and what they are recordings of."""
     rows = []
     for name, profile in zip(("old", "new"), profiles):
-        meta = profile.recording.meta
-        words, started = meta.get("command"), meta.get("start_time")
+        started = profile.recording.meta.get("start_time")
         stamp = ""
         if isinstance(started, (int, float)) and 0 < started < 1e11:
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(started))
-        command = " ".join(map(str, words)) if isinstance(words, list) else ""
+        command = recorded_command(profile.recording)
         path = screen.clean(display_path(profile.recording.path))
         rows.append((name, path, stamp, screen.clean(command)))
     room = screen.width - 5

@@ -10,6 +10,7 @@ from rich.text import Text
 from heaptide.profile import unknown
 
 from . import units
+from .commands import process_command
 from .labels import GAP, LEAST, Label, divide, heads, place_label, write_label
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _process(profile: Profile, row: int) -> Label:
 
 def _command(profile: Profile, row: int) -> str:
     recording = profile.recording
-    command = " ".join(recording.command_of(row)) or recording.processes.exe[row]
+    command = process_command(recording, row)
     return f"(exec) {command}" if int(recording.processes.image[row]) else command
 
 

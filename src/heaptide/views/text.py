@@ -12,6 +12,7 @@ from heaptide.profile import METRICS, Metric, Profile, heaviest, summarize, unkn
 from heaptide.profile.actors import like_threads
 
 from . import units
+from .commands import process_command, recorded_command
 from .console import Screen, display_path, print_section
 from .labels import thread_label
 from .moments import print_over_time
@@ -108,12 +109,11 @@ def show_views(
 
 def _title(screen: Screen, profile: Profile) -> None:
     recording = profile.recording
-    words = recording.meta.get("command")
-    command = " ".join(map(str, words)) if isinstance(words, list) else ""
+    command = recorded_command(recording)
     if profile.processes:
         row = heaviest(recording, profile.processes)  # the image that the figures are of
         pid = int(recording.processes.pid[row])
-        command = f"process {pid}: {' '.join(recording.command_of(row))}"
+        command = f"process {pid}: {process_command(recording, row)}"
     started = recording.meta.get("start_time")
     when = ""
     if isinstance(started, (int, float)) and 0 < started < 1e11:

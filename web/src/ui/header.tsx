@@ -31,7 +31,9 @@ export function Top(props: {
   return (
     <header>
       <div class="top">
-        <h1 class="name">{clean(header.title) || "a recording without a command"}</h1>
+        <h1 class="name" title={clean(header.recording.command.join(" "))}>
+          {clean(header.title) || "a recording without a command"}
+        </h1>
         <p class="when">
           {header.diff ? <Against header={header} /> : when(header.recording)}
           {props.live ? (

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.profile import FOLDS, LIVE, METRICS, Metric, groups_of, thread_name
+from heaptide.views.commands import process_command
 from heaptide.views.labels import Label, place_label
 
 from .figures import Phase
@@ -209,7 +210,7 @@ def _label(profile: Profile, fold: Fold, row: int) -> Label:
     if entity < 0:
         return Label(f"[unknown {fold.by}]")
     if fold.by == "process":
-        command = " ".join(recording.command_of(entity)) or recording.processes.exe[entity]
+        command = process_command(recording, entity)
         executed = "(exec) " if int(recording.processes.image[entity]) else ""
         return Label(str(int(recording.processes.pid[entity])), executed + command)
     place = str(int(recording.threads.tid[entity]))

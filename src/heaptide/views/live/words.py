@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.views import units
+from heaptide.views.commands import short_command
 
 if TYPE_CHECKING:
     from heaptide.profile import Metric
@@ -68,7 +69,7 @@ def key_figures(figures: Figures) -> list[tuple[str, str]]:
 def headline(look: Look) -> str:
     """What is recorded, and where that has got to."""
     pid = f"{look.pid} " if look.pid else ""
-    return f"{pid}{look.command or look.path}"
+    return f"{pid}{short_command(look.command.split(' ')) or look.path}"
 
 
 def status(look: Look) -> str:

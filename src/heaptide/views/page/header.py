@@ -9,6 +9,7 @@ from heaptide.profile import LEAKED, METRICS, summarize, unknown
 from heaptide.profile.actors import like_threads
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
 
+from ..commands import process_command, recorded_command
 from ..notes import exited, notes
 from ..verdicts import verdicts
 from .words import BY_ORDER, DEFINITIONS, RANGES
@@ -60,9 +61,7 @@ def _base(base: Profile) -> dict[str, Any]:
 
 
 def _title(recording: Recording) -> str:
-    command = recording.meta.get("command")
-    words = " ".join(map(str, command)) if isinstance(command, list) else ""
-    return words or recording.path
+    return recorded_command(recording) or recording.path
 
 
 def _recording(recording: Recording) -> dict[str, Any]:
@@ -116,7 +115,7 @@ def _processes(recording: Recording) -> list[dict[str, Any]]:
         {
             "pid": int(table.pid[row]),
             "image": int(table.image[row]),
-            "command": " ".join(recording.command_of(row)) or table.exe[row],
+            "command": process_command(recording, row),
             "start_ns": int(table.start[row]),
             "end_ns": int(table.end[row]) or None,
             "peak_bytes": int(table.peak_bytes[row]),
