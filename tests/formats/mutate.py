@@ -1,4 +1,4 @@
-"""Foreign files changed by hand: the ways in which they come broken, or are made to break readers."""
+"""Foreign files changed: the ways in which they come broken, or are made to break readers."""
 
 from __future__ import annotations
 

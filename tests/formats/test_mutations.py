@@ -11,6 +11,7 @@ import pytest
 from heaptide.errors import HeaptideError
 from heaptide.formats import open_recording
 from heaptide.profile import Profile, summarize
+from tests.formats.files import DATA
 from tests.formats.mutate import mutated
 from tests.formats.seeds import seeds
 
@@ -97,3 +98,12 @@ def test_hostile_files(tmp_path: Path, text: bytes) -> None:
         open_recording(file)
     assert caught.value.message.isprintable() and len(caught.value.message) < 1000
     assert time.monotonic() - began < SLOW
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (DATA / "found").iterdir()))
+def test_what_fuzzing_has_found(name: str) -> None:
+    try:
+        with open_recording(DATA / "found" / name) as recording:
+            summarize(Profile(recording))
+    except HeaptideError as error:
+        assert error.message.isprintable()

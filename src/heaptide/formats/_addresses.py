@@ -115,7 +115,7 @@ class Row(NamedTuple):
     bytes: int
 
 
-_ROW = re.compile(rb"\s*(-?\d+):\s*(-?\d+)\s*\[\s*(-?\d+):\s*(-?\d+)\s*\]")
+_ROW = re.compile(rb"\s*(-?\d{1,19}):\s*(-?\d{1,19})\s*\[\s*(-?\d{1,19}):\s*(-?\d{1,19})\s*\]")
 _MOST: Final = 1 << 62
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KNOWN = ("alive_at_exit_bytes", "alive_at_exit_allocations")
 _TOTALS = ("total_bytes", "allocations")
 _REST = ("sizes", "lifetimes", "threads", "time")
-_HEADER = re.compile(rb"heap profile: *[\d:\s]+\[[\d:\s]+\] *@ *([a-z]+(?:_v2)?)/?(\d*)\s*")
+_HEADER = re.compile(rb"heap profile: *[\d:\s]+\[[\d:\s]+\] *@ *([a-z]+(?:_v2)?)/?(\d{0,19})\s*")
 _MAPS: Final = b"MAPPED_LIBRARIES:"
 _MOST = 1 << 62
 

@@ -37,7 +37,7 @@ _UNITS: Final = {"i": "instructions", "B": "bytes allocated and freed"}
 _MOST = 1 << 62
 _MOST_DEPTH = 4096
 
-_NODE = re.compile(rb"( *)n(\d+): (\d+) (.*)")
+_NODE = re.compile(rb"( *)n(\d{1,18}): (\d{1,19}) (.*)")
 _BELOW = re.compile(r"in (\d+) places?, (?:all )?below massif's threshold")
 _NO_DETAILS = "[snapshot without details]"
 

@@ -267,7 +267,7 @@ def write(export: Export) -> list[str]:
 
 
 def _unbracketed(name: str) -> str:
-    """Of ``<module>`` and ``<lambda>`` pprof shows nothing: it takes them for template arguments."""
+    """pprof shows nothing of ``<module>`` and ``<lambda>``: it takes them for template arguments."""
     return name.translate(_BRACKETS) if _PYTHON_PART.search(name) else name
 
 
