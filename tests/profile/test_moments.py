@@ -128,3 +128,32 @@ def test_arenas_are_in_no_histogram(tmp_path: Path) -> None:
     histogram = size_histogram(Profile(Recording.open(build.write(tmp_path / "a.tide"))))
     assert histogram.total == 33
     assert np.flatnonzero(histogram.counts).tolist() == [3]
+
+
+def test_moments_of_a_process_are_of_its_life(tmp_path: Path) -> None:
+    """One that began late and ended early has none before and behind."""
+    build = Builder()
+    build.process(10, end=100 * SECOND)
+    build.process(11, start=40 * SECOND, end=60 * SECOND)
+    build.process(12, start=80 * SECOND)
+    stack = build.stack(build.python("f", "/a.py", 1))
+    contexts = []
+    for row in range(3):
+        build.thread(row, 10 + row)
+        contexts.append(build.context(row, stack, thread=row))
+    for second in range(100):
+        changes = {contexts[0]: Change(1, 1)}
+        for row, start, end in ((1, 40, 60), (2, 80, 100)):
+            if start <= second < end:
+                changes[contexts[row]] = Change(1, 10)
+        build.slice(second * SECOND, (second + 1) * SECOND, changes)
+    build.finish(100 * SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    for slices in (True, False):
+        times = [
+            [one.time_ns // SECOND for one in found if not one.peak]
+            for found in (taken(Profile(recording, (row,)), slices=slices) for row in range(3))
+        ]
+        assert times == [[25, 50, 75, 100], [45, 50, 55, 60], [85, 90, 95, 100]]
+    middle = taken(Profile(recording, Selection(processes=(1,), start=50.0)))
+    assert [one.time_ns // SECOND for one in middle if not one.peak] == [53, 55, 58, 60]

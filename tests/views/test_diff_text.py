@@ -185,6 +185,17 @@ def test_per_second_and_per_allocation(tmp_path: Path) -> None:
     )
 
 
+def test_ends_of_two_kinds_have_one_name(pair: Pair, tmp_path: Path) -> None:
+    """What is alive as of the last checkpoint is alive at no exit."""
+    assert any(line.startswith("alive at exit:") for line in text(pair))
+    build = example()
+    build.end = None
+    killed = Profile(Recording.open(build.write(tmp_path / "killed", finished=False)))
+    lines = text((killed, pair[1]))
+    assert any(line.startswith("alive at the end:") for line in lines)
+    assert not any(line.startswith("alive at exit") for line in lines)
+
+
 def test_other_runs_are_said_to_be_so(tmp_path: Path) -> None:
     def run(name: str, seconds: int, allocations: int, **meta: Any) -> Profile:
         build = Builder()

@@ -108,6 +108,8 @@ def test_what_a_process_became_heads_its_page(tmp_path: Path) -> None:
     profile = Profile(recording, rows_of_pid(recording, 11))
     text.show(profile, METRICS["peak"], "function", file=file, width=80)
     assert file.getvalue().startswith("process 11: server ")
+    # Its run time is its own, moments are the recording's.
+    assert re.search("peak heap: .*, after .* of the recording\n", file.getvalue())
     lines = rendered(recording)
     assert figures(lines)["processes"] == "3"
     assert any(line.endswith("with 3 threads") for line in lines)

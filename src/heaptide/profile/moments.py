@@ -37,6 +37,8 @@ def snapshots(
 ) -> list[Snapshot]:
     """``count`` moments at equal distances up to the end of the time, and the peak, by time.
 
+    Of some processes they are between the start and the end of these.
+
     Each moment is the end of a slice of time; equal ones come once. ``top``: how many functions.
     ``slices``: read all slices of time, at about 1 µs for each context that changed in one; else
     only the peak and the end tell their sites, and others the live heap that the timeline has.
@@ -55,11 +57,17 @@ def snapshots(
 
 
 def _stops(profile: Profile, time: TimeRange, count: int) -> list[int]:
-    """How many slices have ended at each moment."""
+    """How many slices have ended at each moment: of the time in which the processes lived."""
     ends = profile.recording.slices.end[time.first : time.stop]
     if not len(ends):
         return []
-    moments = time.start + (time.end - time.start) * (np.arange(count) + 1) // count
+    start, end = time.start, time.end
+    if profile.processes is not None:
+        table, rows = profile.recording.processes, np.asarray(profile.processes)
+        start = min(max(start, int(table.start[rows].min())), end)
+        if table.end[rows].all():
+            end = max(min(end, int(table.end[rows].max())), start)
+    moments = start + (end - start) * (np.arange(count) + 1) // count
     stops = np.searchsorted(ends, moments, side="left").clip(max=len(ends) - 1)
     return [time.first + 1 + index for index in sorted(set(stops.tolist()))]
 

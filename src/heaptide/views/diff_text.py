@@ -113,8 +113,8 @@ def _figures(screen: Screen, profiles: Profiles, summaries: tuple[Summary, Summa
             continue
         if name == "peak_rss_bytes" and not (before and after):  # not read: a short run
             continue
-        if name.startswith("alive") and ends[0] == ends[1]:
-            words = ends[0]
+        if name.startswith("alive"):
+            words = ends[0] if ends[0] == ends[1] else "alive at the end"
         rows.append(_row(screen, words, before, after, figure))
     old, new = (summary.duration_seconds for summary in summaries)
     rows.append(_row(screen, "run time", old, new, lambda n: screen.clean(units.duration(n))))

@@ -132,7 +132,9 @@ def _title(screen: Screen, profile: Profile) -> None:
 def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
     """The guide's lines, in its order and under its names."""
     peak = units.binary_size(summary.peak_bytes)
-    moment = units.duration(summary.peak_time_seconds)
+    moment = f"after {units.duration(summary.peak_time_seconds)}"
+    if profile.processes is not None or profile.time is not None:  # whose time it is not
+        moment += " of the recording"
     copied = units.size(summary.copied_bytes)
     alive_words = profile.worded(METRICS["alive"]).words
     alive = units.some(summary.alive_at_exit_allocations, "block", "blocks")
@@ -159,7 +161,7 @@ def _figures(screen: Screen, profile: Profile, summary: Summary) -> None:
         (
             "peak heap",
             units.size(summary.peak_bytes),
-            peak if "time" in unknown(profile.recording) else f"{peak}, after {moment}",
+            peak if "time" in unknown(profile.recording) else f"{peak}, {moment}",
         ),
         ("peak RSS", units.size(summary.peak_rss_bytes), units.binary_size(summary.peak_rss_bytes)),
         (
