@@ -7,7 +7,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.building import PROGRAMS, build
@@ -18,6 +18,10 @@ Say = Callable[[str], None]
 
 MOST_RSS = 300e6
 TIMES_FASTER = 10.0
+
+# Of a file that another tool has made, read event by event.
+MOST_RSS_IMPORTING = 200e6
+TIMES_FASTER_IMPORTING = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Report:
     seconds: float
     rss: int
     output_bytes: int  # of the file it makes; 0: it prints
+    most_rss: float = MOST_RSS
+    times_faster: float = TIMES_FASTER
 
 
 def measure_reports(
@@ -83,7 +89,16 @@ def _of_cpp(
     run_once(["heaptrack", "-o", str(output), *program])
     recording = next(directory.glob("churn-heaptrack.*"))
     reports.append(_measure(title, "heaptrack_print", ["heaptrack_print", str(recording)], 1, say))
-    return reports
+    return reports + _importing(recording, rounds, say)
+
+
+def _importing(recording: Path, rounds: int, say: Say) -> list[Report]:
+    """heaptrack's own file: what it takes to read each of its events."""
+    title = "C++, heaptrack's file"
+    own = _measure(title, "heaptide show", [*HEAPTIDE, "show", str(recording)], rounds, say)
+    own = replace(own, most_rss=MOST_RSS_IMPORTING, times_faster=TIMES_FASTER_IMPORTING)
+    command = ["heaptrack_print", str(recording)]
+    return [own, _measure(title, "heaptrack_print", command, rounds, say)]
 
 
 def _own(
