@@ -132,8 +132,8 @@ def imports() -> Builder:
 @pytest.mark.parametrize(
     ("by", "expected"),
     [
-        ("function", [["<module> (imports)", "/srv/app.py:1"], ["f", "/srv/app.py:5"]]),
-        ("line", [["/srv/app.py:1", "<module> (imports)"], ["/srv/app.py:5", "f"]]),
+        ("function", [["import app", "/srv/app.py:1"], ["f", "/srv/app.py:5"]]),
+        ("line", [["/srv/app.py:1", "import app"], ["/srv/app.py:5", "f"]]),
         ("file", [["1.1 kB", "4", "/srv/app.py (imports)"]]),
     ],
 )

@@ -134,7 +134,7 @@ def test_callees(profile: Profile) -> None:
     lines = printed(profile, TreeOptions("callees"), width=120)
     assert rows(lines) == [
         ["100.0 %", "2.0 kB", "everything"],
-        ["100.0 %", "2.0 kB", "<module>", "/home/user/app.py:1"],
+        ["100.0 %", "2.0 kB", "app.py", "/home/user/app.py:1"],
         ["100.0 %", "2.0 kB", "1.2 kB", "load", "/home/user/app.py:12"],
         ["40.0 %", "800 B", "work::grow()", "/src/work.cpp:33"],
         [
@@ -152,7 +152,7 @@ def test_callees(profile: Profile) -> None:
 def test_callers_of_one_function(profile: Profile) -> None:
     chosen = Profile(profile.recording, Selection(functions=("grow",)))
     lines = printed(chosen, TreeOptions("callers"), width=120)
-    assert [row[2] for row in rows(lines)] == ["everything", "work::grow()", "load", "<module>"]
+    assert [row[2] for row in rows(lines)] == ["everything", "work::grow()", "load", "app.py"]
     assert "At peak: who calls grow, by function" in lines
 
 
@@ -164,7 +164,10 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     for i in range(10):
         stack = build.stack(build.python(f"f{i}", "/a.py", i + 1))
         held[build.context(stack=stack)] = (1, 1000 if i == 0 else 10)
-    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
+    changes = {context: Change(1, size) for context, (_, size) in held.items()}
+    gone = build.context(stack=build.stack(build.python("gone", "/a.py", 99)))
+    changes[gone] = Change(1, 5, 1, 5)  # before the peak: nothing that could be shown
+    build.slice(0, SECOND, changes)
     build.peak(held)
     build.finish(SECOND)
     profile = Profile(Recording.open(build.write(tmp_path / "a.tide")))
@@ -172,7 +175,9 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert [row[-2] for row in rows(lines)][1:] == ["f0"]
     assert "left out: 90 B in 9 smaller branches" in " ".join(lines)
     assert "--least 0" in " ".join(lines)
-    assert len(rows(printed(profile, TreeOptions("callees"), least=0.0, top=0))) == 11
+    lines = printed(profile, TreeOptions("callees"), least=0.0, top=0)
+    assert len(rows(lines)) == 11
+    assert not any("left out" in line for line in lines)
     assert len(rows(printed(profile, TreeOptions("callees"), least=0.0, top=4))) == 5
 
 

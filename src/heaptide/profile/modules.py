@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from .origin import Origin
 
@@ -38,3 +38,51 @@ def _name(file: str, whose: Origin, root: str) -> str:
         name = stem.replace("/", ".").removesuffix(".__init__")
         return posixpath.basename(root) if name == "__init__" else name
     return file
+
+
+MODULE_CODE = "<module>"
+"""What Python calls the code of a module that runs when it is imported, of all modules alike."""
+
+
+def module_code(file: str, module: str, scripts: Collection[str]) -> str:
+    """A name for the module-level code of ``file``, which is ``module`` as above.
+
+    ``import shop.catalog``; of the program itself ``app.py``, or ``-m package``. Code that no file
+    has keeps its name.
+    """
+    if file in scripts:
+        return posixpath.basename(file)
+    installed = _INSTALLED.match(file)
+    if file.startswith("<frozen ") and file.endswith(">"):
+        name = file[len("<frozen ") : -1]
+    elif installed:
+        name = posixpath.splitext(file[installed.end() :])[0].replace("/", ".")
+    elif file.startswith("/"):
+        name = module if module and "/" not in module else posixpath.basename(file)
+    else:
+        return MODULE_CODE
+    if name.endswith(".__main__"):
+        return f"-m {name.removesuffix('.__main__')}"
+    return f"import {name.removesuffix('.__init__')}"
+
+
+def scripts_of(files: Iterable[str], commands: Iterable[Sequence[str]]) -> set[str]:
+    """Those of ``files`` that ``commands`` run, whether they are named from the root or not."""
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(posixpath.basename(file), []).append(file)
+    words = {
+        posixpath.normpath(word)
+        for command in commands
+        for word in (*command[:2], *(word for word in command if word.endswith(".py")))
+    }
+    found = set()
+    for word in words:
+        end = "/" + word.lstrip("./")
+        fit = [
+            file
+            for file in by_name.get(posixpath.basename(word), ())
+            if file == word or (not word.startswith("/") and file.endswith(end))
+        ]
+        found.update(sorted(fit, key=len)[:1])  # where it was run is not known: most likely there
+    return found

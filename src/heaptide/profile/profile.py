@@ -19,7 +19,7 @@ from .known import known_metrics, unknown
 from .leaks import leaked
 from .locations import Locations, locate
 from .metrics import COLUMNS, EXTRA, LEAK_COLUMNS, LEAKED, Metric
-from .modules import python_modules
+from .modules import MODULE_CODE, module_code, python_modules, scripts_of
 from .origin import Origin, is_import_system
 from .selection import Selection, TimeRange, chosen_contexts, in_seconds, sized, snap
 from .tree import Tree, expand
@@ -279,6 +279,30 @@ class Profile:
     def function_groups(self) -> Ints:
         """For each location the number of its function."""
         return groups_of(self, "function")
+
+    @cached_property
+    def module_code(self) -> dict[int, str]:
+        """What the module-level code of each file is called, by the number of the file's text."""
+        at, (number, names) = self.locations, self.modules
+        code = at.texts.index(MODULE_CODE) if MODULE_CODE in at.texts else -1
+        rows = np.flatnonzero((at.kind == FrameKind.PYTHON) & (at.function == code))
+        files, first = np.unique(at.file[rows], return_index=True)
+        found = dict(zip(files.tolist(), number[rows[first]].tolist()))
+        processes = self.recording.processes
+        commands = {tuple(self.recording.command_of(row)) for row in range(len(processes))}
+        scripts = scripts_of((at.texts[file] for file in found), commands)
+        return {
+            file: module_code(at.texts[file], names[module], scripts)
+            for file, module in found.items()
+        }
+
+    def function_of(self, location: int) -> str:
+        """What the function of a location is called; module-level code by what it is of."""
+        at = self.locations
+        name = at.texts[at.function[location]]
+        if name != MODULE_CODE or at.kind[location] != FrameKind.PYTHON:
+            return name
+        return self.module_code.get(int(at.file[location]), name)
 
     def module_of(self, location: int) -> str:
         """The path of a native location's object; for Python the name of its module; or ""."""

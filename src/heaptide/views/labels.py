@@ -49,7 +49,7 @@ class Label:
 def place_label(profile: Profile, by: str, at: int) -> Label:
     """Of location ``at``, told by ``by``: function, line, file or module."""
     locations = profile.locations
-    function = locations.texts[locations.function[at]]
+    function = profile.function_of(at)
     file = short_path(locations.texts[locations.file[at]])
     module = short_path(profile.module_of(at))
     line, language = int(locations.line[at]), int(locations.language[at])

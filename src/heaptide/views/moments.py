@@ -50,7 +50,7 @@ def _sites(screen: Screen, profile: Profile, snapshot: Snapshot) -> str:
     at = profile.locations
     found = []
     for location, size in snapshot.sites or ():
-        name, language = at.texts[at.function[location]], int(at.language[location])
+        name, language = profile.function_of(location), int(at.language[location])
         name = screen.tail(screen.clean(short_function(name, language, _ROOM)), _ROOM)
         found.append(f"{name} {units.percent(size / snapshot.live_bytes)}")
     return ", ".join(found)

@@ -76,10 +76,14 @@ def _label(profile: Profile, fold: Fold, row: int) -> Label:
     label = place_label(profile, fold.by, int(fold.location[row]))
     if int(fold.imports[row]) * 2 > int(fold.values[row]):
         if fold.by == "line" and label.place:
-            label.place += _IMPORTS
+            label.place = _importing(label.place)
         else:
-            label.name += _IMPORTS
+            label.name = _importing(label.name)
     return label
+
+
+def _importing(name: str) -> str:
+    return name if name.startswith("import ") else name + _IMPORTS
 
 
 def _process(profile: Profile, row: int) -> Label:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
+from heaptide.recording import Language
+
 from . import units
 from .labels import GAP, Label, divide, heads, place_label, write_label
 
@@ -151,7 +153,8 @@ def _print_rows(
         if row > 0:
             at = int(tree.location[row])
             label = place_label(profile, options.by_of(profile, at), at)
-            if options.by_of(profile, at) == "function":
+            merged = options.templates and label.language != Language.PYTHON
+            if merged and options.by_of(profile, at) == "function":
                 label.name = options.function_of(profile, at)
         label.clean(screen)
         label.prefix = prefix[-(room // 2) :]  # of a deep branch the near end
@@ -187,7 +190,7 @@ def _left_out(
     shown[0] = True
     for segment in segments:
         shown[segment.first : segment.last + 1] = True
-    cut = ~shown & shown[tree.parent]
+    cut = ~shown & shown[tree.parent] & (tree.inclusive[:, 0] != 0)
     if not cut.any():
         return
     rest = int(tree.inclusive[cut, 0].sum())

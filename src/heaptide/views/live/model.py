@@ -51,6 +51,7 @@ _STRUCTURE = (
     "context_site",
     "context_imports",
     "modules",
+    "module_code",
     "function_groups",
 )
 _ALIVE = slice(COLUMNS.index("alive_at_exit_bytes"), COLUMNS.index("alive_at_exit_allocations") + 1)
