@@ -191,3 +191,21 @@ def test_help() -> None:
     text = report("--help").stdout.decode()
     assert text.startswith("Usage: heaptide report")
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_page_that_is_written_again(recording: Path, tmp_path: Path) -> None:
+    """Its mode stays, for there may be source in it, and a link to it stays one."""
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    page.write_text("old")
+    page.chmod(0o600)
+    link.symlink_to(page)
+    assert report("-q", "-f", "-o", link, recording).returncode == 0
+    assert link.is_symlink()
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert page.read_bytes().startswith(b"<!DOCTYPE html>")
+    new = tmp_path / "dangling.html"
+    link.unlink()
+    link.symlink_to(new)
+    assert report("-q", "-o", link, recording).returncode == 0
+    assert link.is_symlink() and new.exists()
+    assert names(tmp_path) == ["app.tide", "dangling.html", "link.html", "page.html"]

@@ -161,15 +161,23 @@ def _is_recording(path: Path) -> bool:
 
 
 def _write(path: Path, text: bytes) -> None:
-    """The whole file or none. Raises OutputError."""
+    """The whole file or none, with the mode of the one before; a link stays one. Raises
+    OutputError."""
     try:
-        if path.exists() and not path.is_file():  # a pipe, a terminal
+        real = path.resolve()
+        before = real.stat().st_mode if real.exists() else None
+        if before is not None and not stat.S_ISREG(before):  # a pipe, a terminal
             path.write_bytes(text)
             return
-        partial = path.with_name(f".heaptide-{os.getpid()}.partial")
+        partial = real.with_name(f".heaptide-{os.getpid()}.partial")
+        mode = 0o666 if before is None else 0o600
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            partial.write_bytes(text)
-            partial.replace(path)
+            with open(descriptor, "wb") as file:
+                if before is not None:
+                    os.fchmod(descriptor, stat.S_IMODE(before))
+                file.write(text)
+            partial.replace(real)
         finally:
             partial.unlink(missing_ok=True)
     except BrokenPipeError:
