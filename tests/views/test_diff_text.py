@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,8 @@ from tests.recording.make import SECOND, Builder, Change, example
 from heaptide.profile import EVERY_METRIC, FOLDS, METRICS, Profile, summarize
 from heaptide.profile.shared import Shared
 from heaptide.recording import Recording
-from heaptide.views.changes import Scale, part
+from heaptide.views import units
+from heaptide.views.changes import Scale, part, signed
 from heaptide.views.comparable import caveats
 from heaptide.views.diff_text import show_diff
 
@@ -321,6 +323,11 @@ def test_nothing_and_something(tmp_path: Path) -> None:
 )
 def test_parts(before: int, after: int, expected: str) -> None:
     assert part(before, after) == expected
+
+
+def test_the_largest_change_there_can_be() -> None:
+    """Damaged files have it; it has no absolute value in 64 bits."""
+    assert signed(np.int64(-(1 << 63)), units.size).plain == "-9.2 EB"
 
 
 @pytest.mark.parametrize(

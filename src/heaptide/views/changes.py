@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.text import Text
 
 from . import units
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 _MANY = 10.0  # times: beyond that a percentage says less
 
 
-def signed(change: float, figure: Callable[..., str]) -> Text:
+def signed(change: float | np.integer[Any], figure: Callable[..., str]) -> Text:
     """``change`` with its sign, in the colour that it means."""
-    if change == 0:
+    number: float = change.item() if isinstance(change, np.generic) else change
+    if number == 0:
         return Text("same", "dim")
-    sign = "+" if change > 0 else "-"
-    return Text(f"{sign}{figure(abs(change))}", "red" if change > 0 else "green")
+    sign = "+" if number > 0 else "-"
+    return Text(f"{sign}{figure(abs(number))}", "red" if number > 0 else "green")
 
 
 def part(before: float, after: float) -> str:
