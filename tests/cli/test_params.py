@@ -41,13 +41,22 @@ def test_no_size(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("90", 90), ("500ms", 0.5), ("10s", 10), ("5min", 300), ("5m", 300), ("2h", 7200), ("0", 0)],
+    [
+        ("90", 90),
+        ("500ms", 0.5),
+        ("10s", 10),
+        ("5min", 300),
+        ("5m", 300),
+        ("2h", 7200),
+        ("0", 0),
+        ("9" * 400, 1e9),
+    ],
 )
 def test_duration(text: str, expected: float) -> None:
     assert DurationType().convert(text, None, None) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["", "-1s", "1 week", "s", "nan", "inf", "2000000h", "9" * 400])
+@pytest.mark.parametrize("text", ["", "-1s", "1 week", "s", "nan", "inf"])
 def test_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter):
         DurationType().convert(text, None, None)

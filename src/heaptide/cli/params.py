@@ -39,17 +39,12 @@ class _Quantity(_ParamType):
 
     units: Mapping[str, float]
     examples: str
-    most: float
-    most_words: str
 
     def _scaled(self, value: object, param: _Parameter, ctx: _Context) -> float:
         match = _NUMBER.fullmatch(str(value).strip())
         if match is None or match[2].lower() not in self.units:
             self.fail(f"{value!r} is not a {self.name}: say {self.examples}", param, ctx)
-        scaled = float(match[1]) * self.units[match[2].lower()]
-        if scaled > self.most:
-            self.fail(f"must be at most {self.most_words}", param, ctx)
-        return scaled
+        return float(match[1]) * self.units[match[2].lower()]
 
 
 class SizeType(_Quantity):
@@ -59,26 +54,31 @@ class SizeType(_Quantity):
     units = _BYTES
     examples = "4096, 512KiB or 1.5MB"
     most = 1 << 60
-    most_words = "1 EiB"
 
     def convert(self, value: object, param: _Parameter, ctx: _Context) -> int:
-        size = round(self._scaled(value, param, ctx))
+        scaled = self._scaled(value, param, ctx)
+        if scaled > self.most:
+            self.fail("must be at most 1 EiB", param, ctx)
+        size = round(scaled)
         if size < 1:
             self.fail("must be at least 1 byte", param, ctx)
         return size
 
 
 class DurationType(_Quantity):
-    """Seconds: ``90``, ``500ms``, ``10s``, ``5min``, ``2h``."""
+    """Seconds: ``90``, ``500ms``, ``10s``, ``5min``, ``2h``.
+
+    Thirty years stand for all that is longer: it is as good as no limit, and in nanoseconds there
+    is room for it.
+    """
 
     name = "time"
     units = _SECONDS
     examples = "90, 500ms, 10s, 5min or 2h"
-    most = 1e9  # more nanoseconds than that neither collector nor recording count
-    most_words = "30 years"
+    most = 1e9
 
     def convert(self, value: object, param: _Parameter, ctx: _Context) -> float:
-        return self._scaled(value, param, ctx)
+        return min(self._scaled(value, param, ctx), self.most)
 
 
 class PercentType(click.FloatRange):
