@@ -292,3 +292,19 @@ def test_a_timeline_of_a_part_knows_who_has_ended(tmp_path: Path) -> None:
     build.timeline(4 * SECOND, ALL)
     recording = Recording.open(build.write(tmp_path / "a.tide"))
     assert len(timeline_of(Profile(recording))) == 4
+
+
+def test_a_function_as_it_is_shown_where_room_is_short(tmp_path: Path) -> None:
+    build = Builder()
+    build.process()
+    build.thread()
+    names = ("f.<locals>.<listcomp>", "f.<locals>.g", "f")
+    for number, name in enumerate(names):
+        build.context(stack=build.stack(build.python(name, "/a.py", number + 1)))
+    build.slice(0, SECOND, {number: Change(1, 10**number) for number in range(3)})
+    build.finish(SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    for pattern in ("f.<listcomp>", "f.<locals>.<listcomp>", "<listcomp>", r"/^f\.<list/"):
+        assert totals(recording, functions=(pattern,))["total_bytes"] == 1
+    assert totals(recording, without_functions=("f.<listcomp>",))["total_bytes"] == 110
+    assert totals(recording, functions=("f",))["total_bytes"] == 111

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heaptide._printable import shell_word
 from heaptide.cli.errors import describe
 from heaptide.cli.live import Saying, on_screen
 from heaptide.cli.params import DurationType, SizeType
@@ -313,7 +314,8 @@ def _report(
             with _whoever_reads_it():
                 _summarise(path, outcome)
     except KeyboardInterrupt:
-        say(f"heaptide: interrupted; heaptide symbolize {path} will complete the recording")
+        word = shell_word(str(path))
+        say(f"heaptide: interrupted; heaptide symbolize {word} will complete the recording")
         raise
     except Exception as error:  # whatever is wrong with us, the program's end is passed on
         say(f"heaptide: {describe(error)}")

@@ -211,10 +211,16 @@ def _in_threads(recording: Recording, patterns: tuple[str, ...]) -> Bools:
 
 
 def functions_like(profile: Profile, pattern: str, *, required: bool = True) -> Bools:
-    """For each location whether its function fits the pattern."""
+    """For each location whether its function fits the pattern.
+
+    Where room is short Python's are shown without ``<locals>``: so they can be given, too.
+    """
     locations = profile.locations
     numbers, inverse = np.unique(locations.function, return_inverse=True)
-    found: Bools = matching((locations.texts[n] for n in numbers), pattern)[inverse]
+    names = [locations.texts[n] for n in numbers]
+    fits = matching(names, pattern)
+    fits |= matching((name.replace(".<locals>", "") for name in names), pattern)
+    found: Bools = fits[inverse]
     if required and not found.any():
         _none("function", pattern, profile.recording, "--by function --top 0")
     return found

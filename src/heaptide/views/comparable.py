@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heaptide._printable import shell_word
 from heaptide.profile.origin import Origin
 from heaptide.recording import FrameKind
 
@@ -151,7 +152,7 @@ def _about_names(shared: Shared) -> list[Note]:
         if profile.recording.symbols is None and not profile.locations.resolved.all():
             path = display_path(profile.recording.path)
             text = f"native functions of {path} have no names yet, by which they match: heaptide "
-            found.append(Note("warning", f"{text}symbolize {path}"))
+            found.append(Note("warning", f"{text}symbolize {shell_word(path)}"))
     if found:
         return found
     named = [_named(profile, module) for profile, module in zip(shared.profiles, _modules(shared))]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heaptide._printable import shell_word
 from heaptide.profile import METRICS
 from heaptide.profile.known import extra_metrics, known_metrics
 from heaptide.profile.origin import Origin
@@ -285,7 +286,7 @@ def _about_names(profile: Profile, said: list[str]) -> list[Note]:
     if not everything or not hit.any():
         return []
     if recording.symbols is None:
-        text = f"functions have no names yet: heaptide symbolize {recording.path}"
+        text = f"functions have no names yet: heaptide symbolize {shell_word(recording.path)}"
         return [Note("note", text)]
     modules = locations.module[sites[hit]]
     found = []
