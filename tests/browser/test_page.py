@@ -185,6 +185,18 @@ def test_brushing_recomputes_what_is_below(open_page: Open, report: Path, record
     until(page, "window.__heaptide.state.range === null")
 
 
+def test_what_keys_point_at_is_said_instead_of_how_to(open_page: Open, report: Path) -> None:
+    page = open_page(report, viewport={"width": 1280, "height": 900})
+    section = page.get_by_role("region", name="Live heap over time")
+    expect(section).to_contain_text("to choose a range")
+    timeline(page).focus()
+    page.keyboard.press("ArrowRight")
+    expect(section.get_by_text(re.compile(r"^\S+ \S+ · live heap "))).to_be_visible()
+    expect(section).not_to_contain_text("to choose a range")
+    page.keyboard.press("Escape")
+    expect(section).to_contain_text("to choose a range")
+
+
 def test_brushing_by_keys(open_page: Open, report: Path) -> None:
     page = open_page(report)
     timeline(page).focus()
@@ -256,6 +268,17 @@ def test_narrow_screens(open_page: Open, report: Path, screenshot: Screenshot) -
     page = open_page(report, viewport={"width": 420, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, "narrow")
+    for choice in ("which frames", "all threads"):
+        page.get_by_text(choice).click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), choice
+        page.keyboard.press("Escape")
+    timeline(page).focus()
+    page.keyboard.press("Shift+ArrowRight")
+    until(page, "window.__heaptide.state.range !== null")
+    for tab in ("Lines", "Functions", "Threads"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        screenshot(page, f"narrow-{tab.lower()}")
 
 
 def write(tmp_path: Path, made: Builder) -> Path:

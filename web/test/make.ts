@@ -128,6 +128,8 @@ function describe(given: Description): Described {
       { process: 0, tid, name: "", like, start_ns: 0, end_ns: null }
     )),
     alike: ["", ""],
+    here: "/home/u/app",
+    modules: {},
     processes: [{ pid: 1, image: 0, command: "a", start_ns: 0, end_ns: null, peak_bytes: 0 }],
     size_bounds: [16, 1024],
     lifetime_bounds: [0, 1, 7],

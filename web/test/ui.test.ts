@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Row } from "../src/model";
+import { calledBy, EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Row } from "../src/model";
 import { mostOf } from "../src/ui/answer";
 import { keyOn, beginDrag, dragTo, type Ground } from "../src/ui/brush";
 import { changeFill, frameFill } from "../src/ui/colours";
@@ -9,10 +9,10 @@ import { ordered, sortOf, sortText } from "../src/ui/grouptable";
 import { CULL, Layout } from "../src/ui/layout";
 import { matchingFrames } from "../src/ui/matches";
 import { follow, pathTo } from "../src/ui/naming";
-import { ticks } from "../src/ui/plot";
+import { heightAt, ticks, type Plot } from "../src/ui/plot";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
-import { clean, indexOfByte, shortPath, tail } from "../src/ui/text";
+import { clean, fileName, indexOfByte, seenFrom, shortPath, tail } from "../src/ui/text";
 import { alikeThreads } from "../src/ui/threads";
 import { tabOf, tabsOf } from "../src/ui/tabs";
 import { Views } from "../src/ui/views";
@@ -38,6 +38,37 @@ test("paths are shown from where their package is", () => {
   assert.equal(shortPath("<string>"), "<string>");
 });
 
+test("paths are seen from the directory that the page was made in", () => {
+  seenFrom("/home/u/app");
+  assert.equal(shortPath("/home/u/app/shop/quotes.py:41"), "shop/quotes.py:41");
+  assert.equal(shortPath("/home/u/apples.py"), "/home/u/apples.py");
+  assert.equal(shortPath("/home/u/app/.venv/lib/python3.11/site-packages/a/b.py"), "a/b.py");
+  seenFrom("/");
+  assert.equal(shortPath("/srv/a.py"), "/srv/a.py");
+  seenFrom("");
+});
+
+test("files of packages are told with their package", () => {
+  assert.equal(fileName("/x/json/__init__.py:7"), "json/__init__.py:7");
+  assert.equal(fileName("__init__.py"), "__init__.py");
+  assert.equal(fileName("/x/json/decoder.py:7"), "decoder.py:7");
+});
+
+test("code of modules is named by what imports it", () => {
+  const known = { "/srv/app.py": "app.py", "/x/python3.11/gunicorn/__main__.py": "-m gunicorn" };
+  const called = (file: string, module: string): string =>
+    calledBy("<module>", file, module, known);
+  const site = "/srv/venv/lib/python3.11/site-packages/";
+  assert.equal(called("/srv/app.py", "app"), "app.py");
+  assert.equal(called("/srv/shop/catalog.py", "shop.catalog"), "import shop.catalog");
+  assert.equal(called(`${site}numpy/__init__.py`, "numpy"), "import numpy");
+  assert.equal(called(`${site}numpy/core/multiarray.py`, "numpy"), "import numpy.core.multiarray");
+  assert.equal(called("<frozen zipimport>", "zipimport"), "import zipimport");
+  assert.equal(called("/srv/lib.pyx", "/srv/lib.pyx"), "import lib.pyx");
+  assert.equal(called("<string>", "<string>"), "<module>");
+  assert.equal(calledBy("f", "/srv/app.py", "app", known), "f");
+});
+
 test("columns in bytes are found in text of any script", () => {
   const line = 'x = "é中😀" + y';
   for (let i = 0; i <= line.length; i++) {
@@ -46,6 +77,18 @@ test("columns in bytes are found in text of any script", () => {
     const bytes = new TextEncoder().encode(line.slice(0, i)).length;
     assert.equal(indexOfByte(line, bytes), i);
   }
+});
+
+test("the heap at the peak's moment is as high as the curve there", () => {
+  const x = Float64Array.of(0, 10, 20);
+  const plot = { x, bands: [], curves: [{ x, y: Float64Array.of(0, 100, 40) }] } as unknown as Plot;
+  assert.equal(heightAt(plot, 5), 50);
+  assert.equal(heightAt(plot, 10), 100);
+  assert.equal(heightAt(plot, 15), 70);
+  assert.equal(heightAt(plot, 21), 0);
+  const bands = [Float64Array.of(1, 2, 3), Float64Array.of(0, -5, 4)].map((height) => ({ height }));
+  assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 10), 2);
+  assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 20), 7);
 });
 
 test("the fragment holds the whole state", () => {

@@ -1,6 +1,7 @@
 /** Which places in code count as one frame, and which are not shown. */
 import type { Dataset } from "./dataset";
-import { Origin } from "./header";
+import { Kind, Origin } from "./header";
+import { calledBy } from "./modules";
 import { mergedName } from "./templates";
 
 export interface Grouping {
@@ -90,11 +91,20 @@ export class Groups {
     const i = this.location[group]!;
     const file = texts[at.file[i]!]!;
     const module = texts[at.module[i]!]!;
-    const name = texts[at.function[i]!]!;
+    const name = this.function(i);
     if (this.merged[group] || this.grouping.by === "module") return module || name;
     if (this.grouping.by === "line" && file && at.line[i]) return `${file}:${at.line[i]}`;
     if (this.grouping.by === "file") return file || module || name;
     return this.grouping.templates === "hide" ? mergedName(name, at.language[i]!) : name;
+  }
+
+  private function(location: number): string {
+    const at = this.data.locations;
+    const { texts, header } = this.data;
+    const name = texts[at.function[location]!]!;
+    if (at.kind[location] !== Kind.python) return name;
+    const [file, module] = [texts[at.file[location]!]!, texts[at.module[location]!]!];
+    return calledBy(name, file, module, header.modules ?? {});
   }
 
   /** Where the group is: `file:line`, a file, a module; for a line its function; or "". */
@@ -104,7 +114,7 @@ export class Groups {
     const i = this.location[group]!;
     const file = texts[at.file[i]!]!;
     if (this.merged[group] || this.grouping.by === "module") return "";
-    if (this.grouping.by === "line") return file && at.line[i] ? texts[at.function[i]!]! : "";
+    if (this.grouping.by === "line") return file && at.line[i] ? this.function(i) : "";
     if (this.grouping.by === "file") return file ? texts[at.module[i]!]! : "";
     if (!file) return texts[at.module[i]!]!;
     return at.line[i] ? `${file}:${at.line[i]}` : file;

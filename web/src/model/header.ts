@@ -95,6 +95,8 @@ export interface Header {
   processes: Process[];
   threads: Thread[];
   alike: string[]; // what threads that are alike are called
+  here: string; // the directory that paths are seen from
+  modules: Record<string, string>; // by file, what code of modules that are not imported is called
   marks: { time_ns: number; name: string; process: number }[];
   forks: { time_ns: number; process: number }[];
   size_bounds: number[];

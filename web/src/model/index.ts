@@ -5,6 +5,7 @@ export * from "./flame";
 export * from "./format";
 export * from "./groups";
 export * from "./header";
+export * from "./modules";
 export * from "./histogram";
 export * from "./search";
 export * from "./selection";

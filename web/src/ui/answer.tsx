@@ -1,5 +1,6 @@
 /** Where most of the memory went, or what changed, in one sentence: the first thing that someone wants to know. */
 import { amount, percent, signed, type Row } from "../model";
+import { Link } from "./link";
 import { shortName, shortPlace } from "./naming";
 import { INITIAL, type State } from "./state";
 import type { Views } from "./views";
@@ -31,14 +32,13 @@ export function Answer(props: {
     pair ? signed(amountOf, metric.unit) : amount(amountOf, metric.unit);
   const part = (one: Most): string => (pair ? text(one.value) : percent(one.value / found.all));
   const name = (group: number) => (
-    <button
-      type="button"
-      class="link name"
+    <Link
+      class="name"
       title="callers and callees"
       onClick={() => props.onOpen(groups.location[group]!)}
     >
       {shortName(groups, group)}
-    </button>
+    </Link>
   );
   const others = found.most.slice(1);
   return (
@@ -59,14 +59,13 @@ export function Answer(props: {
         {line && (
           <>
             {", mostly "}
-            <button
-              type="button"
-              class="link place"
+            <Link
+              class="place"
               title="source"
               onClick={() => props.onSource(line.file, line.number)}
             >
               {line.words}
-            </button>
+            </Link>
           </>
         )}
         {others.length > 0 && "; then "}

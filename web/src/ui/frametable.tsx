@@ -2,6 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { amount, percent, signed, type FlameNode, type Groups } from "../model";
 import { fullName, fullPlace, shortName, shortPlace } from "./naming";
+import { Ending } from "./grouptable";
 import { Rows, type Column } from "./rows";
 import { shortWords, type Metric } from "./views";
 
@@ -84,7 +85,7 @@ export function FrameTable(props: {
       cell: (row) =>
         list[row]!.group < 0 ? "" : (
           <span class="place" title={fullPlace(groups, list[row]!.group)}>
-            {shortPlace(groups.place(list[row]!.group))}
+            <Ending text={shortPlace(groups.place(list[row]!.group))} />
           </span>
         ),
     },

@@ -9,6 +9,7 @@ import type { State } from "./state";
 import type { Metric, Views } from "./views";
 
 const PRINTED = 30;
+const PYTHON = 1; // of languages
 
 export type Figure = "site" | "self" | "inclusive";
 const BASES = { site: "baseSite", self: "baseSelf", inclusive: "baseInclusive" } as const;
@@ -147,9 +148,17 @@ function columnsOf(
     cell: (i) => (
       <>
         <span class="name" title={fullName(groups, list[i]!.key)}>
-          {rowName(groups, list[i]!.key)}
+          {by === "function" && groups.language(list[i]!.key) !== PYTHON ? (
+            rowName(groups, list[i]!.key) // it ends with its parameters
+          ) : (
+            <Ending text={rowName(groups, list[i]!.key)} />
+          )}
         </span>
-        <span class="place narrow-on">{shortPlace(groups.place(list[i]!.key))}</span>
+        {by !== "line" && (
+          <span class="place narrow-on">
+            <Ending text={shortPlace(groups.place(list[i]!.key))} />
+          </span>
+        )}
       </>
     ),
   };
@@ -160,7 +169,7 @@ function columnsOf(
     narrow: true,
     cell: (i) => (
       <span class="place" title={fullPlace(groups, list[i]!.key)}>
-        {shortPlace(groups.place(list[i]!.key))}
+        <Ending text={shortPlace(groups.place(list[i]!.key))} />
       </span>
     ),
   };
@@ -169,7 +178,7 @@ function columnsOf(
     title: TITLES[figure][0],
     help: TITLES[figure][1],
     figure: true,
-    width: "minmax(84px, 110px)",
+    width: "minmax(80px, 94px)",
     sortable: true,
     narrow: figure === "self",
     cell: (i) =>
@@ -191,6 +200,13 @@ function columnsOf(
   };
   return [site, bar, self, inclusive, named, place];
 }
+
+/** Where it does not fit it is cut at its head: ends tell names and paths apart. */
+export const Ending = ({ text }: { text: string }) => (
+  <span class="ending">
+    <bdi dir="ltr">{text}</bdi>
+  </span>
+);
 
 /** A share as a bar and in figures. */
 export function Bar(props: { share: number; signed?: boolean }) {

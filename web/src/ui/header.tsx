@@ -48,7 +48,7 @@ export function Top(props: {
       </div>
       {props.children}
       <Verdicts header={header} />
-      <Figures header={header} />
+      <Figures header={header} live={props.live} />
       <Notes header={header} />
     </header>
   );
@@ -135,8 +135,8 @@ function Said({ level, text }: { level: string; text: string }) {
   );
 }
 
-function Figures({ header }: { header: Header }) {
-  const figures = header.diff ? changes(header) : keyFigures(header);
+function Figures({ header, live }: { header: Header; live: boolean }) {
+  const figures = header.diff ? changes(header) : keyFigures(header, live);
   return (
     <dl class="figures">
       {figures.map((figure) => (
@@ -160,7 +160,7 @@ function limitOf(header: Header, name: string, words: (limit: number) => string)
   };
 }
 
-function keyFigures(header: Header): Figure[] {
+function keyFigures(header: Header, live: boolean): Figure[] {
   const of = (field: string): number => header.summary[field] ?? 0;
   const seconds = of("duration_seconds");
   const calls = of("allocations") + of("reallocations");
@@ -168,7 +168,8 @@ function keyFigures(header: Header): Figure[] {
   const temporary = limitOf(header, "temporary_allocations", percent);
   const early = header.summary["temporary_allocations"] ?? null;
   const share = early === null ? null : early / (calls || 1);
-  const atEnd = header.recording.complete ? "alive at exit" : "alive at the recording's end";
+  const atEnd =
+    live ? "live now" : header.recording.complete ? "alive at exit" : "alive at the recording's end";
   return [
     {
       name: `peak heap, at ${duration(of("peak_time_seconds"))}`,

@@ -1,8 +1,8 @@
 /** How a group of frames is called where room is short, and where it is. */
 import type { FlameNode, Groups } from "../model";
-import { basename, clean, shortPath } from "./text";
+import { clean, fileName, shortPath } from "./text";
 
-const NAMELESS = /(?:^|[.:])<[^<>]*>$/; // <module>, f.<locals>.<lambda>: many bear such a name
+const NAMELESS = /(?:^|[.:])<[^<>]*>$/; // <string>, f.<locals>.<lambda>: many bear such a name
 
 /** A short name that tells `group` apart. Cleaned. */
 export function shortName(groups: Groups, group: number): string {
@@ -12,7 +12,7 @@ export function shortName(groups: Groups, group: number): string {
     const short = clean(shortPath(name));
     return groups.grouping.by === "line" && place ? `${clean(place)} ${short}` : short;
   }
-  if (place && NAMELESS.test(name)) return `${clean(name)} ${clean(basename(place))}`;
+  if (place && NAMELESS.test(name)) return `${clean(name)} ${clean(fileName(place))}`;
   return clean(name);
 }
 

@@ -87,7 +87,6 @@ export function drawPlot(
   for (const curve of plot.curves) drawCurve(context, plot, area, curve);
   drawLines(context, plot, area, theme);
   context.restore();
-  if (plot.peak) drawPeak(context, plot, area, theme, plot.peak);
 }
 
 function drawGrid(
@@ -221,6 +220,13 @@ function drawPeak(
 ): void {
   const x = xOf(plot, area, peak.time);
   const y = yOf(plot, area, peak.bytes);
+  // Of a moment that is shorter than what the curve tells apart only this shows how high it was.
+  const below = yOf(plot, area, heightAt(plot, peak.time));
+  if (below - y > 5) {
+    context.strokeStyle = theme.text;
+    context.lineWidth = 1;
+    line(context, Math.round(x) + 0.5, y, Math.round(x) + 0.5, below);
+  }
   context.fillStyle = theme.text;
   context.strokeStyle = theme.ground;
   context.lineWidth = 2;
@@ -231,12 +237,45 @@ function drawPeak(
   const text = `peak ${size(peak.bytes)}`;
   const wide = context.measureText(text).width;
   const right = x + 10 + wide < area.left + area.width;
-  context.textAlign = right ? "left" : "right";
+  const left = right ? x + 8 : x - 8 - wide;
+  const foot = Math.max(footAbove(plot, area, left, wide, y - 2), 14);
+  context.fillStyle = theme.ground;
+  context.globalAlpha = 0.85;
+  context.fillRect(left - 3, foot - 14, wide + 6, 15);
+  context.globalAlpha = 1;
+  context.textAlign = "left";
   context.textBaseline = "bottom";
-  halo(context, text, right ? x + 8 : x - 8, Math.max(y - 2, 14), theme);
+  halo(context, text, left, foot, theme);
 }
 
-/** The chosen range, and the moment looked at. */
+/** Where a label may stand at or above `foot` so that no curve goes through it. */
+function footAbove(plot: Plot, area: Area, left: number, wide: number, foot: number): number {
+  let highest = foot;
+  for (const { x, y } of plot.curves) {
+    for (let i = 0; i < x.length; i++) {
+      const at = xOf(plot, area, x[i]!);
+      if (at >= left - 4 && at <= left + wide + 4) highest = Math.min(highest, yOf(plot, area, y[i]!));
+    }
+  }
+  return highest < foot ? highest - 3 : foot;
+}
+
+/** How high the areas are, or the first curve, at `time`. */
+export function heightAt(plot: Plot, time: number): number {
+  const curve = plot.curves[0];
+  const x = plot.bands.length ? plot.x : (curve?.x ?? new Float64Array(0));
+  const after = x.findIndex((at) => at >= time);
+  if (after < 0) return 0;
+  const at = (i: number): number =>
+    plot.bands.length
+      ? plot.bands.reduce((sum, band) => sum + Math.max(band.height[i]!, 0), 0)
+      : curve!.y[i]!;
+  if (after === 0) return at(0);
+  const part = (time - x[after - 1]!) / (x[after]! - x[after - 1]! || 1);
+  return at(after - 1) + part * (at(after) - at(after - 1));
+}
+
+/** The chosen range, the peak, which no range makes pale, and the moment looked at. */
 export function drawOver(
   context: CanvasRenderingContext2D,
   plot: Plot,
@@ -260,6 +299,7 @@ export function drawOver(
     context.lineWidth = 2;
     context.strokeRect(from, area.top, Math.max(to - from, 1), area.height);
   }
+  if (plot.peak) drawPeak(context, plot, area, theme, plot.peak);
   if (moment !== null) {
     const x = Math.round(xOf(plot, area, moment)) + 0.5;
     context.strokeStyle = theme.text;

@@ -58,9 +58,17 @@ const PREFIX = new RegExp(
   ].join("|"),
 );
 
-/** `path` from where its package is installed; long ones by their last three parts. */
+let here = "";
+
+/** From which directory paths are seen from now on. */
+export function seenFrom(directory: string): void {
+  here = directory === "/" ? "" : directory;
+}
+
+/** `path` from where its package is installed, or from here; long ones by their last three parts. */
 export function shortPath(path: string): string {
-  const short = path.replace(PREFIX, "");
+  let short = path.replace(PREFIX, "");
+  if (short === path && here && path.startsWith(`${here}/`)) short = path.slice(here.length + 1);
   const parts = short.split("/");
   return parts.length <= 4 ? short : "…/" + parts.slice(-3).join("/");
 }
@@ -68,6 +76,11 @@ export function shortPath(path: string): string {
 /** The last part of a path. */
 export function basename(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1) || path;
+}
+
+/** The same; of a package's own file with the package, which tells it from all others. */
+export function fileName(path: string): string {
+  return /(?:[^/]*\/)?__init__\.py(?::\d+)?$/.exec(path)?.[0] ?? basename(path);
 }
 
 /** A list in words: "a, b and 3 others". */

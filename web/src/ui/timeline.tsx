@@ -1,5 +1,5 @@
 /** The live heap over time: looked at by pointing, and a range of it chosen by dragging or keys. */
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration, size, snap } from "../model";
 import { beginDrag, dragTo, keyOn, onEdge, type Drag, type Ground, type Range } from "./brush";
 import { prepared, themeOf } from "./paint";
@@ -26,6 +26,7 @@ interface Props {
 export function Timeline(props: Props) {
   const { views, state, onChange } = props;
   const [withRss, setRss] = useState(true);
+  const [told, setTold] = useState<number | null>(null); // the moment that keys have gone to
   const { header, bins } = views.data;
   const { threads, processes, templates, recursion } = state;
   const made = useMemo(
@@ -40,8 +41,15 @@ export function Timeline(props: Props) {
         <h2>{header.diff ? "Live heap over time, before and after" : "Live heap over time"}</h2>
         {made.note && <span class="hint">{made.note}</span>}
         <span class="grow" />
-        {bins.count > 0 && !asTable && (
-          <span class="hint wide-on">drag, or use arrow keys with shift, to choose a range</span>
+        {!asTable && told !== null ? (
+          <span class="hint" aria-live="polite">
+            <At views={views} made={made} time={told} short />
+          </span>
+        ) : (
+          bins.count > 0 &&
+          !asTable && (
+            <span class="hint wide-on">drag, or use arrow keys with shift, to choose a range</span>
+          )
         )}
         <button
           type="button"
@@ -58,7 +66,7 @@ export function Timeline(props: Props) {
         <TimeTable views={views} stack={made.stack} onRange={(range) => onChange({ range })} />
       ) : (
         <>
-          <Chart {...props} made={made} />
+          <Chart {...props} made={made} onTold={setTold} />
           <BriefTimes views={views} stack={made.stack} />
           <TimeLegend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
         </>
@@ -70,8 +78,8 @@ export function Timeline(props: Props) {
   );
 }
 
-function Chart(props: Props & { made: Timeplot }) {
-  const { views, state, made, onChange } = props;
+function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) => void }) {
+  const { views, state, made, onChange, onTold } = props;
   const { plot } = made;
   const { bins } = views.data;
   const box = useRef<HTMLDivElement>(null);
@@ -82,6 +90,8 @@ function Chart(props: Props & { made: Timeplot }) {
   const [moment, setMoment] = useState<number | null>(null);
   const [pointer, setPointer] = useState<{ x: number; y: number } | null>(null);
   const range = pending ?? state.range;
+  const told = pointer ? null : moment;
+  useEffect(() => onTold(told), [told]);
   const area = areaOf(width, HEIGHT);
   const ground: Ground = {
     start: plot.start,
@@ -109,6 +119,7 @@ function Chart(props: Props & { made: Timeplot }) {
     box.current!.setPointerCapture(event.pointerId);
     drag.current = beginDrag(ground, state.range, local(event));
     setPointer(null);
+    setMoment(null);
   };
   const onMove = (event: PointerEvent): void => {
     const x = local(event);
@@ -178,11 +189,6 @@ function Chart(props: Props & { made: Timeplot }) {
         <Tip x={pointer.x} y={pointer.y}>
           <At views={views} made={made} time={moment} />
         </Tip>
-      )}
-      {moment !== null && !pointer && (
-        <p class="hint moment" aria-live="polite">
-          <At views={views} made={made} time={moment} short />
-        </p>
       )}
     </div>
   );

@@ -5,6 +5,7 @@ import {
   type Selection, type Stack, type Unit, type Which,
 } from "../model";
 import type { State } from "./state";
+import { seenFrom } from "./text";
 
 /** A metric as it is offered: of the whole recording, or of the chosen range. */
 export interface Metric {
@@ -34,7 +35,9 @@ export const SERIES = 8; // places that the timeline tells apart
 export class Views {
   private readonly kept = new Map<string, unknown>();
 
-  constructor(readonly data: Dataset) {}
+  constructor(readonly data: Dataset) {
+    seenFrom(data.header.here ?? "");
+  }
 
   private keep<T>(key: string, make: () => T): T {
     const found = this.kept.get(key);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from heaptide.recording import Recording
 
 VERSION = 1
+_NO_END = "the recording has no end"  # how that note begins, which says nothing while it is made
 
 
 def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str, Any]:
@@ -36,13 +38,20 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "verdicts": [
             asdict(verdict)
             for verdict in verdicts(summary, exited=exited(recording), unknown=unknown(recording))
+            if not (live and verdict.name == "alive_at_exit")
         ],
-        "notes": [{"level": note.level, "text": note.text} for note in notes(profile)],
+        "notes": [
+            {"level": note.level, "text": note.text}
+            for note in notes(profile)
+            if not (live and note.text.startswith(_NO_END))
+        ],
         "metrics": _metrics(profile),
         "ranges": _ranges(recording) if base is None else [],
         "processes": _processes(recording),
         "threads": _threads(recording, like),
         "alike": like.names,
+        "here": os.getcwd(),  # noqa: PTH109 - a string is wanted
+        "modules": _modules(profile),
         "marks": _marks(recording),
         "forks": _forks(recording),
         "size_bounds": list(SIZE_BOUNDS),
@@ -107,6 +116,16 @@ def _metrics(profile: Profile) -> list[dict[str, Any]]:
 def _ranges(recording: Recording) -> list[dict[str, Any]]:
     sampled = recording.sample_interval > 0
     return [one for one in RANGES if not (sampled and one["name"] in BY_ORDER)]
+
+
+def _modules(profile: Profile) -> dict[str, str]:
+    """What module-level code is called, by file, where that is not by the rule."""
+    texts = profile.locations.texts
+    return {
+        texts[file]: name
+        for file, name in profile.module_code.items()
+        if not name.startswith("import ")
+    }
 
 
 def _processes(recording: Recording) -> list[dict[str, Any]]:
