@@ -10,7 +10,7 @@ import pytest
 
 from heaptide.errors import HeaptideError
 from heaptide.formats import open_recording
-from heaptide.profile import Profile, summarize
+from heaptide.profile import Profile, default_metric, summarize
 from tests.formats.files import DATA
 from tests.formats.mutate import mutated
 from tests.formats.seeds import seeds
@@ -32,19 +32,13 @@ def test_mutated_files(tmp_path: Path, name: str) -> None:
                 profile = Profile(recording)
                 summary = summarize(profile)
                 assert summary.total_bytes >= 0 or "total_bytes" in recording.lacks
-                profile.fold("line", profile_metric(profile))
+                profile.fold("line", default_metric(recording))
                 read += 1
         except HeaptideError as error:
             assert error.message.isprintable() and "\n" not in error.message
             refused += 1
         assert time.monotonic() - began < SLOW
     assert read + refused == ROUNDS
-
-
-def profile_metric(profile: Profile) -> object:
-    from heaptide.profile import default_metric
-
-    return default_metric(profile.recording)
 
 
 @pytest.mark.parametrize("name", SEEDS)

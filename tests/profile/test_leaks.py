@@ -122,3 +122,40 @@ def test_never_more_than_is_alive_and_rose(values: list[int], rise: int) -> None
     warm_up = int(len(series) * 0.2)
     came = np.diff(series[warm_up - 1 :]).clip(min=0).sum()
     assert found[0] <= came
+
+
+def test_a_leak_is_one_in_whatever_thread_each_part_was_made(tmp_path: Path) -> None:
+    """A thread for each request: no thread leaks, and the stack does. Its threads share it."""
+    build = Builder()
+    build.process(end=SLICES * SECOND)
+    stack = build.stack(build.python("cache", "/a.py", 1))
+    other = build.stack(build.python("buffer", "/a.py", 9))
+    contexts = []
+    for second in range(SLICES):
+        thread = build.thread(0, 100 + second)
+        kept, brief = (
+            build.context(stack=stack, thread=thread),
+            build.context(stack=other, thread=thread),
+        )
+        contexts.append(kept)
+        build.slice(
+            second * SECOND,
+            (second + 1) * SECOND,
+            {kept: Change(1, 10), brief: Change(1, 50, 1, 50)},
+        )
+    build.finish(SLICES * SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording)
+        fold = profile.fold("function", LEAKED)
+        at = profile.locations
+        found = {
+            at.texts[at.function[row]]: int(value)
+            for row, value in zip(fold.location, fold.values)
+            if value
+        }
+        one = recorded(tmp_path / "b.tide", line(10))
+        assert found == {"cache": int(Profile(one).leaked[:, 0].sum())}
+        shares = profile.leaked[contexts, 0]
+        assert shares.min() >= 0 and (shares <= 10).all()
+        assert int(shares.sum()) == found["cache"] > 0
+        one.close()

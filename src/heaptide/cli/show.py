@@ -51,8 +51,9 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
     metavar="METRIC",
     help="What to order by: bytes live at the peak, alive at exit, allocated in total; the number "
     "of allocations, of temporary or short-lived ones; bytes copied by realloc, live at the moment "
-    "of --at, leaked: what grows after warm-up and stays. One of peak, alive, total, allocations, "
-    "temporary, short-lived, copied, live, leaked, or one that only the format has which was "
+    "of --at, leaked: what grows after warm-up and stays, kept: what came in the time from --from "
+    "to --to and is still alive at its end. One of peak, alive, total, allocations, "
+    "temporary, short-lived, copied, live, leaked, kept, or one that only the format has which was "
     "imported (docs/formats.md).  [default: peak, or the first that is known]",
 )
 @click.option(
@@ -91,6 +92,12 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
     multiple=True,
     help="Of a tree: whose frames to leave out; who called them has their memory.  [default: "
     "interpreter and allocator]",
+)
+@click.option(
+    "--own",
+    "only_own",
+    is_flag=True,
+    help="Of a tree: only your own code; who of it called the rest has the rest's memory.",
 )
 @click.option(
     "--merge",
@@ -164,7 +171,7 @@ _SELECTING = (
     "without_modules",
     "sizes",
 )
-_OF_TREES = ("least", "hide", "merge", "recursion")
+_OF_TREES = ("least", "hide", "merge", "recursion", "own")
 
 
 def _check(context: click.Context, options: dict[str, Any]) -> None:
@@ -175,10 +182,12 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
         raise UsageError("nothing was live at time 0: give a later --at")
     if options["tree"] is None:
         for name in _OF_TREES:
-            if _given(context, name):
+            if _given(context, "only_own" if name == "own" else name):
                 raise UsageError(f"--{name} is for trees: add --tree callers or --tree callees")
     elif options["by"] not in TREE_FOLDS:
         raise UsageError(f"no tree is by {options['by']}: choose one of {', '.join(TREE_FOLDS)}")
+    if options["only_own"] and options["hide"]:
+        raise UsageError("--own says what is hidden: leave out --hide")
     if "none" in options["hide"] and len(set(options["hide"])) > 1:
         raise UsageError("--hide none hides nothing: leave it out, or the others")
     views = (options["tree"], options["histograms"], options["thread_table"], options["timeline"])
@@ -189,9 +198,9 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
 def _tree_options(options: dict[str, Any]) -> TreeOptions | None:
     if options["tree"] is None:
         return None
-    from heaptide.views.treeoptions import HIDDEN, TreeOptions
+    from heaptide.views.treeoptions import HIDDEN, OWN, TreeOptions
 
-    hide = tuple(dict.fromkeys(options["hide"])) or HIDDEN
+    hide = tuple(dict.fromkeys(options["hide"])) or (OWN if options["only_own"] else HIDDEN)
     merge = tuple(dict.fromkeys(options["merge"]))
     return TreeOptions(
         options["tree"],

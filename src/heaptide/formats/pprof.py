@@ -267,7 +267,7 @@ def write(export: Export) -> list[str]:
 
 
 def _unbracketed(name: str) -> str:
-    """pprof shows nothing of ``<module>`` and ``<lambda>``: it takes them for template arguments."""
+    """Without <>: of ``<lambda>`` pprof shows nothing, it takes it for template arguments."""
     return name.translate(_BRACKETS) if _PYTHON_PART.search(name) else name
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .metrics import (
     BY_ORDER,
     EVERY_METRIC,
+    KEPT,
     LEAK_COLUMNS,
     METRICS,
     Metric,
@@ -52,14 +53,14 @@ def extra_metrics(recording: Recording) -> list[Metric]:
     found: dict[str, Metric] = {}
     for row in range(len(table)):
         name = table.metric[row]
-        if name not in found and name not in EVERY_METRIC:
+        if name not in found and name not in (*EVERY_METRIC, KEPT.name):
             found[name] = extra_metric(name, table.words[row], table.unit[row])
     return list(found.values())
 
 
 def metric_of(recording: Recording, name: str) -> Metric:
     """The metric called ``name``, one of this recording's own included. Raises UsageError."""
-    for one in extra_metrics(recording):
+    for one in (KEPT, *extra_metrics(recording)):
         if one.name == name:
             return one
     return metric(name)

@@ -34,11 +34,11 @@ COLUMNS = (
 LEAK_COLUMNS = ("leaked_bytes", "leaked_allocations")
 """Figures that cost a pass over all slices of time: behind ``COLUMNS`` where they are asked for."""
 
-EXTRA = "extra"
-"""The column of a metric that only some foreign formats have: behind all others where it is asked
-for, and the one that is shown beside it too."""
+EXTRA, EXTRA_BESIDE = "extra", "extra_beside"
+"""The columns of a metric that is kept for no other use: of what a foreign format alone knows, or
+of what came in a range of time and stayed. Behind all others, where it is asked for."""
 
-_ALL_COLUMNS = (*COLUMNS, *LEAK_COLUMNS, EXTRA)
+_ALL_COLUMNS = (*COLUMNS, *LEAK_COLUMNS, EXTRA, EXTRA_BESIDE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Metric:
 
     def of(self, figures: Ints) -> Ints:
         """The metric's column of figures shaped (rows, len(COLUMNS)), or with LEAK_COLUMNS more,
-        or with EXTRA behind these."""
+        or with the EXTRA ones behind these."""
         return figures[:, _ALL_COLUMNS.index(self.column)]
 
     def beside_of(self, figures: Ints) -> Ints:
@@ -122,10 +122,20 @@ def extra_metric(name: str, words: str, unit: str) -> Metric:
         words,
         EXTRA,
         "bytes" if unit == "bytes" else "allocations",
-        "total_bytes",
-        "bytes",
+        EXTRA_BESIDE,
+        "",
     )
 
+
+KEPT = Metric(
+    "kept",
+    "allocated in this time and still alive at its end",
+    EXTRA,
+    "bytes",
+    EXTRA_BESIDE,
+    "blocks",
+)
+"""What a range of time has added: docs/format.md, births. Of one recording: not to be compared."""
 
 EVERY_METRIC = {**METRICS, **{metric.name: metric for metric in (LIVE, LEAKED)}}
 """All that ``--metric`` takes."""
@@ -139,7 +149,7 @@ def metric(name: str) -> Metric:
     try:
         return EVERY_METRIC[name]
     except KeyError:
-        known = ", ".join(EVERY_METRIC)
+        known = ", ".join([*EVERY_METRIC, KEPT.name])
         raise UsageError(f"there is no metric {name!r}; choose one of {known}") from None
 
 

@@ -18,10 +18,11 @@ from .fold import Fold, fold, groups_of
 from .known import known_metrics, unknown
 from .leaks import leaked
 from .locations import Locations, locate
-from .metrics import COLUMNS, EXTRA, LEAK_COLUMNS, LEAKED, Metric
+from .metrics import COLUMNS, EXTRA, KEPT, LEAK_COLUMNS, LEAKED, Metric
 from .modules import MODULE_CODE, module_code, python_modules, scripts_of
 from .origin import Origin, is_import_system
 from .selection import Selection, TimeRange, chosen_contexts, in_seconds, sized, snap
+from .survivors import kept, kept_span
 from .tree import Tree, expand
 
 if TYPE_CHECKING:
@@ -118,8 +119,15 @@ class Profile:
             return np.concatenate([self.figures, self.leaked], axis=1)
         if metric.column == EXTRA:
             none = np.zeros((len(self.figures), len(LEAK_COLUMNS)), np.int64)
-            return np.concatenate([self.figures, none, self.extra(metric.name)], axis=1)
+            return np.concatenate([self.figures, none, self._extra_columns(metric)], axis=1)
         return self.figures
+
+    def _extra_columns(self, metric: Metric) -> Ints:
+        if metric.name == KEPT.name:
+            return kept(self)
+        return np.append(
+            self.extra(metric.name), np.zeros((len(self.figures), 1), np.int64), axis=1
+        )
 
     def _not_known(self, metric: Metric) -> UsageError:
         recording = self.recording
@@ -161,6 +169,12 @@ class Profile:
 
     def worded(self, metric: Metric) -> Metric:
         """``metric`` under the words that are true of this selection and this recording."""
+        if metric.name == KEPT.name:
+            found = kept_span(self)
+            if found is None:
+                return metric
+            start, end = (in_seconds(time / 1e9) for time in (found.start, found.end))
+            return replace(metric, words=f"came from {start} to {end} and stayed")
         if metric.column != "alive_at_exit_bytes":
             return metric
         if self.time is not None and self.selection.end is not None:
@@ -299,7 +313,7 @@ class Profile:
     def function_of(self, location: int) -> str:
         """What the function of a location is called; module-level code by what it is of."""
         at = self.locations
-        name = at.texts[at.function[location]]
+        name = at.texts[int(at.function[location])]
         if name != MODULE_CODE or at.kind[location] != FrameKind.PYTHON:
             return name
         return self.module_code.get(int(at.file[location]), name)

@@ -197,6 +197,11 @@ class Recording:
         return self._loader.deltas(range(first, len(self.slices) if stop is None else stop))
 
     @cached_property
+    def delta_rows(self) -> int:
+        """Rows of all slices: what passing over them costs. Of headers only."""
+        return sum(chunk.rows for chunk in self._chunks.of_kind(Kind.DELTAS))
+
+    @cached_property
     def timeline(self) -> Timeline:
         return self._loader.timeline()
 

@@ -7,8 +7,8 @@ of 30,000 symbols takes 5 ms, and `symbolic`, 80 MB of library, need not be load
 
 from __future__ import annotations
 
-import lzma
 import errno
+import lzma
 import mmap
 import os
 import struct

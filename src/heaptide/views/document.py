@@ -10,6 +10,7 @@ from heaptide.profile import COLUMNS, LEAK_COLUMNS, snapshots, summarize, unknow
 from heaptide.profile.metrics import EXTRA
 
 from . import selected
+from .growth import growth_of
 from .notes import exited, notes
 from .rows import LANGUAGES as LANGUAGES
 from .rows import MOST_MOMENTS, histogram_rows, moments, place_of, snapshot_rows, tree_nodes
@@ -44,7 +45,12 @@ def document(
     rows = range(len(recording.processes)) if profile.processes is None else profile.processes
     found = []
     if profile.whole:
-        found = verdicts(summary, exited=exited(recording), unknown=unknown(recording))
+        found = verdicts(
+            summary,
+            exited=exited(recording),
+            unknown=unknown(recording),
+            growth=growth_of(profile),
+        )
     return {
         "schema_version": SCHEMA_VERSION,
         "recording": _recording(recording),
@@ -109,7 +115,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
         site.update(dict.fromkeys(LEAK_COLUMNS))
         figures = fold.figures[row].tolist()
         if fold.metric.column == EXTRA:
-            site["value"] = figures.pop()
+            site["value"] = figures[-2]
             del figures[len(COLUMNS) :]
         site.update(zip((*COLUMNS, *LEAK_COLUMNS), figures))
         site.update(unknown)

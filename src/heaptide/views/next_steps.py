@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from heaptide._printable import shell_word
 from heaptide.profile import heaviest, unknown
 
 from .console import display_path, print_section
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .console import Screen
 
 _MOST = 4
-_LONG = 20.0  # seconds; what grows in less is its warm-up
+_LONG = 2.0  # seconds; of less there are few moments to tell apart
 
 
-def print_next(screen: Screen, profile: Profile, summary: Summary) -> None:
-    """Commands worth trying on this very recording."""
-    path = shlex.quote(display_path(profile.recording.path))
+def print_next(screen: Screen, profile: Profile, summary: Summary, *, grown: bool) -> None:
+    """Commands worth trying on this very recording. ``grown``: the verdict was that it leaks."""
+    path = shell_word(display_path(profile.recording.path))
     base = f"heaptide show {path}"
     tries = [
         (f"heaptide open {path}", "in the browser: time, flame graph, source"),
-        (f"{base} --by line", "the same by line"),
+        (f"{base} --tree callees --own", "what of your code calls what"),
     ]
     if profile.recording.symbols is None:
         tries.insert(0, (f"heaptide symbolize {path}", "find the names of functions"))
@@ -39,10 +39,11 @@ def print_next(screen: Screen, profile: Profile, summary: Summary) -> None:
         tries.append((f"{base} --metric temporary", "who makes the temporary ones"))
     if summary.copied_bytes > summary.total_bytes // 10:
         tries.append((f"{base} --metric copied", "who grows blocks by reallocation"))
-    growing = summary.duration_seconds >= _LONG and summary.alive_at_exit_bytes
-    if growing and "leaked_bytes" not in lacking:
-        tries.append((f"{base} --metric leaked", "what keeps growing after warm-up"))
-    tries.append((f"{base} --tree callees", "what calls what"))
+    if grown:
+        tries.insert(1, (f"{base} --metric leaked --by line", "what keeps growing after warm-up"))
+    if summary.duration_seconds >= _LONG and len(profile.recording.births):
+        tries.insert(1 + grown, (f"{base} --metric kept --by line", "what came since, and stayed"))
+    tries.append((f"{base} --by line", "the same by line"))
     if not lacking & {"total_bytes", "peak_bytes"}:
         tries.append((f"{base} --metric total", "who allocates the most over time"))
     tries.append((f"{base} --json", "all of it, for a program"))

@@ -36,7 +36,7 @@ def print_sites(
     beside = units.size if metric.beside.endswith("_bytes") else units.count
     values = fold.values[:top].tolist()
     shares = [value / whole if whole else 0.0 for value in values]
-    known = metric.beside not in unknown(profile.recording)
+    known = bool(metric.beside_words) and metric.beside not in unknown(profile.recording)
     left = [
         ["share", *(units.percent(share) for share in shares)],
         ["", *(screen.bar(share, _BAR_WIDTH) for share in shares)],

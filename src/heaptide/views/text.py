@@ -14,6 +14,7 @@ from heaptide.profile.actors import like_threads
 from . import units
 from .commands import process_command, recorded_command
 from .console import Screen, display_path, print_section
+from .growth import growth_of
 from .labels import thread_label
 from .moments import print_over_time
 from .next_steps import print_next
@@ -58,16 +59,17 @@ def show(
     metric = profile.worded(metric)
     summary = summarize(profile)
     _title(screen, profile)
+    grown = False
     if not only_table:
         _figures(screen, profile, summary)
-        _verdicts(screen, profile, summary)
+        grown = _verdicts(screen, profile, summary)
         _processes(screen, profile)
     _notes(screen, profile, metric, only_warnings=only_table)
     _sites(screen, profile, metric, by, top)
     if not only_table:
         print_over_time(screen, profile, summary)
         if profile.whole:
-            print_next(screen, profile, summary)
+            print_next(screen, profile, summary, grown=grown)
 
 
 def show_views(
@@ -202,20 +204,27 @@ def _part(count: int | None, share: float | None, before: str) -> tuple[str, str
     return units.count(count), f"{units.percent(share)}: freed before {before}"
 
 
-def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> None:
+def _verdicts(screen: Screen, profile: Profile, summary: Summary) -> bool:
+    """Whether one of them is that it leaks."""
     found = []
     if profile.whole:
         recording = profile.recording
-        found = verdicts(summary, exited=exited(recording), unknown=unknown(recording))
+        found = verdicts(
+            summary,
+            exited=exited(recording),
+            unknown=unknown(recording),
+            growth=growth_of(profile),
+        )
     if not found:
-        return
+        return False
     screen.line()
     marks = {"ok": screen.glyphs.good, "over": screen.glyphs.bad, "note": screen.glyphs.neutral}
     styles = {"ok": "green", "over": "bold red", "note": "yellow"}
     margin = max(len(mark) for mark in marks.values()) + 1
     for verdict in found:
         mark = Text(marks[verdict.status].ljust(margin), styles[verdict.status])
-        screen.paragraph(mark, verdict.text)
+        screen.paragraph(mark, screen.clean(verdict.text))
+    return any(verdict.name == "growth" for verdict in found)
 
 
 def _processes(screen: Screen, profile: Profile) -> None:

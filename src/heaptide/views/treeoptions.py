@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HIDDEN = ("interpreter", "allocator")
 """Whose frames trees do not show unless told otherwise: they are the same in every program."""
 
+OWN = ("library", *HIDDEN)
+"""Whose frames are not shown where only one's own code is asked for."""
+
 
 @dataclass(frozen=True)
 class TreeOptions:

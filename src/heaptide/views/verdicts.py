@@ -13,6 +13,29 @@ if TYPE_CHECKING:
 
 TEMPORARY_LIMIT = 0.5  # part of all calls to allocation functions
 PEAK_LIMIT = 256_000_000  # bytes; the guide says MB
+GROWTH_LIMIT = 0.01  # part of the peak: less is said, and no more
+LONG = 10.0  # seconds; what grows in less may be warm-up
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What leaked, by the definition of docs/format.md, and the place that most of it is from."""
+
+    bytes: int
+    place: str
+    share: float  # of the place, 0 to 1
+
+
+def _grew(summary: Summary, growth: Growth) -> Verdict:
+    over = growth.bytes >= GROWTH_LIMIT * summary.peak_bytes
+    text = f"growing: {units.size(growth.bytes)} came after warm-up and stayed, and more and more"
+    if growth.place:
+        text += f"; {units.percent(growth.share)} of it in {growth.place}"
+    if summary.duration_seconds < LONG:
+        text += ". In so short a run that may be warm-up still"
+        over = False
+    status = "over" if over else "note"
+    return Verdict("growth", status, growth.bytes, 0, "bytes", text)
 
 
 @dataclass(frozen=True)
@@ -28,11 +51,16 @@ class Verdict:
 
 
 def verdicts(
-    summary: Summary, *, exited: bool, unknown: Collection[str] = frozenset()
+    summary: Summary,
+    *,
+    exited: bool,
+    unknown: Collection[str] = frozenset(),
+    growth: Growth | None = None,
 ) -> list[Verdict]:
     """Verdicts on ``summary``. ``exited``: the recording lasted to the program's end.
 
-    ``unknown``: figures that the recording does not tell; nothing is said of them.
+    ``unknown``: figures that the recording does not tell; nothing is said of them. ``growth``:
+    what leaked, None where nobody has looked.
     """
     if not summary.calls and "allocations" not in unknown:
         return []
@@ -63,6 +91,8 @@ def verdicts(
                 f"limit {units.both_sizes(PEAK_LIMIT)}",
             )
         )
+    if growth is not None and growth.bytes:
+        found.append(_grew(summary, growth))
     if "alive_at_exit_bytes" in unknown:
         return found
     alive = summary.alive_at_exit_bytes
