@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .model import Look, Model
 
 _LEAST_SECONDS = 1.0
-_SHARE = 0.1  # of one core
+_SHARE = 0.2  # of one core
+_MOST_SECONDS = 5.0  # a screen that stands still for longer is taken to hang
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class Reader(threading.Thread):
                 # Of the time since the look before: drawing what that one saw is part of it.
                 now = self._busy()
                 if busy:  # the first one reads all there is
-                    self.interval = max(self._least, (now - busy) / _SHARE)
+                    wanted = min((now - busy) / _SHARE, _MOST_SECONDS)
+                    self.interval = max(self._least, wanted)
                 busy = now
                 with self._condition:
                     if self._due:

@@ -14,7 +14,7 @@ from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
 from .header import header_of
-from .merge import with_base
+from .merge import moved_places, with_base
 from .order import compact
 from .owners import only_chosen
 from .shrink import shrink
@@ -93,7 +93,7 @@ def build(
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
         older, _ = tables_of(base, bins=1, samples=_MOST_SAMPLES)
-        tables = compact(with_base(tables, older))
+        tables = compact(with_base(tables, older, moved_places(base, profile)))
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)

@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from heaptide.profile.match import function_key, match_paths
+from heaptide.profile.recorded_lines import ONLY_OLD
+from heaptide.profile.shared import Shared
 
 from .tables import PLACE, Tables
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile
 
 _LOST = ("column", "end_line", "end_column")  # of one line, columns differ between two programs
 
 
-def with_base(new: Tables, old: Tables) -> Tables:
+Moved = dict[tuple[str, str, int], int]
+
+
+def moved_places(old: Profile, new: Profile) -> Moved:
+    """Lines of ``old`` that an edit has moved: (function, file, line) to the line in ``new``."""
+    shared = Shared(old, new)
+    at = old.locations
+    line = shared.split(shared.line)[0]
+    rows = np.flatnonzero((line > 0) & (line < ONLY_OLD) & (line != at.line))
+    return {
+        (at.texts[function], at.texts[file], number): there
+        for function, file, number, there in zip(
+            at.function[rows].tolist(),
+            at.file[rows].tolist(),
+            at.line[rows].tolist(),
+            line[rows].tolist(),
+        )
+    }
+
+
+def with_base(new: Tables, old: Tables, moved: Moved | None = None) -> Tables:
     """Tables with the figures of ``new`` and, as ``base``, those of ``old``; without time.
 
-    To be made compact: then nodes of the same place below the same node are one.
+    ``moved``: where lines of ``old`` are in ``new``. To be made compact: then nodes of the same
+    place below the same node are one.
     """
+    if moved:
+        old = _moved(old, moved)
     joined = list(new.texts)
     texts = {text: number for number, text in enumerate(joined)}
     partner = _partners(old, new)
@@ -55,6 +84,15 @@ def with_base(new: Tables, old: Tables) -> Tables:
 
 
 Ints = npt.NDArray[np.int64]
+
+
+def _moved(old: Tables, moved: Moved) -> Tables:
+    texts, places = old.texts, old.places
+    line = places["line"].copy()
+    rows = zip(places["function"].tolist(), places["file"].tolist(), line.tolist())
+    for row, (function, file, number) in enumerate(rows):
+        line[row] = moved.get((texts[function], texts[file], number), number)
+    return replace(old, places={**places, "line": line})
 
 
 def _partners(old: Tables, new: Tables) -> dict[str, dict[str, str]]:

@@ -15,7 +15,8 @@ from . import Page, build, empty_page
 
 MOST_BYTES = 200_000_000  # of the data: what a browser still opens in a few seconds
 _LEAST_SECONDS = 1.0  # between two looks at a recording that grows
-_SHARE = 10.0  # a look may take so large a part of the time, at most
+_SHARE = 3.0  # times what a look takes is waited after it
+_MOST_SECONDS = 5.0  # a page that stands still for longer is taken to hang
 
 
 class Served:
@@ -107,7 +108,7 @@ class Served:
             if ended or not self._live:
                 break
             took = time.monotonic() - began
-            self._stopped.wait(max(_LEAST_SECONDS, took * _SHARE))
+            self._stopped.wait(max(_LEAST_SECONDS, min(took * _SHARE, _MOST_SECONDS)))
         with self._changed:
             self._complete = True
             self._changed.notify_all()
