@@ -157,3 +157,27 @@ def test_moments_of_a_process_are_of_its_life(tmp_path: Path) -> None:
         assert times == [[25, 50, 75, 100], [45, 50, 55, 60], [85, 90, 95, 100]]
     middle = taken(Profile(recording, Selection(processes=(1,), start=50.0)))
     assert [one.time_ns // SECOND for one in middle if not one.peak] == [53, 55, 58, 60]
+
+
+def test_histograms_of_a_range_go_by_what_each_stack_did_in_it(tmp_path: Path) -> None:
+    """Two stacks of different sizes, one early and one late: their shares of a range are exact."""
+    build = Builder()
+    build.process(end=2 * SECOND)
+    build.thread()
+    early, late = (
+        build.context(stack=build.stack(build.python(name, "/a.py", 1))) for name in ("a", "b")
+    )
+    build.slice(0, SECOND, {early: Change(10, 100, 4, 40)})
+    build.slice(SECOND, 2 * SECOND, {early: Change(10, 100, 16, 160), late: Change(30, 30_000)})
+    build.sizes(early, [20])
+    build.sizes(late, [0] * 6 + [30])
+    build.finish(2 * SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        for start, end, expected in (
+            (None, 1.0, (10, 0)),
+            (1.0, None, (10, 30)),
+            (None, None, (20, 30)),
+        ):
+            counts = size_histogram(Profile(recording, Selection(start=start, end=end))).counts
+            assert (counts[0], counts[6]) == expected
+            assert counts.sum() == sum(expected)

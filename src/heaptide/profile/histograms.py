@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 Ints = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -38,30 +39,46 @@ class Histogram:
 def size_histogram(profile: Profile) -> Histogram:
     """Calls by the size they asked for, in bytes: allocations and reallocations.
 
-    Of what the profile selects, but of the whole time: sizes are not known by time.
+    Of what the profile selects. Sizes are counted by context and not by time: of a range of time,
+    each context's calls in it are taken to be of the sizes that its calls are over the whole time.
     """
     table = profile.recording.sizes
-    counts = table.counts[_counted(profile)[table.context]].sum(axis=0)
-    return Histogram(SIZE_BOUNDS, counts, inclusive=True)
+    return Histogram(SIZE_BOUNDS, _counts(profile, table.context, table.counts, "blocks_in"), True)
 
 
 def lifetime_histogram(profile: Profile) -> Histogram:
-    """Freed blocks by how long they lived, in nanoseconds. Of the whole time, likewise."""
+    """Freed blocks by how long they lived, in nanoseconds. Of a range of time likewise: of what was
+    freed in it."""
     table = profile.recording.lifetimes
-    counts = table.by_time[_counted(profile)[table.context]].sum(axis=0)
+    counts = _counts(profile, table.context, table.by_time, "blocks_out")
     return Histogram(LIFETIME_TIME_BOUNDS_NS, counts, inclusive=False)
 
 
 def age_histogram(profile: Profile) -> Histogram | None:
     """Freed blocks by how many allocations their thread made meanwhile; None: samples do not tell.
 
-    Of the whole time, likewise.
+    Of a range of time likewise.
     """
     if profile.recording.sample_interval:
         return None
     table = profile.recording.lifetimes
-    counts = table.by_allocations[_counted(profile)[table.context]].sum(axis=0)
+    counts = _counts(profile, table.context, table.by_allocations, "blocks_out")
     return Histogram(LIFETIME_BOUNDS, counts, inclusive=True)
+
+
+def _counts(profile: Profile, context: Ids, counts: Ints, moved: str) -> Ints:
+    """Sums of ``counts`` (rows of contexts by classes); of a range, by the part of its blocks that
+    a context ``moved`` in it."""
+    recording = profile.recording
+    rows = _counted(profile)[context]
+    if profile.time is None:
+        return np.asarray(counts[rows].sum(axis=0))
+    whole = getattr(recording.totals, moved)
+    within = getattr(recording.totals_between(profile.time.first, profile.time.stop), moved)
+    part = np.divide(within, whole, out=np.zeros(len(whole)), where=whole > 0)
+    weighted = (counts[rows] * part[context[rows]][:, np.newaxis]).sum(axis=0)
+    rounded: Ints = np.rint(weighted).astype(np.int64)
+    return rounded
 
 
 def _counted(profile: Profile) -> Bools:

@@ -1,6 +1,7 @@
 /** How large blocks were, and how long they lived. */
 import type { Dataset } from "./dataset";
 import { binarySize, duration, size } from "./format";
+import { binsOf, changesIn } from "./selection";
 
 export interface Bucket {
   label: string;
@@ -9,22 +10,36 @@ export interface Bucket {
 
 export type HistogramKind = "size" | "life" | "age";
 
+/** What part of its blocks each sample allocated (or freed) in a range of time, 0 to 1. */
+function partIn(data: Dataset, kind: HistogramKind, range: [number, number]): Float64Array {
+  const change = kind === "size" ? "blocks_in" : "blocks_out";
+  const within = changesIn(data, change, binsOf(data, range));
+  const whole = changesIn(data, change, [0, data.bins.count]);
+  return within.map((blocks, sample) => (whole[sample]! > 0 ? blocks / whole[sample]! : 0));
+}
+
 /**
  * `size`: allocations by size; `life`: freed blocks by how long they lived in time; `age`: the same in
- * further allocations of their thread. `counts(sample)`: which samples to count; null: all.
+ * further allocations of their thread. `counts(sample)`: which samples to count; null: all. Sizes and
+ * lifetimes are kept by sample and not by time: in a `range`, each sample's blocks are taken to be as
+ * they were over the whole time.
  */
 export function histogram(
   data: Dataset,
   kind: HistogramKind,
   counts: ((sample: number) => boolean) | null = null,
+  range: [number, number] | null = null,
 ): Bucket[] {
   const buckets = labels(data, kind).map((label) => ({ label, count: 0 }));
   const sample = data.column(`${kind}.sample`);
   const bucket = data.column(`${kind}.bucket`);
   const count = data.column(`${kind}.count`);
+  const part = range && partIn(data, kind, range);
   for (let i = 0; i < sample.length; i++) {
-    if (!counts || counts(sample[i]!)) buckets[bucket[i]!]!.count += count[i]!;
+    if (counts && !counts(sample[i]!)) continue;
+    buckets[bucket[i]!]!.count += part ? count[i]! * part[sample[i]!]! : count[i]!;
   }
+  if (part) for (const one of buckets) one.count = Math.round(one.count);
   return buckets;
 }
 

@@ -141,6 +141,17 @@ function sumUp(
   }
 }
 
+/** A column of the changes of each sample, summed up over bins `from` to `until`. */
+export function changesIn(
+  data: Dataset,
+  name: string,
+  [from, until]: [number, number],
+): Float64Array {
+  const values = new Float64Array(data.samples.count);
+  sumUp(data, values, name, null, from, until);
+  return values;
+}
+
 /** A span of time between two moments at which the ages of what lived were recorded. */
 export interface Survival {
   start: number; // ns

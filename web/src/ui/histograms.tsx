@@ -31,8 +31,8 @@ export function Histograms(props: { views: Views; state: State; kinds: Histogram
     <>
       {state.range && (
         <p class="hint">
-          Of the whole recording: sizes and lifetimes are not kept by time, so the chosen range does
-          not narrow them.
+          Sizes and lifetimes are kept by stack and not by time: what a stack allocated or freed in the
+          chosen range is taken to be as its blocks were over the whole recording.
         </p>
       )}
       {views.data.header.diff && <p class="hint">Of the newer recording.</p>}
@@ -47,15 +47,15 @@ export function Histograms(props: { views: Views; state: State; kinds: Histogram
 
 function Histogram({ views, state, kind }: { views: Views; state: State; kind: HistogramKind }) {
   const { title, column, help } = SAYS[kind];
-  const { threads, processes } = state;
+  const { threads, processes, range } = state;
   const buckets = useMemo(() => {
     const { thread, process } = views.data.samples;
     const [inThreads, inProcesses] = [new Set(threads), new Set(processes)];
     const counts = (sample: number): boolean =>
       (!threads || inThreads.has(thread[sample]!)) &&
       (!processes || inProcesses.has(process[sample]!));
-    return histogram(views.data, kind, threads || processes ? counts : null);
-  }, [views, kind, threads, processes]);
+    return histogram(views.data, kind, threads || processes ? counts : null, range);
+  }, [views, kind, threads, processes, range?.[0], range?.[1]]);
   const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0);
   if (!total) {
     return (
