@@ -31,7 +31,7 @@ def test_paths(path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("name", "language", "width", "expected"),
     [
-        ("app::load(int)", Language.CPP, 20, "app::load(int)"),
+        ("app::load(int)", Language.CPP, 20, "app::load"),
         ("app::load(int, char const*)", Language.CPP, 20, "app::load"),
         ("app::Map<int, std::string>::at(int)", Language.CPP, 32, "app::Map<int, std::string>::at"),
         ("app::Map<int, std::string>::at(int)", Language.CPP, 20, "app::Map<>::at"),

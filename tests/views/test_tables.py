@@ -168,3 +168,19 @@ def test_what_stays_of_a_long_place(tmp_path: Path) -> None:
         "json/decoder.py:241",
         "(interpreter)",
     ]
+
+
+def test_code_without_symbols_is_told_by_its_object(tmp_path: Path) -> None:
+    build = Builder()
+    build.process()
+    build.thread()
+    frame = build.native(build.module(0, "/usr/lib/x86_64-linux-gnu/libstdc++.so.6"), 0xA57B9)
+    build.slice(0, SECOND, {(context := build.context(stack=build.stack(frame))): Change(1, 9)})
+    build.peak({context: (1, 9)})
+    build.finish(SECOND)
+    recording = Recording.open(build.write(tmp_path / "a.tide"))
+    for by in ("function", "line"):
+        [row] = rows(recording, by)
+        assert row[-2:] == ["[no symbols]", "libstdc++.so.6+0xa57b9"], by
+    [row] = rows(recording, "module")
+    assert "libstdc++.so.6" in " ".join(row)

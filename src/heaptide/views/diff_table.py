@@ -78,7 +78,8 @@ def diff_label(screen: Screen, shared: Shared, found: Diff, row: int) -> Label:
     label = place_label(profile, found.by, at)
     if found.grouped[row]:
         locations = profile.locations
-        return replace(label, name=unnamed(locations.texts[locations.module[at]]))
+        module = locations.texts[locations.module[at]]
+        return replace(label, name=unnamed(module), place=short_path(module))
     if not all(counts):
         return label
     old, new = (_told(profile, int(at[row])) for profile, at in zip(shared.profiles, found.places))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ _NOT_OWN = {
     Origin.ALLOCATOR: "allocator",
     Origin.UNKNOWN: "unknown",
 }
+_NAMELESS = "[no symbols]"
+_ADDRESS = re.compile(r"(0x[0-9a-f]+) in ")  # how code without symbols is called
 GAP = 2
 LEAST = 8  # cells for a name or a place, however narrow the screen is
 
@@ -61,6 +64,11 @@ def place_label(profile: Profile, by: str, at: int) -> Label:
     if by == "file":
         return Label(file or module or function, tag, own=own)
     where = f"{file}:{line}" if file and line else file or module
+    address = _ADDRESS.match(function)
+    if address and not file and module:
+        # The object twice, and of the address what does not fit, would say nothing.
+        where = f"{module.rpartition('/')[2]}+{address[1]}"
+        return Label(_NAMELESS, where, language, own, tag)
     if by == "line" and file and line:
         return Label(where, function, language, own)
     return Label(function, where, language, own, tag)

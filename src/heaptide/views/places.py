@@ -41,9 +41,11 @@ def short_place(where: str, width: int) -> str:
 
 
 def short_function(name: str, language: int, width: int) -> str:
-    """``name``; if it is too long without parameters, and then without what is in ``<>``."""
-    if len(name) <= width:
-        return name
+    """``name`` without parameters; if it is too long, without what is in ``<>`` either.
+
+    Parameters go however much room there is, so that a function has one name in all tables:
+    overloads are told apart by their lines.
+    """
     if language in _CPP and not name.startswith(("<", "[", "0x")):
         name = qualified(name)
     if len(name) <= width:
