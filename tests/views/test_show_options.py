@@ -333,6 +333,22 @@ def test_threads_are_told_with_their_times(tmp_path: Path) -> None:
     ]
 
 
+def test_a_moment_behind_the_end_is_told_from_one_that_was_snapped(tmp_path: Path) -> None:
+    path = example().write(tmp_path / "a.tide")
+    late = output(path, "--at", "99s")
+    assert "the recording is 3.00 s long" in late and "kept by slices" not in late
+    assert "kept by slices" in output(path, "--at", "1.5s")
+
+
+def test_notes_are_read_with_the_whole(tmp_path: Path) -> None:
+    """Not again with each part, where they take more room than what was asked for."""
+    build = example()
+    build.note(SECOND, "something good to know")
+    path = build.write(tmp_path / "a.tide")
+    assert "good to know" in output(path)
+    assert "good to know" not in output(path, "--function", "load")
+
+
 def test_histograms_have_bars(tmp_path: Path) -> None:
     path = example().write(tmp_path / "a.tide")
     lines = output(path, "--histogram", "sizes", "--histogram", "lifetimes").split("\n")

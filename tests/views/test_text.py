@@ -395,6 +395,20 @@ def test_an_empty_recording_says_what_it_is(tmp_path: Path) -> None:
     assert "nothing" in lines
 
 
+@pytest.mark.parametrize(("most", "told"), [(10**6, True), (0, False)])
+def test_each_moment_says_what_the_heap_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, told: bool
+) -> None:
+    """Where it does not take long to find out; else that it can be asked for."""
+    monkeypatch.setattr("heaptide.views.moments.MOST_ROWS", most)
+    lines = rendered(Recording.open(example().write(tmp_path / "a.tide")))
+    head = next(at for at, line in enumerate(lines) if "most of it in" in line)
+    moments = [line for line in lines[head + 1 :][:4] if " s  " in line]
+    assert len(moments) == 4
+    assert all("load" in line for line in moments) == told
+    assert any("see --timeline" in line for line in moments) != told
+
+
 @pytest.mark.parametrize(
     ("line", "cut"),
     [

@@ -136,23 +136,26 @@ def test_callees(profile: Profile) -> None:
         ["100.0 %", "2.0 kB", "everything"],
         ["100.0 %", "2.0 kB", "app.py", "/home/user/app.py:1"],
         ["100.0 %", "2.0 kB", "1.2 kB", "load", "/home/user/app.py:12"],
-        ["40.0 %", "800 B", "work::grow()", "/src/work.cpp:33"],
+        ["40.0 %", "800 B", "work::grow", "/src/work.cpp:33"],
         [
             "40.0 %",
             "800 B",
             "800 B",
-            "std::vector<int>::push_back(int&&)",
+            "std::vector<int>::push_back",
             "/usr/include/vector:80",
         ],
     ]
     assert "At peak: what calls what, by function" in lines
+    assert lines[lines.index("At peak: what calls what, by function") + 1].startswith(
+        "straight runs of calls are not indented; "
+    )
     assert not any("left out" in line for line in lines)
 
 
 def test_callers_of_one_function(profile: Profile) -> None:
     chosen = Profile(profile.recording, Selection(functions=("grow",)))
     lines = printed(chosen, TreeOptions("callers"), width=120)
-    assert [row[2] for row in rows(lines)] == ["everything", "work::grow()", "load", "app.py"]
+    assert [row[2] for row in rows(lines)] == ["everything", "work::grow", "load", "app.py"]
     assert "At peak: who calls grow, by function" in lines
 
 
@@ -173,7 +176,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     profile = Profile(Recording.open(build.write(tmp_path / "a.tide")))
     lines = printed(profile, TreeOptions("callees"), least=0.5)
     assert [row[-2] for row in rows(lines)][1:] == ["f0"]
-    assert "left out: 90 B in 9 smaller branches" in " ".join(lines)
+    assert "left out: 90 B in 9 smaller branches: see" in " ".join(lines)
     assert "--least 0" in " ".join(lines)
     lines = printed(profile, TreeOptions("callees"), least=0.0, top=0)
     assert len(rows(lines)) == 11
@@ -218,3 +221,25 @@ def test_any_tree_fits(seed: int, encoding: str, direction: str, by: str, width:
             assert rows(lines)[0][-1].startswith("every")
         else:
             assert "nothing" in lines
+
+
+def test_what_is_below_a_row_is_not_left_out(tmp_path: Path) -> None:
+    """Its figure is in the row's; only what no row shows is counted."""
+    build = Builder()
+    build.process()
+    build.thread()
+    outer, lone = (build.python(name, "/home/u/a.py", 1) for name in ("outer", "lone"))
+    held = {build.context(stack=build.stack(lone)): (1, 7)}
+    for number in range(3):
+        inner = build.python(f"inner{number}", "/home/u/a.py", 10 + number)
+        held[build.context(stack=build.stack(outer, inner))] = (1, 50 - number)
+    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
+    build.peak(held)
+    build.finish(SECOND)
+    profile = Profile(Recording.open(build.write(tmp_path / "a.tide")))
+    lines = " ".join(printed(profile, TreeOptions("callees"), top=1))
+    assert "left out: 7 B in 1 smaller branch and 3 smaller branches of those above" in lines
+    lines = " ".join(printed(profile, TreeOptions("callees"), least=0.1))
+    assert "left out: 7 B in 1 smaller branch: see" in lines
+    lines = " ".join(printed(profile, TreeOptions("callees"), top=2))
+    assert "left out: 7 B in 1 smaller branch and 2 smaller branches of those above" in lines

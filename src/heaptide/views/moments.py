@@ -11,6 +11,7 @@ from heaptide.profile import snapshots, timeline_of
 
 from . import chart, units
 from .console import print_section
+from .growth import MOST_ROWS
 from .labels import GAP, LEAST
 from .places import short_function
 
@@ -37,19 +38,23 @@ def print_snapshots(screen: Screen, profile: Profile, found: list[Snapshot]) -> 
             Text(units.duration(snapshot.time_ns / 1e9)),
             Text(units.size(snapshot.live_bytes), "bold"),
         ]
+        style = "dim" if snapshot.sites is None else ""
         if resident:
             line.append(Text(units.size(snapshot.rss_bytes) if snapshot.rss_bytes else ""))
-        cells.append([*line, Text(_sites(screen, profile, snapshot))])
+        cells.append([*line, Text(_sites(screen, profile, snapshot), style)])
     used = sum(max(len(line[i]) for line in cells) + GAP for i in range(len(heads) - 1))
     for line in cells[1:]:
-        line[-1] = Text(screen.head(line[-1].plain, max(screen.width - used, LEAST)))
+        room = max(screen.width - used, LEAST)
+        line[-1] = Text(screen.head(line[-1].plain, room), line[-1].style)
     screen.grid(cells, "lrrrl" if resident else "lrrl", gap=GAP)
 
 
 def _sites(screen: Screen, profile: Profile, snapshot: Snapshot) -> str:
+    if snapshot.sites is None:
+        return "see --timeline: of so many changes it takes a while"
     at = profile.locations
     found = []
-    for location, size in snapshot.sites or ():
+    for location, size in snapshot.sites:
         name, language = profile.function_of(location), int(at.language[location])
         name = screen.tail(screen.clean(short_function(name, language, _ROOM)), _ROOM)
         found.append(f"{name} {units.percent(size / snapshot.live_bytes)}")
@@ -95,7 +100,8 @@ def print_over_time(
         summary,
         count=MORE_MOMENTS if tall else MOMENTS,
         top=3 if tall else 2,
-        slices=tall or not profile.whole,  # what is of a part has been read from them already
+        # What is of a part has been read from them already.
+        slices=tall or not profile.whole or profile.recording.delta_rows <= MOST_ROWS,
     )
     if not exact:  # `#` is in the chart what it is below it: the highest moment
         found = [snapshot for snapshot in found if not snapshot.peak]

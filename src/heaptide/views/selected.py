@@ -72,6 +72,10 @@ def _about_time(profile: Profile, metric: Metric) -> list[Note]:
         return []
     found = []
     asked = (chosen.start or 0.0, chosen.end if chosen.end is not None else time.end / 1e9)
+    length = profile.recording.summary.duration_ns / 1e9
+    if asked[1] > length:
+        found.append(Note("note", f"the recording is {units.duration(length)} long"))
+        asked = (asked[0], time.end / 1e9)
     if any(abs(a - b / 1e9) > 1e-9 for a, b in zip(asked, (time.start, time.end))):
         text = "figures are kept by slices of time: counted are those that the range touches, from "
         text += f"{units.duration(time.start / 1e9)} to {units.duration(time.end / 1e9)}"

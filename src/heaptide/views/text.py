@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MOST_PROCESSES = 8
 MOST_NOTES = 8
 _HEAD = "bold"
+_ESTIMATED = ", each stack's as over the whole time"
 
 
 def print_summary(
@@ -103,7 +104,7 @@ def show_views(
         print_threads(screen, profile, profile.fold("thread", metric), top)
     for which in histograms:
         title = {"sizes": "Calls by the size they asked for", "lifetimes": "Blocks by their life"}
-        print_section(screen, title[which] + (", over the whole time" if profile.time else ""))
+        print_section(screen, title[which] + (_ESTIMATED if profile.time else ""))
         print_histogram(screen, profile, which)
     if timeline:
         print_over_time(screen, profile, summarize(profile), tall=True)
@@ -241,6 +242,8 @@ def _processes(screen: Screen, profile: Profile) -> None:
 
 
 def _notes(screen: Screen, profile: Profile, metric: Metric, *, only_warnings: bool) -> None:
+    # Of a part only what warns: the rest has been read with the whole.
+    only_warnings = only_warnings or not profile.whole
     found = [note for note in notes(profile) if note.level == "warning" or not only_warnings]
     found += selection_notes(profile, metric)
     if not found:
@@ -285,7 +288,7 @@ def _tree(
         name = screen.clean(" or ".join(profile.selection.functions))
         what = f"who calls {name}" if options.inverted else f"what {name} calls"
     print_section(screen, f"{metric.words[0].upper()}{metric.words[1:]}: {what}, by {options.by}")
-    said = []
+    said = ["straight runs of calls are not indented"]
     if options.hide:
         said.append(f"frames of the {' and '.join(options.hide)} are not shown: --hide none")
     if options.merge:

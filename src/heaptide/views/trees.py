@@ -193,10 +193,18 @@ def _left_out(
     cut = ~shown & shown[tree.parent] & (tree.inclusive[:, 0] != 0)
     if not cut.any():
         return
-    rest = int(tree.inclusive[cut, 0].sum())
+    # What is below a row is in its figure: it is not left out, only not told apart.
+    apart = cut & (tree.parent == 0)
+    rest = int(tree.inclusive[apart, 0].sum())
     figure = units.size(rest) if metric.unit == "bytes" else units.count(rest)
-    branches = units.some(int(cut.sum()), "smaller branch", "smaller branches")
-    text = f"left out: {figure} in {branches}: see --top 0 --least 0"
+    parts = []
+    if rest:
+        branches = units.some(int(apart.sum()), "smaller branch", "smaller branches")
+        parts.append(f"{figure} in {branches}")
+    below = int((cut & ~apart).sum())
+    if below:
+        parts.append(f"{units.some(below, 'smaller branch', 'smaller branches')} of those above")
+    text = f"left out: {' and '.join(parts)}: see --top 0 --least 0"
     if least:
         text += f" (below {units.percent(least)}, or beyond --top)"
     for line in Text(text, "dim").wrap(screen.console, max(screen.width, 20)):
