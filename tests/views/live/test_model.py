@@ -20,6 +20,7 @@ from heaptide.recorder._wire import State
 from heaptide.recorder.sessions import Running
 from heaptide.recording import Kind, finish
 from heaptide.views.live import model as model_module
+from heaptide.views.live import words
 from heaptide.views.live.figures import Phase, rate
 from heaptide.views.live.model import Model
 from heaptide.views.live.rows import ORDERS, SHOWN, Choice, table
@@ -127,6 +128,22 @@ def test_change(growth: Growth) -> None:
     assert row.change == pytest.approx(20_000 / 3)
     falls = table(model.look(), Choice("live")).rows
     assert [round(r.change) for r in falls if r.label.name == "grow"] == [round(-10_000 / 3)]
+    model.close()
+
+
+def test_what_changes_are_of(growth: Growth) -> None:
+    """Of the last seconds; where looks are seldom, of longer. A peak changes in one leap."""
+    model = Model(growth.path)
+    windows = []
+    for seconds in (1, 1, 1, 1, 1, 1, 1, 20):
+        for _ in range(seconds):
+            growth.second("grow")
+        windows.append(table(model.look(), Choice()).window)
+    assert windows == [0, 1, 2, 3, 4, 5, 5, 20]
+    assert (words.change_head(5.0), words.change_head(20.0)) == ("change", "in 20.0 s")
+    peak = table(model.look(), Choice("peak"))
+    assert peak.window is None and words.change_head(peak.window) == ""
+    assert not any(row.change for row in peak.rows)
     model.close()
 
 

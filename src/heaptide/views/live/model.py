@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 
 _LATE_SECONDS = 5.0
-_LOOKS_BACK = 5  # what grows is told by the difference to so many looks before
+# What grows is told by the difference to so many looks before, or less where they are seldom.
+_LOOKS_BACK = 5
+_BACK_NS = 4_500_000_000
 _MOST_RESIDENT = 64  # processes whose RSS is read at each look
 # What of a profile stays right as long as stacks, contexts and names are the same.
 _STRUCTURE = (
@@ -262,8 +264,17 @@ class Model:
             pid=self._root or (int(table.pid[0]) if len(table) else 0),
             file_bytes=live.file_bytes if live is not None else recording.file_bytes,
             process=process,
-            earlier=self._earlier[0] if self._earlier else None,
+            earlier=self._base(recording),
         )
+
+    def _base(self, recording: Recording) -> Earlier | None:
+        """What changes are told from: the last look that was long enough ago, else the first."""
+        if not self._earlier:
+            return None
+        slices = recording.slices
+        since = (int(slices.end[-1]) if len(slices) else 0) - _BACK_NS
+        old = [look for look in self._earlier if look.time_ns <= since]
+        return old[-1] if old else self._earlier[0]
 
     def _grows(self) -> bool:
         """Whether the file was written of late."""

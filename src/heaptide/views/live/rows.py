@@ -82,6 +82,7 @@ class Table:
     groups: int  # that the search found, shown or not
     total: int
     unknown: str = ""  # why there are no figures
+    window: float | None = None  # seconds that changes are of; None: the metric has none
 
 
 def table(look: Look, choice: Choice) -> Table:
@@ -113,7 +114,7 @@ def table(look: Look, choice: Choice) -> Table:
                 entity=int(fold.entity[at]),
             )
         )
-    return Table(metric, choice, rows, len(chosen), total)
+    return Table(metric, choice, rows, len(chosen), total, window=_window(look, metric))
 
 
 def metric_of(look: Look, name: str) -> Metric:
@@ -124,10 +125,20 @@ def metric_of(look: Look, name: str) -> Metric:
     return metric
 
 
+def _window(look: Look, metric: Metric) -> float | None:
+    """The seconds that changes are of."""
+    # What the heap held at its peak changes with another peak only, in one leap.
+    if metric.name == "peak":
+        return None
+    return 0.0 if look.earlier is None else (look.time_ns - look.earlier.time_ns) / _SECOND
+
+
 def _changes(look: Look, fold: Fold) -> npt.NDArray[np.float64]:
     """For each group the metric's change a second since some looks before."""
     earlier = look.earlier
     if earlier is None or earlier.time_ns >= look.time_ns or not look.going_on:
+        return np.zeros(len(fold))
+    if _window(look, fold.metric) is None:
         return np.zeros(len(fold))
     profile, metric = look.profile, fold.metric
     change = metric.of(profile.figures).copy()

@@ -131,7 +131,8 @@ class SiteTable(ScrollView, can_focus=True):
         if width >= _WITH_CHANGE:
             # It keeps its room, so that names do not move as it comes and goes.
             changes = [words.change(metric, row.change) for row in rows]
-            columns.append(("change", ["change".rjust(len("+999.9 kB/s")), *changes]))
+            head = words.change_head(table.window)
+            columns.append(("change", [head.rjust(len("+999.9 kB/s")), *changes]))
         return columns
 
     def _cleaned(self, label: Label) -> Label:

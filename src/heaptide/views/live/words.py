@@ -29,6 +29,7 @@ _REASONS = {
 }
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 PLAIN = " .:-=+*%#"
+_SHORT = 6.0  # seconds: changes of longer ones are said to be so
 
 
 def figure(metric: Metric, value: int) -> str:
@@ -47,6 +48,13 @@ def change(metric: Metric, value: float) -> str:
         return ""
     sign = "+" if whole > 0 else "-"
     return f"{sign}{figure(metric, abs(whole))}/s"
+
+
+def change_head(window: float | None) -> str:
+    """What changes are of; "" where the metric has none."""
+    if window is None:
+        return ""
+    return "change" if window <= _SHORT else f"in {units.duration(window)}"
 
 
 def key_figures(figures: Figures) -> list[tuple[str, str]]:
