@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "collector/row_chunks.h"
+
 namespace heaptide {
 namespace {
 
@@ -17,10 +19,6 @@ uint64_t cpu_ns() {
   timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-void append(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows, Payload *payload) {
-  chunks->push_back({kind, rows, payload->finish()});
 }
 
 uint64_t key_of(ChunkKind kind, uint64_t number = 0) {
@@ -104,7 +102,7 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
   uint64_t events = totals.allocations + totals.deallocations + totals.reallocations;
   uint64_t versions = processes_.version() + threads_.version();
   bool changed = events != events_ || versions != versions_ || !timeline_.empty();
-  add_strings(&chunks);
+  add_strings(&chunks, definitions_);
   if (changed || last) {
     processes_.read_counters();
     add_processes(&chunks, last, failed);
@@ -112,7 +110,7 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
     events_ = events;
     versions_ = versions;
   }
-  add_definitions(&chunks);
+  add_definitions(&chunks, definitions_);
   add_contexts(&chunks);
   if (last && !failed) add_census(census_.take(aggregator_, now, cpu_ns), true);
   for (Chunk &slice : slices_) chunks.push_back(std::move(slice));
@@ -134,7 +132,7 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
     stale_ = false;
     next_heavy_ = now + (cpu_ns() - before) * kHeavyShare;
   }
-  add_timeline(&chunks);
+  if (!timeline_.empty()) add_timeline(&chunks, timeline_.take());
   add_words(&chunks);
   return chunks;
 }
@@ -172,58 +170,10 @@ Chunk Checkpoint::end(uint64_t now) const {
 
 // --------------------------------------------------------------------------------- definitions
 
-void Checkpoint::add_strings(std::vector<Chunk> *chunks) {
-  Definitions::Strings strings = std::exchange(definitions_.new_strings, {});
-  if (strings.lengths.empty()) return;
-  Payload payload;
-  payload.column("s_len", strings.lengths).bytes("s_bytes", strings.bytes);
-  append(chunks, ChunkKind::kStrings, strings.lengths.size(), &payload);
-}
-
-void Checkpoint::add_definitions(std::vector<Chunk> *chunks) {
-  Payload payload;
-  Definitions::Modules modules = std::exchange(definitions_.new_modules, {});
-  if (!modules.path.empty()) {
-    payload.column("process", modules.process)
-        .column("bias", modules.bias)
-        .column("start", modules.start)
-        .column("end", modules.end)
-        .column("path", modules.path)
-        .column("build_id", modules.build_id);
-    append(chunks, ChunkKind::kModules, modules.path.size(), &payload);
-  }
-  Definitions::Codes codes = std::exchange(definitions_.new_codes, {});
-  if (!codes.filename.empty()) {
-    payload.column("filename", codes.filename)
-        .column("qualname", codes.qualname)
-        .column("firstlineno", codes.first_line)
-        .column("python_version", codes.python_version)
-        .column("table_len", codes.table_lengths)
-        .bytes("table_bytes", codes.table_bytes);
-    append(chunks, ChunkKind::kCodes, codes.filename.size(), &payload);
-  }
-  Definitions::Frames frames = std::exchange(definitions_.new_frames, {});
-  if (!frames.kind.empty()) {
-    payload.column("kind", frames.kind).column("ref", frames.ref).column("offset", frames.offset);
-    append(chunks, ChunkKind::kFrames, frames.kind.size(), &payload);
-  }
-  Definitions::Stacks stacks = std::exchange(definitions_.new_stacks, {});
-  if (!stacks.frame.empty()) {
-    payload.column("parent", stacks.parent).column("frame", stacks.frame);
-    append(chunks, ChunkKind::kStacks, stacks.frame.size(), &payload);
-  }
-}
-
 void Checkpoint::add_contexts(std::vector<Chunk> *chunks) {
   ContextRows contexts = aggregator_.take_contexts();
-  if (contexts.process.empty()) return;
   for (uint64_t &thread : contexts.thread) thread = threads_.row_of_place(thread);
-  Payload payload;
-  payload.column("process", contexts.process)
-      .column("thread", contexts.thread)
-      .column("stack", contexts.stack)
-      .column("kind", contexts.kind);
-  append(chunks, ChunkKind::kContexts, contexts.process.size(), &payload);
+  heaptide::add_contexts(chunks, contexts);
   written_contexts_ += contexts.process.size();
 }
 
@@ -235,12 +185,12 @@ void Checkpoint::add_words(std::vector<Chunk> *chunks) {
         .column("process", marks.process)
         .column("thread", marks.thread)
         .column("name", marks.name);
-    append(chunks, ChunkKind::kMarks, marks.time.size(), &payload);
+    add_rows(chunks, ChunkKind::kMarks, marks.time.size(), &payload);
   }
   Notes notes = std::exchange(notes_, {});
   if (!notes.time.empty()) {
     payload.column("time", notes.time).column("process", notes.process).column("text", notes.text);
-    append(chunks, ChunkKind::kNotes, notes.time.size(), &payload);
+    add_rows(chunks, ChunkKind::kNotes, notes.time.size(), &payload);
   }
 }
 
@@ -375,23 +325,6 @@ void Checkpoint::add_threads(std::vector<Chunk> *chunks, bool last, bool failed)
     thread.written = true;
   }
   add_states(chunks, ChunkKind::kThreads, kNames, state, final);
-}
-
-void Checkpoint::add_timeline(std::vector<Chunk> *chunks) {
-  if (timeline_.empty()) return;
-  Timeline::Rows rows = timeline_.take();
-  Payload payload;
-  payload.column("time", rows.time)
-      .column("process", rows.process)
-      .sparse("live_bytes", rows.live_bytes)
-      .sparse("live_blocks", rows.live_blocks)
-      .sparse("peak_bytes", rows.peak_bytes)
-      .sparse("rss", rows.rss)
-      .sparse("pss", rows.pss)
-      .sparse("uss", rows.uss)
-      .sparse("allocations", rows.allocations)
-      .sparse("bytes", rows.bytes);
-  append(chunks, ChunkKind::kTimeline, rows.time.size(), &payload);
 }
 
 // With a single process its own peak is that of the sum, and is written once.

@@ -64,8 +64,6 @@ class Checkpoint {
     std::vector<uint64_t> time, process, text;
   };
 
-  void add_definitions(std::vector<Chunk> *chunks);
-  void add_strings(std::vector<Chunk> *chunks);
   using Column = std::vector<uint64_t>;
   void add_processes(std::vector<Chunk> *chunks, bool last, bool failed);
   void add_threads(std::vector<Chunk> *chunks, bool last, bool failed);
@@ -73,7 +71,6 @@ class Checkpoint {
                          std::span<const std::string_view> names, const std::vector<Column> &state,
                          const std::vector<Column> &final);
   void add_contexts(std::vector<Chunk> *chunks);
-  void add_timeline(std::vector<Chunk> *chunks);
   void add_peaks(std::vector<Chunk> *chunks);
   void add_histograms(std::vector<Chunk> *chunks);
   void add_words(std::vector<Chunk> *chunks);

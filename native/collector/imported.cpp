@@ -6,16 +6,13 @@
 
 #include "collector/checkpoint.h"
 #include "collector/context_tables.h"
+#include "collector/row_chunks.h"
 #include "wire/wire.h"
 
 namespace heaptide {
 namespace {
 
 constexpr uint64_t kRowsInSlice = 2; // of the timeline
-
-void add(std::vector<Chunk> *chunks, ChunkKind kind, size_t rows, Payload *payload) {
-  if (rows != 0) chunks->push_back({kind, rows, payload->finish()});
-}
 
 std::vector<uint64_t> filled(size_t rows, uint64_t value) {
   return std::vector<uint64_t>(rows, value);
@@ -71,6 +68,7 @@ void Imported::moment(uint64_t ns, uint64_t rss) {
 void Imported::add_row() {
   Book::Totals totals = book_->totals();
   moments_.time.push_back(aggregator_.now());
+  moments_.process.push_back(kAllProcesses);
   moments_.live_bytes.push_back(book_->live_bytes());
   moments_.live_blocks.push_back(book_->live_blocks());
   moments_.peak_bytes.push_back(std::max(aggregator_.take_window_peak(), book_->live_bytes()));
@@ -94,17 +92,13 @@ bool Imported::finish(const std::string &meta, const std::vector<Extra> &extras,
     Payload payload;
     std::vector<uint64_t> none = filled(notes_.size(), 0);
     payload.column("time", none).column("process", none).column("text", notes_);
-    add(&figures, ChunkKind::kNotes, notes_.size(), &payload);
+    add_rows(&figures, ChunkKind::kNotes, notes_.size(), &payload);
   }
-  // Last of all, for the others have made some.
-  Definitions::Strings strings = std::exchange(definitions_.new_strings, {});
-  Payload text;
-  text.column("s_len", strings.lengths).bytes("s_bytes", strings.bytes);
-  add(&chunks, ChunkKind::kStrings, strings.lengths.size(), &text);
+  add_strings(&chunks, definitions_); // last of all, for the others have made some
   for (Chunk &chunk : figures) chunks.push_back(std::move(chunk));
   Payload end;
   end.column("reason", {reason}).column("time", {aggregator_.now()});
-  add(&chunks, ChunkKind::kEnd, 1, &end);
+  add_rows(&chunks, ChunkKind::kEnd, 1, &end);
   write(std::move(chunks));
   if (!failed_ && file_.finish()) return true;
   *error = std::string("the recording cannot be written: ") + std::strerror(file_.error());
@@ -132,7 +126,7 @@ void Imported::add_process(std::vector<Chunk> *chunks) {
       .column("deallocations", {totals.deallocations})
       .column("bytes", {totals.bytes})
       .column("unmatched_frees", {book_->unmatched_frees()});
-  add(chunks, ChunkKind::kProcesses, 1, &process);
+  add_rows(chunks, ChunkKind::kProcesses, 1, &process);
   Payload thread;
   thread.column("process", {0})
       .column("tid", {0})
@@ -140,51 +134,23 @@ void Imported::add_process(std::vector<Chunk> *chunks) {
       .column("deallocations", {totals.deallocations})
       .column("bytes", {totals.bytes})
       .column("live_bytes", {book_->live_bytes()});
-  add(chunks, ChunkKind::kThreads, 1, &thread);
+  add_rows(chunks, ChunkKind::kThreads, 1, &thread);
 }
 
 void Imported::add_figures(std::vector<Chunk> *chunks) {
-  const Definitions &d = definitions_;
-  size_t modules = d.new_modules.path.size();
-  Payload module;
-  module.column("process", d.new_modules.process)
-      .column("bias", d.new_modules.bias)
-      .column("start", d.new_modules.start)
-      .column("end", d.new_modules.end)
-      .column("path", d.new_modules.path)
-      .column("build_id", d.new_modules.build_id);
-  add(chunks, ChunkKind::kModules, modules, &module);
-  Payload frame, stack, context, symbol, timeline;
-  frame.column("kind", d.new_frames.kind)
-      .column("ref", d.new_frames.ref)
-      .column("offset", d.new_frames.offset);
-  add(chunks, ChunkKind::kFrames, d.new_frames.kind.size(), &frame);
-  stack.column("parent", d.new_stacks.parent).column("frame", d.new_stacks.frame);
-  add(chunks, ChunkKind::kStacks, d.new_stacks.frame.size(), &stack);
-  ContextRows contexts = aggregator_.take_contexts();
-  context.column("process", contexts.process)
-      .column("thread", contexts.thread)
-      .column("stack", contexts.stack)
-      .column("kind", contexts.kind);
-  add(chunks, ChunkKind::kContexts, contexts.process.size(), &context);
+  add_definitions(chunks, definitions_);
+  add_contexts(chunks, aggregator_.take_contexts());
   if (!symbols_.frame.empty()) {
+    Payload symbol;
     symbol.column("frame", symbols_.frame)
         .column("function", symbols_.function)
         .column("file", symbols_.file)
         .sparse("line", symbols_.line)
         .sparse("language", symbols_.language);
-    add(chunks, ChunkKind::kSymbols, symbols_.frame.size(), &symbol);
+    add_rows(chunks, ChunkKind::kSymbols, symbols_.frame.size(), &symbol);
     chunks->back().flags = kSupersedes;
   }
-  timeline.column("time", moments_.time)
-      .column("process", filled(moments_.time.size(), kAllProcesses))
-      .sparse("live_bytes", moments_.live_bytes)
-      .sparse("live_blocks", moments_.live_blocks)
-      .sparse("peak_bytes", moments_.peak_bytes)
-      .sparse("rss", moments_.rss)
-      .sparse("allocations", moments_.allocations)
-      .sparse("bytes", moments_.bytes);
-  add(chunks, ChunkKind::kTimeline, moments_.time.size(), &timeline);
+  add_timeline(chunks, moments_);
   ContextTable peak = peak_table(), sizes = sizes_table();
   book_->each_context([&](const ContextSums &sums) {
     add_peak(&peak, 0, sums, sums.peak_blocks, sums.peak_bytes);
@@ -214,7 +180,7 @@ void Imported::add_extras(std::vector<Chunk> *chunks, const std::vector<Extra> &
       .column("words", words)
       .column("unit", unit)
       .column("value", value);
-  add(chunks, ChunkKind::kExtras, context.size(), &payload);
+  add_rows(chunks, ChunkKind::kExtras, context.size(), &payload);
 }
 
 } // namespace heaptide

@@ -12,6 +12,7 @@
 #include "collector/chunk.h"
 #include "collector/definitions.h"
 #include "collector/recording_file.h"
+#include "collector/timeline.h"
 
 namespace heaptide {
 
@@ -52,9 +53,6 @@ class Imported {
   struct Symbols {
     std::vector<uint64_t> frame, function, file, line, language;
   };
-  struct Moments {
-    std::vector<uint64_t> time, live_bytes, live_blocks, peak_bytes, rss, allocations, bytes;
-  };
 
   void write(std::vector<Chunk> chunks);
   void add_row();
@@ -69,7 +67,7 @@ class Imported {
   Thread *thread_;
   Symbols symbols_;
   std::vector<bool> named_; // frames with symbols
-  Moments moments_;
+  Timeline::Rows moments_;
   std::vector<uint64_t> notes_;
   Book::Totals said_; // in rows of the timeline
   uint64_t rss_ = 0, peak_rss_ = 0;
