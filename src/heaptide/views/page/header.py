@@ -11,6 +11,7 @@ from heaptide.profile.actors import like_threads
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
 
 from ..commands import process_command, recorded_command
+from ..growth import growth_of
 from ..notes import exited, notes
 from ..verdicts import verdicts
 from .words import BY_ORDER, DEFINITIONS, RANGES
@@ -37,7 +38,12 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "summary": asdict(summary),
         "verdicts": [
             asdict(verdict)
-            for verdict in verdicts(summary, exited=exited(recording), unknown=unknown(recording))
+            for verdict in verdicts(
+                summary,
+                exited=exited(recording),
+                unknown=unknown(recording),
+                growth=growth_of(profile),
+            )
             if not (live and verdict.name == "alive_at_exit")
         ],
         "notes": [
