@@ -9,7 +9,7 @@ import { ordered, sortOf, sortText } from "../src/ui/grouptable";
 import { CULL, Layout } from "../src/ui/layout";
 import { matchingFrames } from "../src/ui/matches";
 import { follow, pathTo } from "../src/ui/naming";
-import { heightAt, ticks, type Plot } from "../src/ui/plot";
+import { footAbove, heightAt, ticks, type Plot } from "../src/ui/plot";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, fileName, indexOfByte, seenFrom, shortPath, tail } from "../src/ui/text";
@@ -89,6 +89,18 @@ test("the heap at the peak's moment is as high as the curve there", () => {
   const bands = [Float64Array.of(1, 2, 3), Float64Array.of(0, -5, 4)].map((height) => ({ height }));
   assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 10), 2);
   assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 20), 7);
+});
+
+test("a label stands above a curve that would go through it, and only then", () => {
+  const area = { left: 0, top: 0, width: 100, height: 100 };
+  const foot = (bytes: number): number => {
+    const curve = { x: Float64Array.of(0, 50, 100), y: new Float64Array(3).fill(bytes) };
+    const plot = { start: 0, end: 100, highest: 100, curves: [curve] } as unknown as Plot;
+    return footAbove(plot, area, 40, 30, 60);
+  };
+  assert.equal(foot(45), 52); // at 55 px, in the label
+  assert.equal(foot(90), 60); // far above it
+  assert.equal(foot(20), 60); // below
 });
 
 test("the fragment holds the whole state", () => {

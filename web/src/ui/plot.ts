@@ -248,13 +248,23 @@ function drawPeak(
   halo(context, text, left, foot, theme);
 }
 
-/** Where a label may stand at or above `foot` so that no curve goes through it. */
-function footAbove(plot: Plot, area: Area, left: number, wide: number, foot: number): number {
+const LABEL = 16; // px, with what is around it
+
+/** Where a label may stand at or above `foot` so that no curve goes through it there. */
+export function footAbove(
+  plot: Plot,
+  area: Area,
+  left: number,
+  wide: number,
+  foot: number,
+): number {
   let highest = foot;
   for (const { x, y } of plot.curves) {
     for (let i = 0; i < x.length; i++) {
       const at = xOf(plot, area, x[i]!);
-      if (at >= left - 4 && at <= left + wide + 4) highest = Math.min(highest, yOf(plot, area, y[i]!));
+      const height = yOf(plot, area, y[i]!);
+      const meets = at >= left - 4 && at <= left + wide + 4 && height > foot - LABEL;
+      if (meets) highest = Math.min(highest, height);
     }
   }
   return highest < foot ? highest - 3 : foot;
