@@ -147,7 +147,7 @@ def test_callees(profile: Profile) -> None:
     ]
     assert "At peak: what calls what, by function" in lines
     assert lines[lines.index("At peak: what calls what, by function") + 1].startswith(
-        "straight runs of calls are not indented; "
+        "straight runs are not indented; lines are where most of it is; frames of the "
     )
     assert not any("left out" in line for line in lines)
 

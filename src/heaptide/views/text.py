@@ -278,6 +278,10 @@ def _sites(screen: Screen, profile: Profile, metric: Metric, by: str, top: int) 
         screen.line(f"and {figure} in {units.some(others, 'other', 'others')}: see --top 0", "dim")
 
 
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _tree(
     screen: Screen, profile: Profile, metric: Metric, options: TreeOptions, top: int, least: float
 ) -> None:
@@ -288,13 +292,14 @@ def _tree(
         name = screen.clean(" or ".join(profile.selection.functions))
         what = f"who calls {name}" if options.inverted else f"what {name} calls"
     print_section(screen, f"{metric.words[0].upper()}{metric.words[1:]}: {what}, by {options.by}")
-    said = ["straight runs of calls are not indented"]
+    said = ["straight runs are not indented"]
+    if options.by == "function":
+        said.append("lines are where most of it is")
     if options.hide:
-        said.append(f"frames of the {' and '.join(options.hide)} are not shown: --hide none")
+        said.append(f"frames of the {_joined(options.hide)} are not shown: --hide none")
     if options.merge:
-        said.append(f"frames of the {' and '.join(options.merge)} go by module")
-    if said:
-        screen.paragraph(Text(), "; ".join(said), "dim")
+        said.append(f"frames of the {_joined(options.merge)} go by module")
+    screen.paragraph(Text(), "; ".join(said), "dim")
     print_tree(
         screen,
         profile,
