@@ -48,6 +48,19 @@ test("names and places are found apart, and every occurrence counts", () => {
   assert.deepEqual(matches("b\0/c"), [0, 0, 0, 0]);
 });
 
+test("functions are found by their names as they are shown, and as they are", () => {
+  const places = [{ function: "f.<locals>.<listcomp>", file: "/a.py", line: 3 }, { function: "f" }];
+  const data = make({ places, samples: [] });
+  const nodes = { own: new Float64Array(0), inclusive: new Float64Array(0) };
+  for (const by of ["function", "line"] as const) {
+    const groups = new Groups(data, { ...EVERYTHING, by });
+    const matches = (text: string): number[] => [...search(data, groups, text, nodes).matches];
+    for (const text of ["f.<listcomp>", "f.<locals>.", "/^f\\.<l[a-z]+>$/"]) {
+      assert.deepEqual(matches(text), [1, 0], text);
+    }
+  }
+});
+
 test("every grouping against stack by stack", () => {
   for (let seed = 1; seed <= 25; seed++) {
     const { data, values, nodes } = prepare(randomDescription(new Random(seed)));

@@ -8,7 +8,7 @@ import { figuresOf } from "../src/ui/figures";
 import { ordered, sortOf, sortText } from "../src/ui/grouptable";
 import { CULL, Layout } from "../src/ui/layout";
 import { matchingFrames } from "../src/ui/matches";
-import { follow, pathTo } from "../src/ui/naming";
+import { follow, fullName, pathTo, rowName, shortName } from "../src/ui/naming";
 import { footAbove, heightAt, ticks, type Plot } from "../src/ui/plot";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
@@ -46,6 +46,14 @@ test("paths are seen from the directory that the page was made in", () => {
   seenFrom("/");
   assert.equal(shortPath("/srv/a.py"), "/srv/a.py");
   seenFrom("");
+});
+
+test("functions in functions are named without what says so", () => {
+  const places = [{ function: "make.<locals>.<listcomp>", file: "/x/json/__init__.py", line: 3 }];
+  const groups = new Groups(make({ places, samples: [] }), EVERYTHING);
+  assert.equal(shortName(groups, 0), "make.<listcomp> json/__init__.py:3");
+  assert.equal(rowName(groups, 0), "make.<listcomp>");
+  assert.equal(fullName(groups, 0), "make.<locals>.<listcomp>");
 });
 
 test("files of packages are told with their package", () => {

@@ -30,6 +30,21 @@ export function compile(text: string): Query {
 
 const expressionIn = (text: string): string | null => /^\/(.+)\/$/s.exec(text)?.[1] ?? null;
 
+const LOCALS = ".<locals>";
+
+/** As names of Python are shown where room is short: what is shown can be searched for. */
+export const withoutLocals = (name: string): string => name.replaceAll(LOCALS, "");
+
+/** What a group is searched by: its name and place, as they are and as they are shown. */
+function textsOf(groups: Groups, group: number): string[] {
+  const texts = [groups.name(group), groups.place(group)];
+  for (const text of texts.slice()) if (text.includes(LOCALS)) texts.push(withoutLocals(text));
+  return texts;
+}
+
+export const fits = (query: Query, groups: Groups, group: number): boolean =>
+  textsOf(groups, group).some(query.test);
+
 export interface Found {
   matches: Uint8Array; // by group
   count: number; // of groups with any memory
@@ -71,7 +86,7 @@ function sumUp(data: Dataset, groups: Groups, { inclusive }: NodeValues, found: 
 
 function markTested(groups: Groups, query: Query, matches: Uint8Array): void {
   for (let group = 0; group < groups.count; group++) {
-    if (query.test(groups.name(group)) || query.test(groups.place(group))) matches[group] = 1;
+    if (fits(query, groups, group)) matches[group] = 1;
   }
 }
 
@@ -90,7 +105,7 @@ function indexOf(groups: Groups): Index {
     const end = new Int32Array(groups.count);
     let length = 0;
     for (let group = 0; group < groups.count; group++) {
-      const part = `${groups.name(group)}\0${groups.place(group)}\0`.toLowerCase();
+      const part = `${textsOf(groups, group).join("\0")}\0`.toLowerCase();
       parts.push(part);
       end[group] = length += part.length;
     }

@@ -1,7 +1,7 @@
 /** Lines, functions, files or modules with their figures. */
 import { useMemo } from "preact/hooks";
 import {
-  amount, compile, count, percent, signed, signedPercent, type Grouping, type Groups, type Row,
+  amount, compile, count, fits, percent, signed, signedPercent, type Grouping, type Groups, type Row,
 } from "../model";
 import { fullName, fullPlace, rowName, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
@@ -60,7 +60,7 @@ export function ordered(
   const rows = pair ? all.filter(isChanged) : all;
   const left =
     text && !query.error
-      ? rows.filter((row) => query.test(groups.name(row.key)) || query.test(groups.place(row.key)))
+      ? rows.filter((row) => fits(query, groups, row.key))
       : [...rows];
   const way = sort.ascending ? 1 : -1;
   if (sort.key === "name") {

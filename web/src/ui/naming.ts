@@ -1,12 +1,12 @@
 /** How a group of frames is called where room is short, and where it is. */
-import type { FlameNode, Groups } from "../model";
+import { withoutLocals, type FlameNode, type Groups } from "../model";
 import { clean, fileName, shortPath } from "./text";
 
 const NAMELESS = /(?:^|[.:])<[^<>]*>$/; // <string>, f.<locals>.<lambda>: many bear such a name
 
 /** A short name that tells `group` apart. Cleaned. */
 export function shortName(groups: Groups, group: number): string {
-  const name = groups.name(group);
+  const name = withoutLocals(groups.name(group));
   const place = groups.place(group);
   if (name.startsWith("/")) {
     const short = clean(shortPath(name));
@@ -17,11 +17,11 @@ export function shortName(groups: Groups, group: number): string {
 }
 
 /** A place as it is told from others: without what all of its kind are under. Cleaned. */
-export const shortPlace = (place: string): string => clean(shortPath(place));
+export const shortPlace = (place: string): string => clean(shortPath(withoutLocals(place)));
 
 /** What a row of a table is called, which has the place in a column of its own. */
 export function rowName(groups: Groups, group: number): string {
-  const name = groups.name(group);
+  const name = withoutLocals(groups.name(group));
   return clean(name.startsWith("/") ? shortPath(name) : name);
 }
 
