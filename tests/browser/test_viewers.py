@@ -98,7 +98,7 @@ def test_dh_view_shows_what_came_from_dhat(viewer: Page, tmp_path: Path) -> None
         assert _figure(after, name) == _figure(before, name), name
 
 
-@pytest.mark.parametrize("source", ["recording", "cpp.massif.out", "adhoc.dhat.json"])
+@pytest.mark.parametrize("source", ["recording", "copy.dhat.json", "adhoc.dhat.json"])
 def test_dh_view_shows_what_knows_less(
     viewer: Page, recording: Path, tmp_path: Path, source: str
 ) -> None:

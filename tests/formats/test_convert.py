@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heaptide.formats._pprof_proto import profile_class
 from heaptide.recording import Recording
 from tests.formats.files import DATA, GOLDEN
 from tests.recording.make import example
@@ -145,6 +146,67 @@ def test_standard_output(recording: Path) -> None:
         preexec_fn=lambda: os.close(1),
     )
     assert closed.returncode == 1 and closed.stderr.count(b"\n") == 1
+
+
+def test_where_standard_output_leads_to(recording: Path, tmp_path: Path) -> None:
+    """A shell's redirection: the file gets it, and nothing is replaced."""
+    target = tmp_path / "out"
+    before = Path("/dev/stdout").readlink()
+    with target.open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "heaptide", "convert", recording, "-", "--to", "csv", "-q"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert target.read_bytes().startswith(b"function,file,line")
+    assert Path("/dev/stdout").readlink() == before
+    assert not list(Path("/dev").glob(".heaptide*"))
+
+
+def test_links_and_modes_of_targets_stay(recording: Path, tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    assert run("convert", "-f", "-q", recording, link).returncode == 0
+    assert link.is_symlink() and real.read_text().startswith("function,")
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("format", ["dhat", "heaptrack", "massif"])
+def test_what_would_be_made_of_nothing_is_refused(tmp_path: Path, format: str) -> None:
+    result = run("convert", DATA / "jeprof.7438.0.f.heap", tmp_path / "a", "--to", format)
+    assert result.returncode == 0, result.stderr  # what is live is known
+    for name in ("copy.dhat.json", "adhoc.dhat.json"):
+        result = run("convert", DATA / name, tmp_path / f"{name}.{format}", "--to", format)
+        if format == "dhat":
+            assert result.returncode == 0, result.stderr
+            before = json.loads((DATA / name).read_text())
+            after = json.loads((tmp_path / f"{name}.{format}").read_text())
+            for key in ("mode", "verb"):
+                assert after[key] == before[key]
+            for key in ("tb", "tbk"):
+                assert sum(p[key] for p in after["pps"]) == sum(p[key] for p in before["pps"])
+        else:
+            refused(result, 2, "does not tell", "--to folded")
+    if format == "dhat":
+        result = run("convert", DATA / "cpp.massif.out", tmp_path / "b", "--to", format)
+        refused(result, 2, "does not tell", "peak, alive")
+
+
+def test_pprof_of_what_knows_less_has_fewer_types(tmp_path: Path) -> None:
+    target = tmp_path / "a.pb"
+    for name, types in (
+        ("mb.massif.out", ["inuse_space"]),
+        ("adhoc.dhat.json", ["units", "events"]),
+        ("tcm.0001.heap", ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]),
+    ):
+        assert run("convert", "-f", "-q", DATA / name, target).returncode == 0
+        message = profile_class()()
+        message.ParseFromString(target.read_bytes())
+        found = [message.string_table[one.type] for one in message.sample_type]
+        assert found == types
 
 
 def test_bad_targets(recording: Path, tmp_path: Path) -> None:

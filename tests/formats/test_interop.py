@@ -214,6 +214,31 @@ def test_files_that_valgrind_makes(tmp_path: Path, build: Builder) -> None:
         assert peaks[0] == pytest.approx(peaks[1], rel=0.02)  # massif's is within one per cent
 
 
+def test_execution_trees_of_valgrind(tmp_path: Path, build: Builder) -> None:
+    """--xtree-memory=full: tables of one moment in Massif's format, against what memcheck says."""
+    file = tmp_path / "xtree.ms"
+    text = said(
+        tool("valgrind", "Valgrind"),
+        "--xtree-memory=full",
+        f"--xtree-memory-file={file}",
+        "--run-libc-freeres=no",
+        build("sizes.c"),
+    )
+    live, blocks = re.findall(r"in use at exit: ([\d,]+) bytes in ([\d,]+) blocks", text)[0]
+    heap = re.findall(r"([\d,]+) allocs, [\d,]+ frees, ([\d,]+) bytes allocated", text)
+    calls, total = heap[0]
+    with open_recording(file) as recording:
+        summary = summarize(Profile(recording))
+        found = (
+            summary.alive_at_exit_bytes,
+            summary.alive_at_exit_allocations,
+            summary.allocations,
+            summary.total_bytes,
+        )
+        assert found == tuple(int(n.replace(",", "")) for n in (live, blocks, calls, total))
+        assert {"peak_bytes", "time"} <= recording.lacks
+
+
 # --------------------------------------------------------------------------------------- pprof
 
 

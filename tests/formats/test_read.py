@@ -267,3 +267,34 @@ def test_kinds_of_heap_profiles(tmp_path: Any, kind: str, scaled: bool) -> None:
         factor = 1 / (1 - math.exp(-100 / 1000)) if scaled else 1
         assert live == round(400 * factor)
         assert ("total_bytes" in recording.lacks) is (kind != "heapprofile")
+
+
+def test_a_massif_file_that_ends_with_nothing_alive(tmp_path: Any) -> None:
+    head = "desc: (none)\ncmd: ./a\ntime_unit: ms\n"
+    snapshot = (
+        "#-----------\nsnapshot={}\n#-----------\ntime={}\nmem_heap_B={}\nmem_heap_extra_B=0\n"
+        "mem_stacks_B=0\nheap_tree={}\n"
+    )
+    tree = "n1: 100 (heap allocation functions) malloc\n n0: 100 0x1: main (a.c:1)\n"
+    file = tmp_path / "a"
+    file.write_text(
+        head + snapshot.format(0, 1, 100, "peak") + tree + snapshot.format(1, 2, 0, "empty")
+    )
+    with open_recording(file) as recording:
+        assert recording.summary.peak_bytes == 100
+        assert recording.summary.alive_at_exit_bytes == 0
+
+
+def test_a_file_that_is_mapped_twice(tmp_path: Any) -> None:
+    """Once as a library, and once, below that, by somebody who reads it."""
+    file = tmp_path / "a"
+    file.write_text(
+        "heap profile: 1: 8 [1: 8] @ heapprofile\n 1: 8 [1: 8] @ 0x7f0000003011\n\n"
+        "MAPPED_LIBRARIES:\n"
+        "7e0000000000-7e0000009000 r--p 00000000 08:01 7   /none/lib.so\n"
+        "7f0000000000-7f0000002000 r--p 00000000 08:01 7   /none/lib.so\n"
+        "7f0000002000-7f0000005000 r-xp 00002000 08:01 7   /none/lib.so\n"
+    )
+    with open_recording(file) as recording:
+        native = recording.frames.ref >= 0
+        assert recording.frames.offset[native].tolist() == [0x3010]

@@ -72,20 +72,19 @@ def command(
     if to_stdout and format_name is None:
         raise UsageError("standard output has no name that tells a format: give --to")
     format = by_suffix(str(output)) if format_name is None else by_name(format_name)
-    target = Path("/dev/stdout") if to_stdout else output
     if to_stdout:
         if format.whole:
             raise UsageError(f"{format.name} is a directory of files: name one, not -")
         if sys.stdout is None:
             raise HeaptideError("standard output is closed: there is nowhere to write")
     else:
-        check_target(target, format, force, [recording])
+        check_target(output, format, force, [recording])
     with progress_bar("reading", quiet=quiet) as progress:
         opened = open_recording(recording, unpickle=unpickle, progress=progress)
     with opened:
         profile = Profile(opened, selection_from(opened, **selecting))
         chosen = None if metric is None else metric_of(opened, metric)
-        said = write(profile, format, target, chosen)
+        said = write(profile, format, sys.stdout.buffer if to_stdout else output, chosen)
     if not quiet:
         for line in said:
             click.echo(f"heaptide: {line}", err=True)

@@ -25,6 +25,7 @@ MOST_FRAMES: Final = 1 << 16
 class _Mapping(NamedTuple):
     start: int
     end: int
+    offset: int  # in the file
     path: str
 
 
@@ -38,7 +39,7 @@ class Addresses:
         self._names = {} if names is None else names
         self._mappings = sorted(_mappings(maps))
         self._starts = [mapping.start for mapping in self._mappings]
-        self._modules: dict[str, tuple[int, int]] = {}  # row, and what addresses are from
+        self._modules: dict[_Mapping, tuple[int, int]] = {}  # row, and what addresses are from
         self._frames: dict[int, int] = {}
 
     def frame(self, address: int) -> int:
@@ -65,15 +66,26 @@ class Addresses:
         at = bisect.bisect_right(self._starts, address) - 1
         if at < 0 or address >= self._mappings[at].end or not self._mappings[at].path:
             return -1, 0
-        path = self._mappings[at].path
-        found = self._modules.get(path)
+        base = self._base(at)
+        found = self._modules.get(base)
         if found is None:
-            first = next(one for one in self._mappings if one.path == path)
-            bias = first.start - _first_address(path, first.start)
+            path = base.path
+            bias = base.start - base.offset
+            if base.offset == 0:
+                bias -= _first_address(path, base.start)
             end = max(one.end for one in self._mappings if one.path == path)
-            row = self._builder.module(path, bias=bias, start=first.start, end=end)
-            found = self._modules[path] = row, bias
+            row = self._builder.module(path, bias=bias, start=base.start, end=end)
+            found = self._modules[base] = row, bias
         return found
+
+    def _base(self, at: int) -> _Mapping:
+        """The mapping of the file's beginning that a mapping goes with: the nearest one below. The
+        file may be mapped elsewhere too, by who reads it."""
+        mapping = self._mappings[at]
+        for other in reversed(self._mappings[: at + 1]):
+            if other.path == mapping.path and other.offset == 0:
+                return other
+        return mapping
 
 
 def _mappings(lines: Iterable[bytes]) -> Iterator[_Mapping]:
@@ -84,7 +96,8 @@ def _mappings(lines: Iterable[bytes]) -> Iterator[_Mapping]:
             path = match[5].decode("utf-8", "backslashreplace").strip()
             path = path[: -len(_DELETED)] if path.endswith(_DELETED) else path
             if path.startswith(("/", "[")):
-                yield _Mapping(int(match[1], 16), int(match[2], 16), path)
+                start, end, offset = (int(match[i], 16) for i in (1, 2, 4))
+                yield _Mapping(start, end, offset, path)
 
 
 def _first_address(path: str, start: int) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from heaptide._printable import printable
 from heaptide.errors import OutputError, UsageError
 
 from ._export import Export
@@ -19,58 +21,72 @@ if TYPE_CHECKING:
 
 
 def write(
-    profile: Profile, format: Format, path: str | os.PathLike[str], metric: Metric | None = None
+    profile: Profile,
+    format: Format,
+    target: str | os.PathLike[str] | BinaryIO,
+    metric: Metric | None = None,
 ) -> list[str]:
-    """Writes what ``profile`` selects to `path`, in `format`; lines on what that cannot carry.
+    """Writes what ``profile`` selects to `target`, in `format`; lines on what that cannot carry.
 
-    ``metric``: for formats with a single figure; None: the first one that is known. What is at the
-    path is replaced, when the new file is whole; a pipe or a device is written to.
+    `target`: a path, or an open binary file. What is at the path is replaced, when the new file is
+    whole; of a link what it leads to; a pipe or a device is written to. ``metric``: for formats
+    with a single figure; None: the first one that is known.
 
     Raises:
         OutputError: the file cannot be written.
-        UsageError: the format cannot say what was asked for.
+        UsageError: the format cannot say what was asked for, or nothing of what there is.
     """
     from heaptide.profile import default_metric
 
-    target = Path(path)
     chosen = default_metric(profile.recording) if metric is None else metric
-    partial = target.with_name(f".heaptide-{os.getpid()}.partial")
-    export = Export(profile, chosen, partial, target.name, metric is not None)
+    export = Export(profile, chosen, Path(), "", metric is not None)
+    if not isinstance(target, (str, os.PathLike)):
+        return _into(target, export, format)
+    path = Path(os.path.realpath(target))
     try:
-        if target.exists() and not target.is_file() and not format.whole:
-            return _through(target, export, format)
-        try:
-            said = format.writer.write(export)
-            if format.whole and target.is_dir():
-                shutil.rmtree(target)
-            partial.replace(target)
-            return said
-        finally:
-            _remove(partial)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as out:
+                return _into(out, export, format)
+        return _replacing(path, replace(export, shown=Path(target).name), format)
     except BrokenPipeError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"{target} cannot be written: {reason}; choose another place for it"
+            f"{printable(os.fspath(target))} cannot be written: {reason}; choose another place "
+            "for it"
         ) from None
 
 
-def _through(target: Path, export: Export, format: Format) -> list[str]:
-    """Into a pipe or a device, which cannot be replaced."""
+def _replacing(path: Path, export: Export, format: Format) -> list[str]:
+    partial = path.with_name(f".heaptide-{os.getpid()}.partial")
+    try:
+        said = format.writer.write(replace(export, path=partial))
+        if path.is_file():
+            partial.chmod(stat.S_IMODE(path.stat().st_mode))
+        if format.whole and path.is_dir():
+            shutil.rmtree(path)
+        partial.replace(path)
+        return said
+    finally:
+        _remove(partial)
+
+
+def _into(out: BinaryIO, export: Export, format: Format) -> list[str]:
+    """What cannot be replaced: a pipe, a device, standard output."""
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="heaptide-convert-") as directory:
         path = Path(directory) / "converted"
-        made = replace(export, path=path)
-        said = format.writer.write(made)
-        with path.open("rb") as file, target.open("wb") as out:
+        said = format.writer.write(replace(export, path=path))
+        with path.open("rb") as file:
             shutil.copyfileobj(file, out)
+        out.flush()
     return said
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

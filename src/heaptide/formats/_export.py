@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from heaptide.errors import UsageError
 from heaptide.profile import COLUMNS, Metric, Profile, StackTree, stack_tree
-from heaptide.profile.known import unknown
+from heaptide.profile.known import known_metrics, unknown
 from heaptide.recording import FrameKind
 
 from ._builder import Function
@@ -60,6 +61,15 @@ class Export:
     def unknown(self) -> frozenset[str]:
         """Figures of COLUMNS that the recording does not know."""
         return unknown(self.recording)
+
+    def need(self, format: str, *figures: str) -> None:
+        """Raises UsageError if none of ``figures`` is known: there would be nothing to write."""
+        if set(figures) <= self.unknown:
+            known = ", ".join(one.name for one in known_metrics(self.recording)) or "none"
+            raise UsageError(
+                f"{self.recording.path} does not tell what {format} is about; what it tells "
+                f"({known}) fits into folded stacks: --to folded --metric METRIC"
+            )
 
     def column(self, name: str) -> Ints:
         """A figure of COLUMNS for each context."""

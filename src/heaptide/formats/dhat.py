@@ -214,6 +214,8 @@ _SHORT_US = 10  # what dhat for Rust takes for short-lived
 
 def write(export: Export) -> list[str]:
     """Program points are stacks of places: two that look the same are one, as viewers demand."""
+    if "total_bytes" in export.unknown:
+        return _write_other_mode(export)
     extras = {name: export.profile.extra(name)[:, 0] for name in _extra_names(export)}
     lives = not export.unknown & {"peak_bytes", "alive_at_exit_bytes"}
     accesses = {"reads", "writes"} <= set(extras)
@@ -243,6 +245,34 @@ def write(export: Export) -> list[str]:
             "what it had at the peak and at the end"
         )
     return said
+
+
+def _write_other_mode(export: Export) -> list[str]:
+    """What DHAT made of copies, or of events that the program told it of: back as it was."""
+    known = extra_metrics(export.recording)
+    if export.recording.source.get("format") != "dhat" or len(known) < 2:
+        export.need("DHAT", "total_bytes")
+    copies = known[0].name == "copied-bytes"
+    figures = {
+        name: export.profile.extra(one.name)[:, 0] for name, one in zip(("tb", "tbk"), known)
+    }
+    document: dict[str, Any] = {
+        "dhatFileVersion": 2,
+        "mode": "copy" if copies else "ad-hoc",
+        "verb": "Copied" if copies else "Occurred",
+        "bklt": False,
+        "bkacc": False,
+    }
+    if not copies:
+        document.update(
+            {"bu": known[0].name.rstrip("s"), "bsu": known[0].name, "bksu": known[1].name}
+        )
+    document.update({"tu": "instrs", "Mtu": "Minstr", "cmd": " ".join(export.command)})
+    document.update({"pid": export.pid, "te": export.recording.summary.duration_ns})
+    document["pps"], document["ftbl"] = _points(export, figures)
+    with export.path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(document, file, ensure_ascii=False, separators=(",", ":"))
+    return []
 
 
 def _extra_names(export: Export) -> list[str]:

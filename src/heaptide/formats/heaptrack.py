@@ -123,14 +123,20 @@ def read(source: Source) -> Log:
 
 
 def write(export: Export) -> list[str]:
+    export.need("heaptrack's format", "peak_bytes", "alive_at_exit_bytes")
     with _opened(export) as file:
         _heaptrack_events.write(export, file)
-    return [
+    said = [
         (
             "heaptrack's format has no threads and no lifetimes; sizes of single blocks are "
             "averages, so that what is live at the peak and at the end is exact"
         )
     ]
+    if "allocations" in export.unknown:
+        said.append("how many allocations there were is not known: those in it are made up")
+    if "peak_bytes" in export.unknown:
+        said.append("the peak is not known: it is taken to be what is alive")
+    return said
 
 
 @contextlib.contextmanager

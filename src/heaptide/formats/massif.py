@@ -52,6 +52,7 @@ class _Snapshot:
     stacks: int
     peak: bool = False
     held: dict[int, int] | None = None  # bytes by context; None: no tree
+    label: str = ""  # of the tree's root
 
 
 def read(source: Source) -> Builder:
@@ -62,6 +63,9 @@ def read(source: Source) -> Builder:
         raise source.wrong("it has no snapshot; the program ended before the first")
     if reading.cut_off:
         builder.note("the file ends within a snapshot: what is before that is shown")
+    if any(_TABLE.match(one.label) for one in snapshots):
+        _put_tables(builder, snapshots)
+        return builder
     if reading.unit != "ms":
         builder.lacks.add("time")
         builder.note(
@@ -174,6 +178,8 @@ class _Reading:
             if at > 0:
                 open_[-1] -= size
                 path.append(self._frame(match[4]))
+            else:
+                snapshot.label = match[4].decode("utf-8", "backslashreplace")
             open_.append(size)
             depth = at
             line = next(self._lines, None)
@@ -207,6 +213,48 @@ class _Reading:
         return builder.place(label)
 
 
+_TABLE = re.compile(r"(\w+) : (.*)")
+_TABLES: Final = frozenset({"totB", "totBk", "curB", "curBk"})
+_TABLES_TELL: Final = (
+    "total_bytes",
+    "allocations",
+    "alive_at_exit_bytes",
+    "alive_at_exit_allocations",
+)
+
+
+def _put_tables(builder: Builder, snapshots: list[_Snapshot]) -> None:
+    """What ``--xtree-memory=full`` writes: a figure of each stack for a snapshot, of one moment."""
+    builder.title = "a table of stacks that Valgrind has made (--xtree-memory)"
+    tables: dict[str, tuple[str, dict[int, int]]] = {}
+    for one in snapshots:
+        match = _TABLE.match(one.label)
+        if match and one.held is not None:
+            tables[match[1]] = match[2], one.held
+    contexts = sorted({context for _, held in tables.values() for context in held})
+    columns = {
+        name: np.array([held.get(context, 0) for context in contexts], np.int64)
+        for name, (_, held) in tables.items()
+    }
+    builder.end_reason = "snapshot"
+    builder.lacks |= {"peak_bytes", "time"}
+    if columns.keys() >= _TABLES:
+        builder.lacks -= set(_TABLES_TELL)
+        builder.totals(
+            contexts,
+            blocks=columns.pop("totBk"),
+            bytes=columns.pop("totB"),
+            live_blocks=columns.pop("curBk"),
+            live_bytes=columns.pop("curB"),
+        )
+    else:
+        builder.lacks |= set(_TABLES_TELL)
+    for name, column in columns.items():
+        words = tables[name][0]
+        unit = "bytes" if "bytes" in words.lower() else "blocks"
+        builder.extra(name, words[:1].lower() + words[1:], unit, contexts, column)
+
+
 def _put(builder: Builder, snapshots: list[_Snapshot], ns: int) -> None:
     """Figures of all snapshots: sizes as the timeline, trees as what lived between them."""
     before: dict[int, int] = {}
@@ -214,11 +262,13 @@ def _put(builder: Builder, snapshots: list[_Snapshot], ns: int) -> None:
     for one in snapshots:
         builder.moment(one.time * ns, one.heap, overhead_bytes=one.extra, stack_bytes=one.stacks)
         held = one.held
-        if held is None and one is snapshots[-1] and one.heap:
+        if held is None and not one.heap:
+            held = {}
+        if held is None and one is snapshots[-1]:
             # What is alive at the end is known as a sum, then.
             function = builder.frame((Function(_NO_DETAILS),))
             held = {builder.context(builder.stack([function])): one.heap}
-        if held is None:
+        if held is None or not (held or before):
             continue
         changed = sorted({*before, *held})
         old = np.array([before.get(context, 0) for context in changed], np.int64)
@@ -259,6 +309,7 @@ DEPTH: Final = 30
 
 
 def write(export: Export) -> list[str]:
+    export.need("massif.out", "peak_bytes", "alive_at_exit_bytes")
     profile = export.profile
     summary = summarize(profile)
     moments = [
@@ -277,12 +328,15 @@ def write(export: Export) -> list[str]:
         file.write(f"cmd: {command}\ntime_unit: ms\n")
         for number, (time, held, is_peak) in enumerate(moments):
             _write_snapshot(export, file, number, time, held, is_peak)
-    return [
+    said = [
         (
             "massif.out carries sizes over time and what the heap held: totals, lifetimes and "
             "threads are left out"
         )
     ]
+    if "peak_bytes" in export.unknown:
+        said.append("the peak is not known: what is alive is its last snapshot")
+    return said
 
 
 def _write_snapshot(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.profile import COLUMNS, LEAK_COLUMNS, METRICS
+from heaptide.profile.known import extra_metrics
 from heaptide.recording import FrameKind
 
 from ._builder import Builder, Function
@@ -237,6 +238,7 @@ def _scale(unit: str) -> int:
 
 # ------------------------------------------------------------------------------------ writing
 
+_ALIVE_COLUMNS: Final = ("alive_at_exit_allocations", "alive_at_exit_bytes")
 _TYPES: Final = (
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
@@ -295,9 +297,14 @@ class _Writing:
 
     def all(self) -> None:
         message, recording = self._message, self._recording
-        for kind, unit in _TYPES:
+        peak = self._in_use_at_peak()
+        values = self._values(peak)
+        if not values:
+            self._export.need("pprof", "total_bytes", "alive_at_exit_bytes", "peak_bytes")
+        for kind, unit, _ in values:
             message.sample_type.add(type=self._text(kind), unit=self._text(unit))
-        message.default_sample_type = self._text("inuse_space")
+        if any(kind == "inuse_space" for kind, _, _ in values):
+            message.default_sample_type = self._text("inuse_space")
         message.period_type.type = self._text("space")
         message.period_type.unit = self._text("bytes")
         message.period = recording.sample_interval or 1
@@ -306,14 +313,33 @@ class _Writing:
             message.time_nanos = round(started * 1e9)
         message.duration_nanos = recording.summary.duration_ns
         message.comment.append(self._text(_COMMAND + " ".join(self._export.command)))
-        peak = self._export.given and self._export.metric.column == "peak_bytes"
         words = "at the peak" if peak else self._profile.worded(METRICS["alive"]).words
         message.comment.append(self._text(f"in use: {words}"))
         self._main_mapping()
-        self._samples(
-            "peak_blocks" if peak else "alive_at_exit_allocations",
-            "peak_bytes" if peak else "alive_at_exit_bytes",
-        )
+        self._samples(np.stack([column for _, _, column in values], axis=1))
+
+    def _in_use_at_peak(self) -> bool:
+        unknown = self._export.unknown
+        wanted = self._export.given and self._export.metric.column == "peak_bytes"
+        return "peak_bytes" not in unknown and (wanted or "alive_at_exit_bytes" in unknown)
+
+    def _values(self, peak: bool) -> list[tuple[str, str, Ints]]:
+        """Types of samples with their figures of each context: Go's four, as far as they are
+        known, and what only the format knows that the recording came from."""
+        blocks, size = ("peak_blocks", "peak_bytes") if peak else _ALIVE_COLUMNS
+        export = self._export
+        columns = (("allocations",), ("total_bytes",), (blocks,), (size,))
+        found = []
+        for (kind, unit), (name,) in zip(_TYPES, columns):
+            if name not in export.unknown:
+                column = export.column(name)
+                if kind == "alloc_objects":  # Go has no reallocations apart
+                    column = column + export.column("reallocations")
+                found.append((kind, unit, column))
+        for one in extra_metrics(self._recording):
+            unit = "bytes" if one.unit == "bytes" else "count"
+            found.append((one.name.replace("-", "_"), unit, self._profile.extra(one.name)[:, 0]))
+        return found
 
     def _main_mapping(self) -> None:
         """The executable's comes first."""
@@ -339,20 +365,13 @@ class _Writing:
             self._message.mapping[found - 1].build_id = self._text(build_id)
         return found
 
-    def _samples(self, blocks: str, bytes_: str) -> None:
-        figures, contexts = self._profile.figures, self._recording.contexts
-        column = {name: figures[:, i] for i, name in enumerate(COLUMNS)}
-        values = [
-            column["allocations"] + column["reallocations"],
-            column["total_bytes"],
-            column[blocks],
-            column[bytes_],
-        ]
-        table = np.stack(values, axis=1)
+    def _samples(self, table: Ints) -> None:
+        contexts, profile = self._recording.contexts, self._profile
         used = np.flatnonzero(table.any(axis=1))
         # One sample for each stack and thread, whatever the kinds of allocators.
         key = contexts.stack[used].astype(np.int64) * (len(self._recording.threads) + 1)
-        key += contexts.thread[used] + 1
+        key = (key + contexts.thread[used] + 1) * 2
+        key += profile.context_site[used] == profile.locations.outside_python
         distinct, first, place = np.unique(key, return_index=True, return_inverse=True)
         sums = np.zeros((len(distinct), table.shape[1]), np.int64)
         np.add.at(sums, place, table[used])
