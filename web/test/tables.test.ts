@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { charged, EVERYTHING, figure, Groups, groupTable, ownerTable, type Row } from "../src/model";
+import { charged, EVERYTHING, figure, Groups, groupTable, heaviest, ownerTable, type Row } from "../src/model";
 import { Random, randomDescription } from "./make";
 import { GROUPINGS, prepare, shownStack, SMALL, sum } from "./stacks";
 
@@ -35,6 +35,24 @@ test("any other figure by what it is charged to", () => {
   });
   const groups = new Groups(data, EVERYTHING);
   assert.deepEqual([...charged(data, groups, figure(data, "total_bytes"))], [7, 5]);
+});
+
+test("a function is placed where most of it is charged to", () => {
+  const place = (line: number) => ({ function: "a", file: "/a.py", line });
+  const { data, values, baseValues } = prepare({
+    places: [place(1), place(2), place(3), { function: "b", file: "/b.py", line: 9 }],
+    samples: [
+      { stack: [0], figures: { peak_bytes: 5 }, base: { peak_bytes: 9 } },
+      { stack: [1], figures: { peak_bytes: 4 }, base: { peak_bytes: 4 } },
+      { stack: [2], figures: { peak_bytes: 2 } },
+      { stack: [2], figures: { peak_bytes: 4 }, base: { peak_bytes: 5 } },
+    ],
+  });
+  const groups = new Groups(data, EVERYTHING);
+  const at = (base: Float64Array | null): string[] =>
+    [...heaviest(data, groups, values, base)].map((place, group) => groups.place(group, place));
+  assert.deepEqual(at(null), ["/a.py:3", "/b.py:9"]);
+  assert.deepEqual(at(baseValues), ["/a.py:1", "/b.py:9"]);
 });
 
 test("every grouping against stack by stack", () => {

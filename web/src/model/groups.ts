@@ -107,11 +107,10 @@ export class Groups {
     return calledBy(name, file, module, header.modules ?? {});
   }
 
-  /** Where the group is: `file:line`, a file, a module; for a line its function; or "". */
-  place(group: number): string {
+  /** Where the group is, or one of its locations: `file:line`, a file, a module; for a line its function; or "". */
+  place(group: number, i: number = this.location[group]!): string {
     const at = this.data.locations;
     const { texts } = this.data;
-    const i = this.location[group]!;
     const file = texts[at.file[i]!]!;
     if (this.merged[group] || this.grouping.by === "module") return "";
     if (this.grouping.by === "line") return file && at.line[i] ? this.function(i) : "";

@@ -59,6 +59,31 @@ export function charged(data: Dataset, groups: Groups, values: ArrayLike<number>
   return sums;
 }
 
+/**
+ * For each group its location that most is charged to, or of a difference that changed most; where
+ * nothing is, the group's own.
+ */
+export function heaviest(
+  data: Dataset,
+  groups: Groups,
+  values: Float64Array,
+  base: Float64Array | null = null,
+): Int32Array {
+  const sums = new Float64Array(data.locations.count);
+  const { site, count } = data.samples;
+  for (let i = 0; i < count; i++) sums[site[i]!]! += values[i]! - (base ? base[i]! : 0);
+  const found = groups.location.slice();
+  const most = new Float64Array(groups.count);
+  sums.forEach((sum, at) => {
+    const group = groups.ofLocation[at]!;
+    if (Math.abs(sum) > most[group]!) {
+      most[group] = Math.abs(sum);
+      found[group] = at;
+    }
+  });
+  return found;
+}
+
 /** By group, from the frames that are shown. What has none above it is in no group's self. */
 function byFrames(
   data: Dataset,

@@ -6,6 +6,7 @@ import {
 import { fullName, fullPlace, rowName, shortName, shortPlace } from "./naming";
 import { Rows, type Column } from "./rows";
 import type { State } from "./state";
+import { clean } from "./text";
 import type { Metric, Views } from "./views";
 
 const PRINTED = 30;
@@ -102,7 +103,8 @@ export function GroupTable(props: {
     );
   }
   const same = pair && !state.search ? rows.length - list.length : 0;
-  const columns = columnsOf(list, groups, metric, totalOf(rows, pair), by);
+  const places = views.heaviest(state, by);
+  const columns = columnsOf(list, groups, metric, totalOf(rows, pair), by, places);
   return (
     <>
       <Rows
@@ -131,7 +133,9 @@ function columnsOf(
   metric: Metric,
   total: number,
   by: Grouping["by"],
+  places: Int32Array,
 ): Column[] {
+  const placeOf = (row: Row): string => groups.place(row.key, places[row.key]);
   const pair = metric.pair !== null;
   const text = (row: Row, figure: Figure): string =>
     pair
@@ -156,7 +160,7 @@ function columnsOf(
         </span>
         {by !== "line" && (
           <span class="place narrow-on">
-            <Ending text={shortPlace(groups.place(list[i]!.key))} />
+            <Ending text={shortPlace(placeOf(list[i]!))} />
           </span>
         )}
       </>
@@ -168,8 +172,8 @@ function columnsOf(
     width: "minmax(120px, 3fr)",
     narrow: true,
     cell: (i) => (
-      <span class="place" title={fullPlace(groups, list[i]!.key)}>
-        <Ending text={shortPlace(groups.place(list[i]!.key))} />
+      <span class="place" title={clean(placeOf(list[i]!))}>
+        <Ending text={shortPlace(placeOf(list[i]!))} />
       </span>
     ),
   };
@@ -178,7 +182,7 @@ function columnsOf(
     title: TITLES[figure][0],
     help: TITLES[figure][1],
     figure: true,
-    width: "minmax(80px, 94px)",
+    width: "minmax(80px, 104px)",
     sortable: true,
     narrow: figure === "self",
     cell: (i) =>

@@ -1,6 +1,6 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
-  figure, Flame, Groups, groupTable, nodeValues, ownerTable, sampleValues, search, stack, survivalSpan,
+  figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, sampleValues, search, stack, survivalSpan,
   total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues, type Row,
   type Selection, type Stack, type Unit, type Which,
 } from "../model";
@@ -175,6 +175,14 @@ export class Views {
     return this.keep(`table ${this.key(state, by)}`, () => {
       const { samples, nodes, base } = this.values(state);
       return groupTable(this.data, this.groups(state, by), samples, nodes, base);
+    });
+  }
+
+  /** For each group of a table the location that most is charged to. */
+  heaviest(state: State, by: Grouping["by"]): Int32Array {
+    return this.keep(`heaviest ${this.key(state, by)}`, () => {
+      const { samples, base } = this.values(state);
+      return heaviest(this.data, this.groups(state, by), samples, base?.values ?? null);
     });
   }
 
