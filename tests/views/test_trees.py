@@ -19,7 +19,7 @@ from heaptide.profile import METRICS, Profile, Selection, StackTree
 from heaptide.recording import Recording
 from heaptide.views import text
 from heaptide.views.treeoptions import TreeOptions
-from heaptide.views.trees import Segment, outline, prefixes
+from heaptide.views.trees import Segment, chain, outline, prefixes
 
 
 def tree(parents: list[int], own: list[int]) -> StackTree:
@@ -62,11 +62,20 @@ def test_lines_limit_to_the_largest() -> None:
 
 
 def test_long_chains_show_their_ends() -> None:
-    assert Segment(1, 5, -1).rows == [1, 2, 3, 4, 5]
-    assert Segment(1, 6, -1).rows == [1, 2, -1, 5, 6]
-    assert Segment(1, 6, -1).between == 2
-    assert Segment(3, 10_000, -1).rows == [3, 4, -1, 9_999, 10_000]
-    assert Segment(3, 10_000, -1).between == 9_994
+    none = np.zeros(10_001, np.bool_)
+    assert chain(Segment(1, 3, -1), none) == [1, 2, 3]
+    assert chain(Segment(1, 5, -1), none) == [1, 2, 3, 4, 5]
+    assert chain(Segment(1, 6, -1), none) == [1, 2, -2, 5, 6]
+    assert chain(Segment(3, 10_000, -1), none) == [3, 4, -9_994, 9_999, 10_000]
+
+
+def test_ones_own_code_is_not_shortened_away() -> None:
+    """What can be changed is shown wherever in a chain it is, unless there is much of it."""
+    own = np.zeros(100, np.bool_)
+    own[[1, 6, 8]] = True
+    assert chain(Segment(1, 12, -1), own) == [1, 2, -3, 6, 7, 8, -2, 11, 12]
+    own[:] = True
+    assert chain(Segment(1, 50, -1), own) == [1, 2, -46, 49, 50]
 
 
 def test_branches_are_marked_and_only_children_are_not() -> None:
@@ -104,7 +113,7 @@ def test_any_outline_is_closed_and_in_order(seed: int, least: int, lines: int) -
     if not lines:
         assert shown == {0, *np.flatnonzero(found.inclusive[:, 0] >= max(least, 1)).tolist()}
     elif len(segments) > 1:
-        assert sum(len(segment.rows) for segment in segments) <= lines
+        assert sum(min(one.last - one.first + 1, 5) for one in segments) <= lines
 
 
 def printed(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
+from heaptide.profile.origin import Origin
 from heaptide.recording import Language
 
 from . import units
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from .treeoptions import TreeOptions
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 _ENDS = 2  # frames that are shown of either end of a chain too long to show
+_MOST_OWN = 6  # and of one's own code in between
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,32 @@ class Segment:
     last: int
     parent: int
 
-    @property
-    def rows(self) -> list[int]:
-        """Rows to print; -1: those in between."""
-        if self.last - self.first < 2 * _ENDS + 1:
-            return list(range(self.first, self.last + 1))
-        head = range(self.first, self.first + _ENDS)
-        return [*head, -1, *range(self.last - _ENDS + 1, self.last + 1)]
 
-    @property
-    def between(self) -> int:
-        return self.last - self.first + 1 - 2 * _ENDS
+def chain(segment: Segment, own: Bools) -> list[int]:
+    """Rows of a segment to print; a negative number stands for so many that are left out.
+
+    Of a long one the ends are shown, and in between the frames that are ``own`` code, if these are
+    few: they are what can be changed.
+    """
+    length = segment.last - segment.first + 1
+    rows = range(segment.first, segment.last + 1)
+    if length <= 2 * _ENDS:
+        return list(rows)
+    inner = [row for row in rows[_ENDS:-_ENDS] if own[row]]
+    if len(inner) > _MOST_OWN:
+        inner = []
+    kept = {*rows[:_ENDS], *inner, *rows[-_ENDS:]}
+    found: list[int] = []
+    for row in rows:
+        if row in kept:
+            if found and found[-1] == -1:
+                found[-1] = row - 1  # one alone takes no more room than what says so
+            found.append(row)
+        elif found[-1] < 0:
+            found[-1] -= 1
+        else:
+            found.append(-1)
+    return found
 
 
 def outline(tree: StackTree, least: int, lines: int) -> list[Segment]:
@@ -127,11 +145,12 @@ def print_tree(
         screen.line("nothing", "dim")
         return
     segments = outline(tree, round(least * whole), lines)
+    own = np.append(profile.locations.origin == Origin.OWN, False)[tree.location]
     glyphs = ("├ ", "└ ", "│ ") if screen.glyphs.blocks else ("|-", "`-", "| ")
     rows: list[tuple[int, str, str]] = [(0, "", "")]  # row, what is before it, text instead
     for segment, (head, rest) in zip(segments, prefixes(segments, glyphs)):
-        for index, row in enumerate(segment.rows):
-            gap = f"{screen.glyphs.ellipsis} {units.count(segment.between)} more frames"
+        for index, row in enumerate(chain(segment, own)):
+            gap = f"{screen.glyphs.ellipsis} {units.count(-row)} more frames"
             rows.append((row, rest if index else head, gap if row < 0 else ""))
     _print_rows(screen, profile, tree, metric, options, rows)
     _left_out(screen, tree, metric, segments, least)
