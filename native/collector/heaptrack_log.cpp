@@ -87,7 +87,15 @@ bool HeaptrackLog::read(int fd, std::string *error) {
   bool good = true;
   while (lines.next(&line)) {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (record(line)) continue;
+    if (record(line)) {
+      in_command_ = !line.empty() && line[0] == 'X';
+      continue;
+    }
+    // Arguments of the command may have line ends in them.
+    if (in_command_) {
+      into_.command.push_back(valid_utf8(line));
+      continue;
+    }
     // An event more or less: heaptrack passes over lines that it cannot read. A table without a row
     // would name other things from there on.
     if (versioned_ && is_event(line)) {
@@ -102,6 +110,13 @@ bool HeaptrackLog::read(int fd, std::string *error) {
     good = false;
     break;
   }
+  uint64_t bad = lines.number();
+  // What cannot be decompressed any more may end in anything; then a line says so.
+  while (!good && versioned_ && lines.next(&line)) {
+    if (!line.starts_with(kNoteMark)) continue;
+    into_.note(line.substr(kNoteMark.size()));
+    good = true;
+  }
   if (lines.too_long()) {
     good = fail("it is too long");
   } else if (lines.error() != 0) {
@@ -110,7 +125,8 @@ bool HeaptrackLog::read(int fd, std::string *error) {
   }
   if (good && !versioned_) good = fail("it is no heaptrack file");
   if (!good) {
-    *error = "line " + std::to_string(std::max<uint64_t>(lines.number(), 1)) + ": " + why_;
+    if (lines.too_long()) bad = lines.number();
+    *error = "line " + std::to_string(std::max<uint64_t>(bad, 1)) + ": " + why_;
     return false;
   }
   if (passed_over_ != 0) {
@@ -255,6 +271,11 @@ bool HeaptrackLog::instruction(std::string_view rest) {
 uint32_t HeaptrackLog::frame_at(uint64_t address) {
   auto [at, is_new] = raw_frames_.try_emplace(address, 0);
   if (!is_new) return at->second;
+  if (!segments_sorted_) {
+    std::sort(segments_.begin(), segments_.end(),
+              [](const Segment &a, const Segment &b) { return a.start < b.start; });
+    segments_sorted_ = true;
+  }
   auto after = std::upper_bound(segments_.begin(), segments_.end(), address,
                                 [](uint64_t a, const Segment &s) { return a < s.start; });
   uint32_t module = 0;
@@ -303,8 +324,7 @@ bool HeaptrackLog::module(std::string_view rest) {
     uint64_t start = bias + address;
     segments_.push_back({start, start + size, bias, module});
   }
-  std::sort(segments_.begin(), segments_.end(),
-            [](const Segment &a, const Segment &b) { return a.start < b.start; });
+  segments_sorted_ = false;
   return true;
 }
 

@@ -69,7 +69,8 @@ class HeaptrackLog {
   Imported &into_;
   const char *why_ = "";
   uint64_t format_ = 0;
-  bool versioned_ = false, raw_ = false, attached_ = false, commanded_ = false;
+  bool versioned_ = false, raw_ = false, attached_ = false, commanded_ = false,
+       in_command_ = false; // the line before was the command, or more of it
   uint64_t page_size_ = 4096;
   uint64_t now_ms_ = 0;
   uint64_t passed_over_ = 0, first_passed_over_ = 0; // lines
@@ -86,6 +87,7 @@ class HeaptrackLog {
   std::unordered_map<uint64_t, uint32_t> modules_;    // by string
   std::unordered_map<uint64_t, uint32_t> raw_frames_; // by address
   std::vector<Segment> segments_;                     // by start
+  bool segments_sorted_ = true;
   std::string executable_;
 };
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from heaptide.formats import by_name, speedscope, write
 from heaptide.formats._pprof_proto import profile_class
+from heaptide.profile import METRICS, Profile
 from heaptide.recording import Recording
 from tests.formats.files import DATA, GOLDEN
 from tests.recording.make import example
@@ -261,3 +263,46 @@ def test_the_first_recording_is_not_touched(recording: Path, tmp_path: Path) -> 
     assert recording.read_bytes() == before
     with Recording.open(recording) as opened:
         assert opened.source == {}
+
+
+def test_nobody_elses_name_is_taken(recording: Path, tmp_path: Path) -> None:
+    """Of two that write beside each other, in containers with equal process ids, say."""
+    done = subprocess.run(
+        ["bash", "-c", 'touch .heaptide-$$.partial; exec "$@"', "-", sys.executable, "-m",
+         "heaptide", "convert", "-q", str(recording), "b.csv"],
+        capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list(tmp_path.glob(".heaptide-*.partial"))) == 1
+
+
+def test_no_room_for_what_is_read(tmp_path: Path) -> None:
+    for name in ("cpp.massif.out", "heaptrack.cpp.small.zst"):
+        done = subprocess.run(
+            ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", sys.executable, "-m", "heaptide", "show",
+             str(DATA / name)],
+            capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.count(b"\n") == 1 and b"TMPDIR" in done.stderr
+
+
+def test_differences_of_folded_stacks_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("main;a 10 20\nmain;b 5 1\n")
+    refused(run("show", file), 1, "it is a difference")
+
+
+def test_speedscope_of_many_stacks_keeps_the_sum(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.speedscope.json"
+    monkeypatch.setattr(speedscope, "_MOST_FRAMES", 8)
+    with Recording.open(recording) as opened:
+        profile = Profile(opened)
+        said = write(profile, by_name("speedscope"), target, METRICS["total"])
+        total = profile.total_of(METRICS["total"])
+    made = json.loads(target.read_text())
+    assert sum(map(len, made["profiles"][0]["samples"])) <= 8
+    assert made["profiles"][0]["endValue"] == total
+    assert any("for its size" in line for line in said)

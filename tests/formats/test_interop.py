@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from heaptide.errors import UsageError
 from heaptide.formats import by_name, open_recording, write
-from heaptide.profile import COLUMNS, METRICS, Profile, metric_of, summarize
+from heaptide.profile import COLUMNS, METRICS, Profile, Selection, metric_of, summarize
 from heaptide.recording import Recording
 from tests.support import recorded
 from tests.support.building import Builder
@@ -73,6 +74,19 @@ def written(path: Path, format: str, target: Path, metric: str | None = None) ->
 
 
 # ---------------------------------------------------------------------------------- heaptrack
+
+
+def test_heaptrack_print_has_our_temporary_allocations(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "heaptrack.app.1.zst"
+    for functions in ((), ("main",)):
+        with Recording.open(path) as recording:
+            profile = Profile(recording, Selection(functions=functions))
+            write(profile, by_name("heaptrack"), target)
+            summary = summarize(profile)
+        text = said(tool("heaptrack_print", "heaptrack"), target)
+        found = int(re.findall(r"temporary memory allocations: (\d+)", text)[-1])
+        assert summary.temporary_allocations is not None
+        assert found == pytest.approx(summary.temporary_allocations, rel=0.02, abs=8)
 
 
 @pytest.mark.parametrize("suffix", [".zst", ".gz", ""])
@@ -214,6 +228,20 @@ def test_files_that_valgrind_makes(tmp_path: Path, build: Builder) -> None:
         assert peaks[0] == pytest.approx(peaks[1], rel=0.02)  # massif's is within one per cent
 
 
+def test_commands_with_line_ends(tmp_path: Path, build: Builder) -> None:
+    """As of ``python -c`` and ``bash -c``."""
+    program, argument = build("sizes.c"), "a\nb#c\n+ 0"
+    massif = tmp_path / "massif.out"
+    said(tool("valgrind", "Valgrind"), "--tool=massif", f"--massif-out-file={massif}", program,
+         argument)  # fmt: skip
+    said(tool("heaptrack", "heaptrack"), "-o", tmp_path / "made", program, argument)
+    for file in (massif, tmp_path / "made.zst"):
+        with open_recording(file) as recording:
+            assert recording.summary.peak_bytes > 0
+            words = recording.meta["command"]
+            assert words[:2] == [str(program), "a"]
+
+
 def test_execution_trees_of_valgrind(tmp_path: Path, build: Builder) -> None:
     """--xtree-memory=full: tables of one moment in Massif's format, against what memcheck says."""
     file = tmp_path / "xtree.ms"
@@ -294,6 +322,26 @@ def test_the_peak_in_use(path: Path, tmp_path: Path) -> None:
 
 
 # -------------------------------------------------------------------------- memray, tracemalloc
+
+
+@pytest.mark.parametrize("option", ["--aggregate", "--native", "--trace-python-allocators"])
+def test_other_captures_of_memray(tmp_path: Path, option: str) -> None:
+    """Aggregated ones know no totals; and a capture may be compressed."""
+    capture = tmp_path / "memray.bin"
+    said(
+        sys.executable, "-m", "memray", "run", option, "-q", "-f", "-o", capture,
+        "-c", "kept = [bytearray(100_000) for _ in range(50)]",
+    )  # fmt: skip
+    packed = tmp_path / "memray.bin.gz"
+    packed.write_bytes(gzip.compress(capture.read_bytes()))
+    import memray
+
+    with memray.FileReader(str(capture)) as reader:
+        peak = sum(r.size for r in reader.get_high_watermark_allocation_records())
+    for file in (capture, packed):
+        with open_recording(file) as recording:
+            assert recording.summary.peak_bytes == peak
+            assert ("total_bytes" in recording.lacks) is (option == "--aggregate")
 
 
 def test_captures_of_memray(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import zstandard
 from heaptide.cli.convert import WRITABLE
 from heaptide.errors import HeaptideError, RecordingError, UsageError
 from heaptide.formats import FORMATS, by_name, by_suffix, open_recording
+from heaptide.formats._names import place
 from tests.formats.files import DATA, GOLDEN, plain
 
 
@@ -94,6 +95,31 @@ def test_suffixes(path: str, name: str) -> None:
     assert by_suffix(path).name == name
 
 
+@pytest.mark.parametrize("path", ["a.json.gz", "a.dhat.json.gz", "a.folded.zst", "a.csv.gz"])
+def test_compressed_names_of_other_formats(path: str) -> None:
+    with pytest.raises(UsageError, match="compressed"):
+        by_suffix(path)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("0x10: f (a.c:3)", (16, "f", "a.c", 3, 0, "")),
+        ("0x1F: f(int, char) (a.c:3:7)", (31, "f(int, char)", "a.c", 3, 7, "")),
+        ("0x1: (anonymous)::f(int) (a.cpp:3)", (1, "(anonymous)::f(int)", "a.cpp", 3, 0, "")),
+        ("0x1: g (in /home/u (copy)/libg.so)", (1, "g", "", 0, 0, "/home/u (copy)/libg.so")),
+        ("0x1: g (/home/u (copy)/g.c:9)", (1, "g", "/home/u (copy)/g.c", 9, 0, "")),
+        ("0x1: ??? (in /lib/libc.so)", (1, "", "", 0, 0, "/lib/libc.so")),
+        ("0x1: ???", (1, "", "", 0, 0, "")),
+        ("0x1: h<void (int)>::g() const (f.h:1)", (1, "h<void (int)>::g() const", "f.h", 1, 0, "")),
+        ("plain", (0, "plain", "", 0, 0, "")),
+        ("f(int)", (0, "f(int)", "", 0, 0, "")),
+    ],
+)  # fmt: skip
+def test_places_as_valgrind_writes_them(label: str, expected: tuple[object, ...]) -> None:
+    assert tuple(place(label)) == expected
+
+
 def test_names_that_tell_nothing() -> None:
     with pytest.raises(UsageError, match="--to"):
         by_suffix("a.out")
@@ -117,3 +143,25 @@ def test_damaged_compression(tmp_path: Path) -> None:
     file.write_bytes(data[: len(data) // 2])
     with pytest.raises(RecordingError, match=r"cannot be decompressed|malformed"):
         open_recording(file)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
+def test_zstandard_that_is_cut_within_a_frame(tmp_path: Path, keep: float) -> None:
+    """What the library takes for the end of the file."""
+    data = (DATA / "heaptrack.cpp.small.zst").read_bytes()
+    file = tmp_path / "cut"
+    file.write_bytes(data[: int(len(data) * keep)])
+    try:
+        with open_recording(file) as recording:
+            texts = [recording.notes.text[row] for row in range(len(recording.notes))]
+            assert any("damaged or cut off" in text for text in texts)
+    except RecordingError as error:
+        assert "cannot be decompressed" in error.message
+        assert keep < 0.5  # before the first event there is nothing to show
+    file.write_bytes(zstandard.compress(b"main;a 5\n" * 50_000)[:-3])
+    with pytest.raises(RecordingError, match="cannot be decompressed"):
+        open_recording(file)
+    # Several frames, one behind the other, are one file.
+    file.write_bytes(zstandard.compress(b"main;a 5\n") + zstandard.compress(b"main;b 6\n"))
+    with open_recording(file) as recording:
+        assert recording.summary.total_bytes == 11

@@ -162,3 +162,57 @@ def test_imported_figures_survive_a_recording(tmp_path: Path) -> None:
 
     assert rows(found) == rows(wanted)
     assert found["bkacc"] is found["bklt"] is True
+
+
+def test_each_format_of_others_into_itself(tmp_path: Path) -> None:
+    """What is the format's own comes back: units of time, overhead and stacks, temporary ones."""
+    import json
+
+    from tests.formats.files import DATA
+
+    def again(name: str, format: str, suffix: str) -> Path:
+        target = tmp_path / f"again{suffix}"
+        with open_recording(DATA / name) as recording:
+            write(Profile(recording), by_name(format), target)
+        return target
+
+    before = json.loads((DATA / "cpp.dhat.json").read_text())
+    after = json.loads(again("cpp.dhat.json", "dhat", ".dhat.json").read_text())
+    for key in ("tu", "Mtu", "tuth", "te", "tg"):
+        assert after[key] == before[key], key
+    with open_recording(again("pages.massif.out", "massif", ".massif.out")) as recording:
+        assert recording.timeline.live_bytes.max() > 0
+    with open_recording(DATA / "cpp.massif.out") as first:
+        with open_recording(again("cpp.massif.out", "massif", "2.massif.out")) as second:
+            overhead = first.timeline.overhead_bytes
+            assert set(second.timeline.overhead_bytes.tolist()) <= {0, *overhead.tolist()}
+            assert second.timeline.overhead_bytes.max() > 0
+    with open_recording(DATA / "heaptrack.cpp.small.zst") as first:
+        metric = metric_of(first, "heaptrack-temporary")
+        wanted = Profile(first).total_of(metric)
+    with open_recording(again("heaptrack.cpp.small.zst", "heaptrack", ".zst")) as second:
+        found = Profile(second).total_of(metric_of(second, "heaptrack-temporary"))
+    assert found == pytest.approx(wanted, rel=0.02)
+
+
+def test_too_many_allocations_for_a_line_each(tmp_path: Path) -> None:
+    import json
+
+    from heaptide.errors import UsageError
+
+    file = tmp_path / "a"
+    file.write_text(
+        json.dumps(
+            {
+                "dhatFileVersion": 2, "mode": "heap", "verb": "Allocated", "bklt": True,
+                "bkacc": False, "tu": "instrs", "Mtu": "Minstr", "cmd": "a", "pid": 1, "te": 5,
+                "tg": 3, "tuth": 500, "ftbl": ["[root]", "0x1: main (a.c:1)"],
+                "pps": [{"tb": 10**13, "tbk": 10**12, "tl": 1, "mb": 1, "mbk": 1, "gb": 1,
+                         "gbk": 1, "eb": 0, "ebk": 0, "fs": [1]}],
+            }
+        )
+    )  # fmt: skip
+    with open_recording(file) as recording:
+        with pytest.raises(UsageError, match="a line for each"):
+            write(Profile(recording), by_name("heaptrack"), tmp_path / "b.zst")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]

@@ -308,3 +308,26 @@ def test_a_function_as_it_is_shown_where_room_is_short(tmp_path: Path) -> None:
         assert totals(recording, functions=(pattern,))["total_bytes"] == 1
     assert totals(recording, without_functions=("f.<listcomp>",))["total_bytes"] == 110
     assert totals(recording, functions=("f",))["total_bytes"] == 111
+
+
+def test_threads_and_code_of_modules_by_the_names_that_tables_have(tmp_path: Path) -> None:
+    """What is shown can be given: ``runs work`` for a thread, ``import app.cache`` for a module."""
+    build = Builder()
+    build.process(end=SECOND)
+    threads = [build.thread(0, 100, ""), build.thread(0, 101, "")]
+    start = build.python("main", "/app/main.py", 1)
+    work = build.python("work", "/app/main.py", 9)
+    module = build.python("<module>", "/app/cache.py", 2)
+    first = build.context(stack=build.stack(start, module), thread=threads[0])
+    second = build.context(stack=build.stack(work), thread=threads[1])
+    build.slice(0, SECOND, {first: Change(1, 10), second: Change(1, 200)})
+    build.finish(SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+
+        def total(**how: tuple[str, ...]) -> int:
+            return int(Profile(recording, Selection(**how)).totals[COLUMNS.index("total_bytes")])  # type: ignore[arg-type]
+
+        assert total(threads=("runs work",)) == 200
+        assert total(threads=("101",)) == 200
+        names = Profile(recording).module_code.values()
+        assert total(functions=(next(iter(names)),)) == 10

@@ -127,6 +127,9 @@ class Row(NamedTuple):
     blocks: int
     bytes: int
 
+    def plus(self, other: Row) -> Row:
+        return Row(*map(sum, zip(self, other)))
+
 
 _ROW = re.compile(rb"\s*(-?\d{1,19}):\s*(-?\d{1,19})\s*\[\s*(-?\d{1,19}):\s*(-?\d{1,19})\s*\]")
 _MOST: Final = 1 << 62

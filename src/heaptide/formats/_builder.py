@@ -347,7 +347,8 @@ class Builder:
 
     def write(self, path: str | os.PathLike[str]) -> Built:
         """Writes the recording to `path`, which must not exist."""
-        self.thread(self.pid)
+        if not len(self._thread_rows):
+            self.thread(self.pid)
         with Writer(path, level=_LEVEL, compacted=True) as writer:
             writer.chunk(Kind.META, {"json_bytes": self._meta()})
             end = {"reason": np.array([self.string(self.end_reason)])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -39,6 +40,8 @@ def write(
     from heaptide.profile import default_metric
 
     chosen = default_metric(profile.recording) if metric is None else metric
+    if metric is not None:
+        profile.figures_for(metric)  # says so if it is not known
     export = Export(profile, chosen, Path(), "", metric is not None)
     if not isinstance(target, (str, os.PathLike)):
         return _into(target, export, format)
@@ -59,23 +62,23 @@ def write(
 
 
 def _replacing(path: Path, export: Export, format: Format) -> list[str]:
-    partial = path.with_name(f".heaptide-{os.getpid()}.partial")
+    """Makes it beside its place, in a directory of its own: nobody else's name is taken."""
+    directory = Path(tempfile.mkdtemp(prefix=".heaptide-", dir=path.parent))
     try:
-        said = format.writer.write(replace(export, path=partial))
+        made = directory / "made"
+        said = format.writer.write(replace(export, path=made))
         if path.is_file():
-            partial.chmod(stat.S_IMODE(path.stat().st_mode))
+            made.chmod(stat.S_IMODE(path.stat().st_mode))
         if format.whole and path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
+            path.replace(directory / "old")
+        made.replace(path)
         return said
     finally:
-        _remove(partial)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _into(out: BinaryIO, export: Export, format: Format) -> list[str]:
     """What cannot be replaced: a pipe, a device, standard output."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="heaptide-convert-") as directory:
         path = Path(directory) / "converted"
         said = format.writer.write(replace(export, path=path))
@@ -83,13 +86,6 @@ def _into(out: BinaryIO, export: Export, format: Format) -> list[str]:
             shutil.copyfileobj(file, out)
         out.flush()
     return said
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def check_target(path: Path, format: Format, force: bool, inputs: list[Path]) -> None:

@@ -93,6 +93,16 @@ class Export:
         np.add.at(sums, place, figures[used])
         return stacks, sums
 
+    def extra_by_stack(self, name: str) -> Ints:
+        """A figure of a foreign format's own for each of these stacks; zeros where it has none."""
+        stacks, _ = self.by_stack
+        found = np.zeros(len(stacks), np.int64)
+        figures, contexts = self.profile.figures, self.recording.contexts
+        used = np.flatnonzero(figures.any(axis=1))
+        place = np.searchsorted(stacks, contexts.stack[used])
+        np.add.at(found, place, self.profile.extra(name)[used, 0])
+        return found
+
     # Places.
 
     def function(self, location: int) -> Function:

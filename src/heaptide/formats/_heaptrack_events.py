@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from heaptide.errors import UsageError
 from heaptide.profile import COLUMNS, summarize, timeline_of
 from heaptide.recording import FrameKind
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+MOST_CALLS: Final = 1_000_000_000
+"""Of which the file has about 10 bytes each, before it is compressed."""
 _VERSION: Final = b"v 10400 3\n"
 _NO_FILE: Final = "??"
 _CHUNK: Final = 1 << 20  # bytes that are handed on at a time
@@ -141,7 +144,7 @@ class _Plan:
         column = {name: sums[:, i] for i, name in enumerate(COLUMNS)}
         unknown = export.unknown
         if "temporary_allocations" in unknown:
-            column["temporary_allocations"] = np.zeros(len(stacks), np.int64)
+            column["temporary_allocations"] = export.extra_by_stack("heaptrack-temporary")
         if "alive_at_exit_bytes" in unknown:
             column["alive_at_exit_bytes"] = np.zeros(len(stacks), np.int64)
             column["alive_at_exit_allocations"] = column["alive_at_exit_bytes"]
@@ -151,6 +154,11 @@ class _Plan:
         self._stacks = stacks
         self._calls = column["allocations"] + column["reallocations"]
         self._columns = column
+        if int(self._calls.sum()) > MOST_CALLS:
+            raise UsageError(
+                f"{export.recording.path} has {int(self._calls.sum()):,} allocations, and "
+                "heaptrack's format a line for each: write a range of time, or another format"
+            )
         self._asks: list[tuple[int, int, int]] = []  # row, blocks, bytes of room
         self._places: dict[int, list[tuple[int, int, bool]]] = {}  # by ask: size, count, at once
         self._first: list[list[tuple[int, int, bool]]] = []  # by row
@@ -184,11 +192,14 @@ class _Plan:
         rows = self._made()
         start = 0 if self._export.profile.time is None else self._export.profile.time.start
         self._time(start)
+        self._stay(rows)
         if out is not None:
             # What never fits beside what is live comes before there is anything.
             for row, places in zip(rows, self._first):
                 for size, count, at_once in places:
-                    out.come_and_go(row, size, count, at_once=at_once)
+                    room = self._peak_bytes - self._total
+                    out.come_and_go(row, size, count, at_once=at_once, room=room)
+            out.settle(0)
         reached = False
         for end, numbers, calls, live in self._slices():
             if not reached and end >= self._peak_ns:
@@ -204,6 +215,17 @@ class _Plan:
         self._to_the_end(rows)
         if out is None:
             self._place(self._made())
+        else:
+            out.settle(-1)
+
+    def _stay(self, rows: list[_Row]) -> None:
+        """The first block is one that stays, as in heaptrack's own files: for heaptrack, each free
+        of its kind that follows another free would be of a temporary one."""
+        for row in rows:
+            for group in (row.both, row.peak):
+                for size, count in group.take(self._peak_bytes, 1):
+                    self._add(row, size, count, kept=group is row.peak)
+                    return
 
     def _time(self, ns: int) -> None:
         if self._out is not None:
@@ -276,6 +298,7 @@ class _Plan:
 
     def _add(self, row: _Row, size: int, count: int, *, kept: bool) -> None:
         if self._out is not None:
+            self._out.settle(self._peak_bytes - self._total - size * count)
             self._out.allocate(row, size, count)
         row.live += size * count
         self._total += size * count
@@ -317,8 +340,9 @@ class _Plan:
         if self._out is None:
             self._asks.append((number, count, self._peak_bytes - self._total))
             return
+        room = self._peak_bytes - self._total
         for size, some, at_once in self._places.get(self._asked, ()):
-            self._out.come_and_go(row, size, some, at_once=at_once)
+            self._out.come_and_go(row, size, some, at_once=at_once, room=room)
         self._asked += 1
 
     def _place(self, rows: list[_Row]) -> None:
@@ -330,10 +354,11 @@ class _Plan:
             for group, at_once in ((row.temporary, True), (row.brief, False)):
                 for pair in group.sizes:
                     going = min(pair[1], wanted)
-                    if going > 0 and pair[0] <= room:
+                    # Two at a time of those that are not freed at once, so as not to seem so.
+                    if going > 0 and (1 if at_once else 2) * pair[0] <= room:
                         pair[1] -= going
                         wanted -= going
-                        found.append((pair[0], going, at_once or 2 * pair[0] > room))
+                        found.append((pair[0], going, at_once))
             if found:
                 self._places[ask] = found
         self._asks.clear()
@@ -362,6 +387,7 @@ class _Output:
         self._size = 0
         self._now = -1
         self._said_rss = 0
+        self._waiting: tuple[_Row, int] | None = None  # a block that comes and goes: and its size
         size = self._recording.meta.get("page_size")
         self._page = size if isinstance(size, int) and 0 < size < 1 << 30 else 4096
 
@@ -397,17 +423,37 @@ class _Output:
     def free(self, row: _Row, size: int, count: int) -> None:
         self._repeat(b"- %x\n" % self._info(row, size), count)
 
-    def come_and_go(self, row: _Row, size: int, count: int, *, at_once: bool) -> None:
+    def come_and_go(self, row: _Row, size: int, count: int, *, at_once: bool, room: int) -> None:
         """A free right after its allocation is what heaptrack calls temporary: two in turn are
-        none, of two kinds that differ in nothing."""
-        one = self._info(row, size)
-        if at_once or count < 2:
+        none, of two kinds that differ in nothing. One that is over waits for another."""
+        if at_once or 2 * size > room:
+            one = self._info(row, size)
             self._repeat(b"+ %x\n- %x\n" % (one, one), count)
             return
-        other = self._info(row, size, again=True)
-        self._repeat(b"+ %x\n+ %x\n- %x\n- %x\n" % (one, other, one, other), count // 2)
-        if count % 2:
-            self._put(b"+ %x\n- %x\n" % (one, one))
+        if count > 1:
+            one, other = self._info(row, size), self._info(row, size, again=True)
+            self._repeat(b"+ %x\n+ %x\n- %x\n- %x\n" % (one, other, one, other), count // 2)
+        if count % 2 == 0:
+            return
+        waiting = self._waiting
+        if waiting is None:
+            self._waiting = row, size
+        elif waiting[1] + size > room:
+            self._alone(row, size)
+        else:
+            one, other = self._info(*waiting), self._info(row, size, again=waiting == (row, size))
+            self._put(b"+ %x\n+ %x\n- %x\n- %x\n" % (one, other, one, other))
+            self._waiting = None
+
+    def settle(self, room: int) -> None:
+        """Before what is live grows and leaves so many bytes of room below the peak."""
+        if self._waiting is not None and self._waiting[1] > room:
+            self._alone(*self._waiting)
+            self._waiting = None
+
+    def _alone(self, row: _Row, size: int) -> None:
+        one = self._info(row, size)
+        self._put(b"+ %x\n- %x\n" % (one, one))
 
     def _repeat(self, record: bytes, count: int) -> None:
         while count > 0:
@@ -418,8 +464,6 @@ class _Output:
     # Tables.
 
     def _info(self, row: _Row, size: int, *, again: bool = False) -> int:
-        # A file of heaptrack's own begins with a block that stays; kind 0 has a meaning of its own
-        # after a free, which makes every other free of it temporary.
         key = (row.stack, size, again)
         found = self._infos.get(key)
         if found is None:

@@ -64,18 +64,33 @@ class Place(NamedTuple):
 
 
 _ADDRESS = re.compile(r"0x([0-9A-Fa-f]{1,16}): ?(.*)")
-_AT_LINE = re.compile(r"(.*) \((.*?):(\d{1,9})(?::(\d{1,9}))?\)")
-_IN_OBJECT = re.compile(r"(.*) \((?:in|within) (.*)\)")
+_LINE = re.compile(r"(.*?):(\d{1,9})(?::(\d{1,9}))?")
+_IN = re.compile(r"(?:in|within) (.*)")
 
 
 def place(label: str) -> Place:
     """Takes ``0x1234: function (file:line:column)`` or ``… (in object)`` apart."""
     match = _ADDRESS.fullmatch(label)
     address, text = (int(match[1], 16), match[2]) if match else (0, label)
-    at = _AT_LINE.fullmatch(text)
-    if at is not None:
-        return Place(address, at[1], at[2], int(at[3]), int(at[4] or 0), "")
-    inside = _IN_OBJECT.fullmatch(text)
+    function, where = _parted(text)
+    function = "" if function == "???" else function
+    at, inside = _LINE.fullmatch(where), _IN.fullmatch(where)
     if inside is not None:
-        return Place(address, "" if inside[1] == "???" else inside[1], "", 0, 0, inside[2])
+        return Place(address, function, "", 0, 0, inside[1])
+    if at is not None:
+        return Place(address, function, at[1], int(at[2]), int(at[3] or 0), "")
     return Place(address, "" if text == "???" else text, "", 0, 0, "")
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """A name and what stands behind it in parentheses, in which there may be others."""
+    if not text.endswith(")"):
+        return text, ""
+    depth = 0
+    for at in range(len(text) - 1, 0, -1):
+        depth += (text[at] == ")") - (text[at] == "(")
+        if depth == 0 and text[at - 1] == " ":
+            return text[: at - 1], text[at + 1 : -1]
+        if depth == 0:
+            break
+    return text, ""

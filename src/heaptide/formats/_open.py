@@ -76,7 +76,10 @@ def readable() -> str:
 
 
 def _imported(source: Source, format: Format, progress: Progress) -> Recording:
-    directory = Path(tempfile.mkdtemp(prefix="heaptide-import-"))
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="heaptide-import-"))
+    except OSError as error:
+        raise _no_room(source, error) from None
     try:
         target = directory / "imported.tide"
         try:
@@ -86,9 +89,19 @@ def _imported(source: Source, format: Format, progress: Progress) -> Recording:
             raise RecordingError(
                 f"{source.path} cannot be read: there is not enough memory for it"
             ) from None
+        except OSError as error:
+            raise _no_room(source, error) from None
         if built.nameless:
             with contextlib.suppress(OSError):
                 find_names(target, progress=progress)
         return Recording.open(target, shown=source.path)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _no_room(source: Source, error: OSError) -> RecordingError:
+    reason = error.strerror or str(error)
+    return RecordingError(
+        f"{source.path} cannot be read: no recording can be made of it in {tempfile.gettempdir()} "
+        f"({reason}); free some space there, or set TMPDIR to another directory"
+    )

@@ -211,7 +211,19 @@ def by_suffix(path: str) -> Format:
     ]
     if not found:
         raise UsageError(f"the name {path!r} tells no format; give --to with one of {writable()}")
-    return max(found, key=lambda pair: pair[0])[1]
+    best = max(found, key=lambda pair: pair[0])[1]
+    plain = lower.removesuffix(".gz").removesuffix(".zst")
+    if best.name == "heaptrack" and any(
+        plain.endswith(suffix)
+        for format in FORMATS
+        for suffix in format.suffixes
+        if format.writes and format.name != "heaptrack"
+    ):
+        raise UsageError(
+            f"{path!r} is the name of a compressed file of another format, which is not written: "
+            "leave out the last part, or give --to heaptrack"
+        )
+    return best
 
 
 def writable() -> str:

@@ -26,9 +26,27 @@ _SLACK: Final = 1 << 30
 _WHOLE_SLACK: Final = 256 << 20
 _RATIO: Final = 1024
 
+_AFTER_BLOCK: Final = 192 << 10  # more than a block of Zstandard takes
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+
+
+class _Ended:
+    """A file in Zstandard and, behind it, a frame to be skipped, of bytes that can be no part of
+    another: a file that is cut within a frame, which the library takes for whole, fails there."""
+
+    _FRAME = b"\x50\x2a\x4d\x18" + (_AFTER_BLOCK).to_bytes(4, "little") + b"\xff" * _AFTER_BLOCK
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._rest = self._FRAME
+
+    def read(self, size: int) -> bytes:
+        found = self._raw.read(size)
+        if not found:
+            found, self._rest = self._rest[:size], self._rest[size:]
+        return found
 
 
 class Source:
@@ -61,7 +79,7 @@ class Source:
             return cast(BinaryIO, gzip.GzipFile(fileobj=self._raw))
         if self.compression == "zstd":
             reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-                self._raw, read_across_frames=True
+                cast(BinaryIO, _Ended(self._raw)), read_across_frames=True
             )
             return cast(BinaryIO, reader)
         return self._raw

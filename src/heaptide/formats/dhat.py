@@ -209,7 +209,7 @@ class _Points:
 
 # ------------------------------------------------------------------------------------ writing
 
-_SHORT_US = 10  # what dhat for Rust takes for short-lived
+_SHORT_US, _SHORT_INSTRUCTIONS = 10, 500  # what dhat for Rust, and Valgrind, take for short-lived
 
 
 def write(export: Export) -> list[str]:
@@ -225,15 +225,17 @@ def write(export: Export) -> list[str]:
         "verb": "Allocated",
         "bklt": lives,
         "bkacc": accesses,
-        "tu": "µs",
-        "Mtu": "s",
         "cmd": " ".join(export.command),
         "pid": export.pid,
-        "te": export.recording.summary.duration_ns // 1000,
     }
+    # What came from Valgrind is in instructions, a nanosecond each; lifetimes too.
+    instructions = "time" in export.unknown
+    ns = 1 if instructions else 1000
+    document["tu"], document["Mtu"] = ("instrs", "Minstr") if instructions else ("µs", "s")
+    document["te"] = export.recording.summary.duration_ns // ns
     if lives:
-        document["tuth"] = _SHORT_US
-        document["tg"] = round(summarize(export.profile).peak_time_seconds * 1e6)
+        document["tuth"] = _SHORT_INSTRUCTIONS if instructions else _SHORT_US
+        document["tg"] = round(summarize(export.profile).peak_time_seconds * 1e9) // ns
     figures = _figures(export, extras, lives=lives, accesses=accesses)
     document["pps"], document["ftbl"] = _points(export, figures)
     with export.path.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -241,8 +243,8 @@ def write(export: Export) -> list[str]:
     said = ["DHAT carries totals, the peak and the end by stack: threads and time are left out"]
     if lives and "lifetime" not in extras:
         said.append(
-            "lifetimes in it are estimates from classes, and a site's maximum is the larger of "
-            "what it had at the peak and at the end"
+            "lifetimes in it are estimates, and a site's maximum is the larger of what it had at "
+            "the peak and at the end"
         )
     return said
 
@@ -305,14 +307,32 @@ def _figures(
 
 
 def _lifetimes(export: Export) -> Ints:
-    """In all, in microseconds: of freed blocks, each at the (logarithmic) middle of its class."""
+    """Of all blocks together, in microseconds; estimates: of freed ones each at the (logarithmic)
+    middle of its class, of those alive at the end from the middle of the span they were born in."""
+    recording, time = export.recording, export.profile.time
     bounds = np.array((*LIFETIME_TIME_BOUNDS_NS, LIFETIME_TIME_BOUNDS_NS[-1] * 10), float)
-    middle = bounds / np.sqrt(10.0) / 1000
-    found = np.zeros(len(export.recording.contexts), np.int64)
-    table = export.recording.lifetimes
-    np.add.at(found, table.context, (table.by_time @ middle).astype(np.int64))
-    used: Ints = found * export.profile.figures.any(axis=1)
-    return used
+    found = np.zeros(len(recording.contexts))
+    table = recording.lifetimes
+    np.add.at(found, table.context, table.by_time @ (bounds / np.sqrt(10.0)))
+    if time is not None:
+        freed = recording.totals.blocks_out
+        within = recording.totals_between(time.first, time.stop).blocks_out
+        found *= np.divide(within, freed, out=np.zeros(len(found)), where=freed > 0)
+    end = float(recording.summary.duration_ns)
+    alive = export.column("alive_at_exit_allocations").astype(float)
+    births = recording.births
+    if len(births) and time is None:
+        edges = np.append(0, births.times)
+        age = end - (edges[:-1] + edges[1:]) / 2
+        last = births.died == len(births.times)
+        held = np.zeros(len(found))
+        np.add.at(held, births.context[last], births.blocks[last] * age[births.born[last]])
+        found += held * (alive > 0)
+    else:
+        found += alive * end / 2
+    blocks = export.column("allocations") + export.column("reallocations")
+    longest: Ints = (np.minimum(found, blocks * end) / 1000).astype(np.int64)
+    return longest * export.profile.figures.any(axis=1)
 
 
 def _points(export: Export, figures: dict[str, Ints]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -40,6 +40,7 @@ def read(source: Source) -> Builder:
     )
     values: dict[int, int] = {}
     frames: dict[bytes, int] = {}
+    lines = twice = 0
     for line in source.lines():
         if not line.strip():
             continue
@@ -53,6 +54,8 @@ def read(source: Source) -> Builder:
         if not 0 <= value < _MOST_VALUE:
             raise source.malformed(f"{value} is no figure of a profile")
         words = path.split(b";")
+        twice += words[-1].rpartition(b" ")[2].isdigit() and b" " in words[-1]
+        lines += 1
         if len(words) > _MOST_DEPTH:
             raise source.malformed(f"it has more than {_MOST_DEPTH:,} frames")
         at = -1
@@ -65,6 +68,8 @@ def read(source: Source) -> Builder:
             at = builder.node(at, frame)
         context = builder.context(at)
         values[context] = values.get(context, 0) + value
+    if twice == lines:
+        raise source.wrong("it is a difference, of two numbers a line: convert the two of them")
     contexts = np.fromiter(values, np.int64, len(values))
     amounts = np.array(list(values.values()), np.int64)
     if sum(values.values()) >= _MOST_VALUE:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _KNOWN = ("alive_at_exit_bytes", "alive_at_exit_allocations")
 _TOTALS = ("total_bytes", "allocations")
-_REST = ("sizes", "lifetimes", "threads", "time")
+_REST = ("deallocations", "sizes", "lifetimes", "threads", "time")
 _HEADER = re.compile(rb"heap profile: *[\d:\s]+\[[\d:\s]+\] *@ *([a-z]+(?:_v2)?)/?(\d{0,19})\s*")
 _MAPS: Final = b"MAPPED_LIBRARIES:"
 _MOST = 1 << 62
@@ -102,8 +102,8 @@ def put_sums(source: Source, builder: Builder, sums: dict[int, list[int]]) -> No
     table = np.array(list(sums.values()), np.int64).reshape(-1, 4)
     builder.totals(
         np.fromiter(sums, np.int64, len(sums)),
-        blocks=np.maximum(table[:, 2], table[:, 0]),
-        bytes=np.maximum(table[:, 3], table[:, 1]),
+        blocks=table[:, 2],
+        bytes=table[:, 3],
         live_blocks=table[:, 0],
         live_bytes=table[:, 1],
     )

@@ -109,8 +109,8 @@ class Log:
         if status not in (0, _NAMELESS):
             reason = said or f"its reader ended with status {status}"
             raise RecordingError(
-                f"{self._source.path} cannot be read: {reason}; free some space or memory, and try "
-                "again"
+                f"{self._source.path} cannot be read: {reason} (in {tempfile.gettempdir()}); free "
+                "some space there, or set TMPDIR to another directory"
             )
         return Built(int(status == _NAMELESS))
 
@@ -132,6 +132,8 @@ def write(export: Export) -> list[str]:
             "averages, so that what is live at the peak and at the end is exact"
         )
     ]
+    if export.profile.time is not None and export.profile.time.first:
+        said.append("what was alive when the range begins is in it as allocations of the range")
     if "allocations" in export.unknown:
         said.append("how many allocations there were is not known: those in it are made up")
     if "peak_bytes" in export.unknown:

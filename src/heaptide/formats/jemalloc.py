@@ -98,4 +98,5 @@ class _Reading:
         if name and tid != _ALL_THREADS:
             self.names[tid] = name
         rows = self.stacks[-1][1] if self.stacks else self.head
-        rows[tid] = row
+        known = rows.get(tid)
+        rows[tid] = row if known is None else known.plus(row)

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.profile import COLUMNS, LEAK_COLUMNS, Origin, compositions, stack_tree, summarize
+from heaptide.profile import (
+    COLUMNS,
+    LEAK_COLUMNS,
+    Origin,
+    compositions,
+    stack_tree,
+    summarize,
+    timeline_of,
+)
 
 from ._builder import Builder, Function
 from ._names import one_line
@@ -93,6 +101,7 @@ class _Reading:
     def snapshots(self) -> list[_Snapshot]:
         found: list[_Snapshot] = []
         last: bytes | None = None
+        in_command = False
         while True:
             line = next(self._lines, None) if last is None else last
             last = None
@@ -107,6 +116,9 @@ class _Reading:
                 found.append(one)
             elif colon and key in (b"desc", b"cmd", b"time_unit"):
                 self._header(key, value.strip().decode("utf-8", "backslashreplace"))
+                in_command = key == b"cmd"
+            elif in_command:  # its arguments may have line ends in them
+                self._builder.command.append(line.decode("utf-8", "backslashreplace"))
             else:
                 raise self._source.malformed("it is no line of a massif.out file")
 
@@ -326,8 +338,11 @@ def write(export: Export) -> list[str]:
         command = one_line(" ".join(export.command))
         file.write(f"desc: --time-unit=ms --threshold={THRESHOLD * 100:.1f}\n")
         file.write(f"cmd: {command}\ntime_unit: ms\n")
+        rows = timeline_of(profile)
         for number, (time, held, is_peak) in enumerate(moments):
-            _write_snapshot(export, file, number, time, held, is_peak)
+            row = int(np.searchsorted(rows.time, time, side="right")) - 1
+            beside = (0, 0) if row < 0 else (rows.overhead_bytes[row], rows.stack_bytes[row])
+            _write_snapshot(export, file, number, time, held, is_peak, beside)
     said = [
         (
             "massif.out carries sizes over time and what the heap held: totals, lifetimes and "
@@ -340,13 +355,21 @@ def write(export: Export) -> list[str]:
 
 
 def _write_snapshot(
-    export: Export, file: TextIO, number: int, time: int, held: Ints, is_peak: bool
+    export: Export,
+    file: TextIO,
+    number: int,
+    time: int,
+    held: Ints,
+    is_peak: bool,
+    beside: tuple[int, int],
 ) -> None:
+    """``beside``: bytes of overhead and of stacks."""
     total = int(held.sum())
     detailed = is_peak or number % DETAILED == DETAILED - 1
     kind = "peak" if is_peak else "detailed" if detailed and total else "empty"
     file.write(f"#-----------\nsnapshot={number}\n#-----------\ntime={time // 1_000_000}\n")
-    file.write(f"mem_heap_B={total}\nmem_heap_extra_B=0\nmem_stacks_B=0\nheap_tree={kind}\n")
+    file.write(f"mem_heap_B={total}\nmem_heap_extra_B={beside[0]}\n")
+    file.write(f"mem_stacks_B={beside[1]}\nheap_tree={kind}\n")
     if kind != "empty":
         _write_tree(export, file, held, total)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from heaptide.errors import UsageError
+from heaptide.errors import HeaptideError, UsageError
 from heaptide.profile import COLUMNS, LEAK_COLUMNS
 from heaptide.recording import ContextKind, Language
 
@@ -42,12 +44,25 @@ def read(source: Source) -> Builder:
             f"{source.path} is a capture of memray, which reads it: pip install memray"
         ) from None
     try:
-        reader = FileReader(source.path)
-        return _Reading(source, reader).builder()
-    except UsageError:
+        with _plain(source) as path:
+            return _Reading(source, FileReader(path)).builder()
+    except HeaptideError:
         raise
     except Exception as error:  # memray's own errors, which say what is wrong
         raise source.wrong(f"memray says: {error}") from None
+
+
+@contextlib.contextmanager
+def _plain(source: Source) -> Iterator[str]:
+    """The path of the file as memray reads it: decompressed."""
+    if not source.compression:
+        yield source.path
+        return
+    with tempfile.NamedTemporaryFile(prefix="heaptide-memray-") as file:
+        for block in source.blocks():
+            file.write(block)
+        file.flush()
+        yield file.name
 
 
 class _Reading:
@@ -95,7 +110,8 @@ class _Reading:
     def _totals(self, alive: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
         """All allocations, where the capture has them and they are not too many."""
         meta, builder = self._meta, self._builder
-        aggregated = "aggregated" in str(getattr(meta, "file_format", "")).lower()
+        kind = getattr(meta, "file_format", None)
+        aggregated = "aggregated" in str(getattr(kind, "name", kind)).lower()
         if not aggregated and int(meta.total_allocations) <= _MOST_EVENTS:
             return self._summed(self._reader.get_allocation_records())
         builder.lacks.update(_TOTALS)

@@ -95,7 +95,8 @@ class _Reading:
         told = {_KNOWN[one] for one in self._types if one in _KNOWN}
         known = {_COLUMN_OF[figure] for figure in told}
         lacks = [name for name in (*COLUMNS, *LEAK_COLUMNS) if name not in known]
-        return [*lacks, "sizes", "lifetimes", "threads"]
+        # A stack may have more alive than it allocated: of the time that the profile is of.
+        return [*lacks, "deallocations", "sizes", "lifetimes", "threads"]
 
     def builder(self) -> Builder:
         message, builder = self._message, self._builder
@@ -205,8 +206,8 @@ class _Reading:
         if any(figure is not None for figure in known):
             builder.totals(
                 contexts,
-                blocks=np.maximum(figures[_BLOCKS], figures[_ALIVE_BLOCKS]),
-                bytes=np.maximum(figures[_TOTAL], figures[_ALIVE]),
+                blocks=figures[_BLOCKS],
+                bytes=figures[_TOTAL],
                 live_blocks=figures[_ALIVE_BLOCKS],
                 live_bytes=figures[_ALIVE],
                 end_ns=builder.end_ns,

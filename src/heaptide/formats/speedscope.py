@@ -25,13 +25,15 @@ def write(export: Export) -> list[str]:
     profiles: list[dict[str, Any]] = []
     left: list[str] = []
     room = _MOST_FRAMES
+    folded = 0.0
     for metric in [export.metric, *others]:
-        made, frames = _profile(export, metric, places)
-        if frames > room and profiles:
+        made, frames, least = _profile(export, metric, places, room)
+        if made is None:
             left.append(metric.words)
             continue
         room -= frames
         profiles.append(made)
+        folded = max(folded, least)
     document = {
         "$schema": _SCHEMA,
         "exporter": f"heaptide {__version__}",
@@ -43,20 +45,34 @@ def write(export: Export) -> list[str]:
     with export.path.open("x", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(document, file, separators=(",", ":"))
     said = ["speedscope shows stacks by one figure at a time: time and threads are left out"]
+    if folded:
+        said.append(f"for its size, stacks below {folded:.2g} % of a figure are in who called them")
     if left:
         said.append(f"for its size the file is without {', '.join(left)}")
     return said
 
 
-def _profile(export: Export, metric: Metric, places: Places) -> tuple[dict[str, Any], int]:
-    """Stacks from the outermost inwards, each with what it has by itself."""
+def _profile(
+    export: Export, metric: Metric, places: Places, room: int
+) -> tuple[dict[str, Any] | None, int, float]:
+    """Stacks from the outermost inwards, each with what it has by itself: the profile, how many
+    frames that takes, and the part (in percent) that smaller stacks are folded below, to stay
+    within ``room`` frames. None: it would be folded into nothing."""
     figures = metric_figures(export.profile, metric)[:, :1]
-    tree = stack_tree(export.profile, "place", figures=figures)
+    total = int(figures.sum())
+    least = 0
+    while True:
+        tree = stack_tree(export.profile, "place", figures=figures, least=least)
+        frames = int(tree.depth[tree.own[:, 0] > 0].sum())
+        if frames <= room:
+            break
+        least = max(least * 4, total // 1_000_000, 1)
+        if least > total:
+            return None, 0, 0.0
     own, depth, location = tree.own[:, 0].tolist(), tree.depth.tolist(), tree.location.tolist()
     path: list[int] = []
     samples: list[list[int]] = []
     weights: list[int] = []
-    frames = 0
     if own[0]:
         samples.append([])
         weights.append(own[0])
@@ -66,19 +82,16 @@ def _profile(export: Export, metric: Metric, places: Places) -> tuple[dict[str, 
         if own[node] > 0:
             samples.append(list(path))
             weights.append(own[node])
-            frames += len(path)
-            if frames > _MOST_FRAMES:
-                break
-    words = export.profile.worded(metric).words
-    return {
+    made = {
         "type": "sampled",
-        "name": words,
+        "name": export.profile.worded(metric).words,
         "unit": "bytes" if metric.unit == "bytes" else "none",
         "startValue": 0,
         "endValue": sum(weights),
         "samples": samples,
         "weights": weights,
-    }, frames
+    }
+    return made, frames, 100 * least / total if total else 0.0
 
 
 def _frame(name: str, file: str, line: int, column: int) -> dict[str, Any]:

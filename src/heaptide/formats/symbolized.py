@@ -39,6 +39,8 @@ def read(source: Source) -> Builder:
     if match[1] == b"profile":
         raise source.wrong("it is a profile of the CPU: heaptide reads those of memory")
     first = next(lines, b"")
+    if not first:
+        raise source.wrong("it ends behind its names: there is no profile in it")
     read_lines = jemalloc.read_lines if first.startswith(b"heap_v2/") else gperftools.read_lines
     builder = read_lines(source, chain([first], lines), names)
     builder.exe = binary

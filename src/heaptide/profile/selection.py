@@ -15,6 +15,8 @@ from heaptide._printable import shell_word
 from heaptide.errors import UsageError
 from heaptide.recording import SIZE_BOUNDS
 
+from .actors import like_threads
+from .modules import MODULE_CODE
 from .threads import thread_name
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ def chosen_contexts(profile: Profile) -> Bools | None:
         return None
     chosen = np.ones(len(recording.contexts), np.bool_)
     if selection.threads:
-        chosen &= _in_threads(recording, selection.threads)
+        chosen &= _in_threads(profile, selection.threads)
     for pattern in selection.functions:
         chosen &= with_location(profile, functions_like(profile, pattern))
     for pattern in selection.modules:
@@ -196,12 +198,18 @@ def sized(recording: Recording, classes: tuple[int, int]) -> Ints:
     return counts
 
 
-def _in_threads(recording: Recording, patterns: tuple[str, ...]) -> Bools:
+def _in_threads(profile: Profile, patterns: tuple[str, ...]) -> Bools:
+    """By their names, the system's and those that tables have (``runs quote``), and their ids."""
+    recording = profile.recording
     threads = recording.threads
     names = [thread_name(recording, row) for row in range(len(threads))]
+    # Figures depend on what is chosen: what a thread runs is told by all that it allocated.
+    shown = like_threads(profile, recording.totals.bytes_in * recording.contexts.counted)
     wanted = np.zeros(len(threads) + 1, np.bool_)  # the last: a thread that is not known
     for pattern in patterns:
         found = matching(names, pattern) | matching(threads.name, pattern)
+        found |= matching(shown.each, pattern)
+        found |= matching(shown.names, pattern)[shown.group]
         if pattern.isdecimal():
             found |= threads.tid == int(pattern)
         if not found.any():
@@ -213,7 +221,8 @@ def _in_threads(recording: Recording, patterns: tuple[str, ...]) -> Bools:
 def functions_like(profile: Profile, pattern: str, *, required: bool = True) -> Bools:
     """For each location whether its function fits the pattern.
 
-    Where room is short Python's are shown without ``<locals>``: so they can be given, too.
+    Where room is short Python's are shown without ``<locals>``: so they can be given, too; and
+    code of modules by what imports it, see ``Profile.function_of``.
     """
     locations = profile.locations
     numbers, inverse = np.unique(locations.function, return_inverse=True)
@@ -221,6 +230,11 @@ def functions_like(profile: Profile, pattern: str, *, required: bool = True) -> 
     fits = matching(names, pattern)
     fits |= matching((name.replace(".<locals>", "") for name in names), pattern)
     found: Bools = fits[inverse]
+    code = profile.module_code
+    files = np.array(list(code), np.int64)[matching(code.values(), pattern)]
+    found |= (locations.function == _number(locations.texts, MODULE_CODE)) & np.isin(
+        locations.file, files
+    )
     if required and not found.any():
         _none("function", pattern, profile.recording, "--by function --top 0")
     return found
@@ -248,3 +262,7 @@ def with_location(profile: Profile, wanted: Bools) -> Bools:
     apart = profile.context_site == outside
     found: Bools = np.where(apart, wanted[outside], node[profile.context_node] >= 0)
     return found
+
+
+def _number(texts: list[str], text: str) -> int:
+    return texts.index(text) if text in texts else -1

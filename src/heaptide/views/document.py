@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-_FIGURES = frozenset((*COLUMNS, *LEAK_COLUMNS))
+_FIGURES = frozenset((*COLUMNS, *LEAK_COLUMNS, "deallocations"))
 _ALLOCATORS = ("libc", "jemalloc", "tcmalloc", "mimalloc", "other", "static")
 
 
