@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from heaptide.errors import HeaptideError
 from heaptide.formats import open_recording
@@ -16,29 +18,31 @@ from tests.formats.mutate import mutated
 from tests.formats.seeds import seeds
 
 SEEDS = seeds()
-ROUNDS = 40
+ROUNDS = 25
 SLOW = 20.0  # seconds that no file of this size takes; a second is much
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_mutated_files(tmp_path: Path, name: str) -> None:
+@given(number=st.integers(0, 1 << 40))
+@settings(
+    max_examples=ROUNDS,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_mutated_files(tmp_path: Path, name: str, number: int) -> None:
     file = tmp_path / "file"
-    read = refused = 0
-    for number in range(ROUNDS):
-        file.write_bytes(mutated(SEEDS[name], number + 1000 * len(name)))
-        began = time.monotonic()
-        try:
-            with open_recording(file, unpickle=True) as recording:
-                profile = Profile(recording)
-                summary = summarize(profile)
-                assert summary.total_bytes >= 0 or "total_bytes" in recording.lacks
-                profile.fold("line", default_metric(recording))
-                read += 1
-        except HeaptideError as error:
-            assert error.message.isprintable() and "\n" not in error.message
-            refused += 1
-        assert time.monotonic() - began < SLOW
-    assert read + refused == ROUNDS
+    file.write_bytes(mutated(SEEDS[name], number))
+    began = time.monotonic()
+    try:
+        with open_recording(file, unpickle=True) as recording:
+            profile = Profile(recording)
+            summary = summarize(profile)
+            assert summary.total_bytes >= 0 or "total_bytes" in recording.lacks
+            profile.fold("line", default_metric(recording))
+    except HeaptideError as error:
+        assert error.message.isprintable() and "\n" not in error.message
+    assert time.monotonic() - began < SLOW
 
 
 @pytest.mark.parametrize("name", SEEDS)

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from heaptide.cli.progress import progress_bar
-from heaptide.cli.reading import prepare_to_read
+from heaptide.cli.reading import open_input, prepare_to_read
 from heaptide.cli.selecting import selection_from, selection_options, unpickle_option
 from heaptide.errors import HeaptideError, UsageError
 
@@ -65,7 +64,7 @@ def command(
     The formats and what each carries are in docs/formats.md. OUT -: standard output.
     """
     prepare_to_read()
-    from heaptide.formats import by_name, by_suffix, check_target, open_recording, write
+    from heaptide.formats import by_name, by_suffix, check_target, write
     from heaptide.profile import Profile, metric_of
 
     to_stdout = str(output) == "-"
@@ -79,9 +78,7 @@ def command(
             raise HeaptideError("standard output is closed: there is nowhere to write")
     else:
         check_target(output, format, force, [recording])
-    with progress_bar("reading", quiet=quiet) as progress:
-        opened = open_recording(recording, unpickle=unpickle, progress=progress)
-    with opened:
+    with open_input(recording, unpickle=unpickle, quiet=quiet) as opened:
         profile = Profile(opened, selection_from(opened, **selecting))
         chosen = None if metric is None else metric_of(opened, metric)
         said = write(profile, format, sys.stdout.buffer if to_stdout else output, chosen)

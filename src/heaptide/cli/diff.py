@@ -7,7 +7,8 @@ import sys
 import click
 
 from heaptide.cli.output import print_json
-from heaptide.cli.reading import prepare_to_read
+from heaptide.cli.reading import open_input, prepare_to_read
+from heaptide.cli.selecting import unpickle_option
 from heaptide.cli.show import FOLDS, METRICS
 from heaptide.errors import HeaptideError, UsageError
 
@@ -45,6 +46,7 @@ SCALES = ("time", "allocations")  # as the package has them; a test keeps them e
     help="How many to list of what grew, and of what shrank; 0: all.  "
     f"[default: {_DEFAULT_TOP}; with --json and --csv all]",
 )
+@unpickle_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as docs/json.md describes it.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the changes as CSV.")
 def command(
@@ -56,6 +58,7 @@ def command(
     top: int | None,
     as_json: bool,
     as_csv: bool,
+    unpickle: bool,
 ) -> None:
     """Show what grew, what shrank, what is new and what is gone.
 
@@ -67,10 +70,10 @@ def command(
     if as_json and as_csv:
         raise UsageError("--json and --csv are two forms of one thing: choose one of them")
     prepare_to_read()
-    from heaptide.formats import open_recording
     from heaptide.profile import EVERY_METRIC, METRICS, Profile, default_metric
 
-    with open_recording(old) as before, open_recording(new) as after:
+    both = (open_input(path, unpickle=unpickle) for path in (old, new))
+    with next(both) as before, next(both) as after:
         profiles = Profile(before), Profile(after)
         if metric is None:
             metric = default_metric(before).name

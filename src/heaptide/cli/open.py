@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from heaptide.cli.reading import prepare_to_read
+from heaptide.cli.reading import open_input, prepare_to_read
+from heaptide.cli.selecting import unpickle_option
 from heaptide.errors import HeaptideError, UsageError
 
 
@@ -20,6 +21,7 @@ from heaptide.errors import HeaptideError, UsageError
 @click.option("--process", type=int, metavar="PID", help="Only this process.")
 @click.option("--live", is_flag=True, help="Follow a recording that is still being made.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
+@unpickle_option
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def command(
     recording: Path,
@@ -28,6 +30,7 @@ def command(
     live: bool,
     port: int,
     no_browser: bool,
+    unpickle: bool,
 ) -> None:
     """Look at a recording in the browser; with OLD at the difference to that older one.
 
@@ -41,18 +44,17 @@ def command(
     prepare_to_read()
     from contextlib import ExitStack
 
-    from heaptide.formats import open_recording
     from heaptide.views.page.served import Served
     from heaptide.views.server import PageServer
 
     with ExitStack() as stack:
-        older = None if base is None else stack.enter_context(open_recording(base))
+        older = None if base is None else stack.enter_context(open_input(base, unpickle=unpickle))
         if live:
             from heaptide.recording._follow import Follower
 
             look = stack.enter_context(Follower(recording)).look
         else:
-            opened = stack.enter_context(open_recording(recording))
+            opened = stack.enter_context(open_input(recording, unpickle=unpickle))
             look = lambda: opened  # noqa: E731 - no more than a name for it
         content = Served(look, older, pid=process, live=live, alive=_collector_of(recording))
         stack.callback(content.close)

@@ -13,7 +13,8 @@ import click
 from heaptide._printable import printable, shell_word
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
-from heaptide.cli.reading import prepare_to_read
+from heaptide.cli.reading import open_input, prepare_to_read
+from heaptide.cli.selecting import unpickle_option
 from heaptide.errors import HeaptideError, OutputError, RecordingError
 
 
@@ -43,6 +44,7 @@ from heaptide.errors import HeaptideError, OutputError, RecordingError
     metavar="BYTES",
     help="Fold small stacks until the page is below this size.",
 )
+@unpickle_option
 @click.option("--open", "show", is_flag=True, help="Show the page in the browser.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -55,6 +57,7 @@ def command(
     max_size: int,
     show: bool,
     quiet: bool,
+    unpickle: bool,
 ) -> None:
     """Make one page of HTML that shows where the memory went.
 
@@ -69,14 +72,17 @@ def command(
     path = _default(recording) if output is None else output
     if not to_stdout:
         _check(path, force)
-    from heaptide.formats import open_recording
     from heaptide.profile import Profile, rows_of_pid
     from heaptide.views.page import build
     from heaptide.views.units import size
 
     with ExitStack() as stack:
-        opened = stack.enter_context(open_recording(recording))
-        older = None if base is None else stack.enter_context(open_recording(base))
+        opened = stack.enter_context(open_input(recording, unpickle=unpickle, quiet=quiet))
+        older = (
+            None
+            if base is None
+            else stack.enter_context(open_input(base, unpickle=unpickle, quiet=quiet))
+        )
         rows = None if process is None else rows_of_pid(opened, process)
         progress = stack.enter_context(progress_bar("making the page:", quiet=quiet))
         page = build(

@@ -9,7 +9,7 @@ import click
 
 from heaptide.cli.output import print_json
 from heaptide.cli.params import DurationType, PercentType
-from heaptide.cli.reading import prepare_to_read
+from heaptide.cli.reading import open_input, prepare_to_read
 from heaptide.cli.selecting import selection_from, selection_options, unpickle_option
 from heaptide.errors import HeaptideError, UsageError
 
@@ -136,13 +136,12 @@ def show(context: click.Context, /, recording: str, **options: Any) -> None:
         raise HeaptideError("standard output is closed: there is nowhere to show the recording")
     _check(context, options)
     prepare_to_read()
-    from heaptide.formats import open_recording
     from heaptide.profile import LIVE, Profile, default_metric, metric_of
 
     if options["at"] is not None:
         options["end"] = options["at"]
     name = options["metric"]
-    with open_recording(recording, unpickle=options["unpickle"]) as opened:
+    with open_input(recording, unpickle=options["unpickle"]) as opened:
         selection = selection_from(opened, **{key: options[key] for key in _SELECTING})
         profile = Profile(opened, selection)
         tree = _tree_options(options)

@@ -6,9 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
 
 from heaptide.errors import RecordingError, UsageError
 from heaptide.recording import Recording
@@ -16,10 +14,7 @@ from heaptide.recording import symbolize as find_names
 
 from . import _registry
 from ._registry import Format
-from ._source import Source
-
-# Called with (done, total, what).
-Progress = Optional[Callable[[int, int, str], None]]
+from ._source import Progress, Source
 
 
 def open_recording(
@@ -48,6 +43,7 @@ def open_recording(
                 f"{source.path} is {format.title}, which is a pickle: reading one can run what is "
                 f"hidden in it; if you trust the file, say {format.flag}"
             )
+        source.progress = progress
         return _imported(source, format, progress)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import posixpath
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Optional, cast
 
 import zstandard
 
@@ -25,6 +26,9 @@ MOST_LINE: Final = 16 << 20
 _SLACK: Final = 1 << 30
 _WHOLE_SLACK: Final = 256 << 20
 _RATIO: Final = 1024
+
+# Called with (done, total, what): bytes of the file.
+Progress = Optional[Callable[[int, int, str], None]]
 
 _AFTER_BLOCK: Final = 192 << 10  # more than a block of Zstandard takes
 _GZIP = b"\x1f\x8b"
@@ -58,6 +62,7 @@ class Source:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.line = 0  # of the line that `lines` gave last, from 1
+        self.progress: Progress = None
         self._raw: BinaryIO = os.fdopen(open_regular(self.path), "rb")
         self.size = os.fstat(self._raw.fileno()).st_size
         magic = self._raw.read(4)
@@ -117,6 +122,8 @@ class Source:
             size -= len(part)
         found = b"".join(parts)
         self._given += len(found)
+        if self.progress is not None:
+            self.progress(self.done, self.size, posixpath.basename(self.path))
         if self._given > self.most:
             self.most_exceeded = True
             raise self.wrong(
