@@ -185,6 +185,41 @@ def test_brushing_recomputes_what_is_below(open_page: Open, report: Path, record
     until(page, "window.__heaptide.state.range === null")
 
 
+def test_touch(open_page: Open, report: Path) -> None:
+    """A finger along the timeline chooses a range; a tap on a frame enters it."""
+    page = open_page(report, has_touch=True, viewport={"width": 390, "height": 800})
+    timeline(page).scroll_into_view_if_needed()
+    box = timeline(page).bounding_box()
+    y = box["y"] + box["height"] / 2
+    device = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: float) -> None:
+        at = [{"x": box["x"] + box["width"] * part, "y": y} for part in points]
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    def chosen() -> list[int]:
+        until(page, "window.__heaptide.state.range !== null")
+        found: list[int] = page.evaluate("window.__heaptide.state.range")
+        timeline(page).focus()
+        page.keyboard.press("Escape")
+        until(page, "window.__heaptide.state.range === null")
+        return found
+
+    touch("touchStart", 0.3)
+    for part in (0.4, 0.5, 0.6, 0.7):
+        touch("touchMove", part)
+    touch("touchEnd")
+    by_touch = chosen()
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, y)
+    page.mouse.up()
+    assert chosen() == by_touch
+    flame(page).scroll_into_view_if_needed()
+    flame(page).tap(position={"x": 40, "y": 50})
+    until(page, "window.__heaptide.state.zoom.length > 0")
+
+
 def test_what_keys_point_at_is_said_instead_of_how_to(open_page: Open, report: Path) -> None:
     page = open_page(report, viewport={"width": 1280, "height": 900})
     section = page.get_by_role("region", name="Live heap over time")

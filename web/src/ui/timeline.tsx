@@ -132,8 +132,10 @@ function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) 
     setPointer(inside ? { x: event.clientX, y: event.clientY } : null);
     box.current!.style.cursor = onEdge(ground, state.range, x) ? "ew-resize" : "crosshair";
   };
-  const onUp = (): void => {
-    if (drag.current && pending) choose(pending, true);
+  const onUp = (event: PointerEvent): void => {
+    // From where it is let go: what was moved last may not have been drawn yet.
+    const wanted = drag.current && dragTo(ground, drag.current, local(event));
+    if (wanted) choose(wanted, true);
     drag.current = null;
     setPending(null);
   };
