@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -306,3 +308,25 @@ def test_speedscope_of_many_stacks_keeps_the_sum(
     assert sum(map(len, made["profiles"][0]["samples"])) <= 8
     assert made["profiles"][0]["endValue"] == total
     assert any("for its size" in line for line in said)
+
+
+def test_nothing_is_left_when_it_is_ended(tmp_path: Path) -> None:
+    """By SIGTERM, in the middle of reading: no temporary recording, no part of the new file."""
+    events = tmp_path / "events"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with events.open("wb") as file:
+        file.write(b"v 10400 3\nX app\nI 1000 10\ns 4 main\ni 10 0 1\nt 1 0\na 8 1\n")
+        for _ in range(400):
+            file.write(b"+ 0\n- 0\n" * 50_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "heaptide", "convert", events, tmp_path / "a.tide", "-q"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
+        deadline = time.monotonic() + 30
+        while not list(temporary.glob("heaptide-import-*/*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+    assert list(temporary.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events", "tmp"]

@@ -16,6 +16,7 @@ import click
 from heaptide._printable import printable
 from heaptide._version import __version__
 from heaptide.cli.errors import describe
+from heaptide.cli.reading import TerminatedError
 from heaptide.errors import HeaptideError
 
 # Subcommand -> the module that holds it as `command`, and its line in the help. A module is
@@ -91,7 +92,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _complain(_one_line(error.format_message()))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _interrupted()
+        return _ended_by(signal.SIGINT)
+    except TerminatedError:
+        return _ended_by(signal.SIGTERM)
     except (_NobodyReadsError, BrokenPipeError):
         # Whoever read our output has seen enough. The interpreter would complain at its exit too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -111,11 +114,11 @@ def _of_stdout(error: OSError) -> bool:
     return error.filename is None and error.errno in full
 
 
-def _interrupted() -> int:
-    """Ends as an interrupted program does, so that a calling shell script stops too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
-    return 128 + signal.SIGINT
+def _ended_by(number: signal.Signals) -> int:
+    """Ends as a program does that the signal ended, so that a calling shell script stops too."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number
 
 
 def _usage(error: click.UsageError) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,23 @@ if TYPE_CHECKING:
     from heaptide.recording import Recording
 
 
+class TerminatedError(BaseException):
+    """Somebody has asked the command to end: what is temporary goes first."""
+
+
 def prepare_to_read() -> None:
     """Keeps NumPy, not imported yet, from starting threads for linear algebra: they wait busily.
+    And makes SIGTERM an exception, so that nothing temporary is left.
 
-    Not while a program is still to be started: it would inherit the variable.
+    Not while a program is still to be started: it would inherit both.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> None:
+    raise TerminatedError
 
 
 def open_input(path: str | Path, *, unpickle: bool = False, quiet: bool = False) -> Recording:
