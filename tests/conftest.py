@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ for _number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(
             _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
         )
+# Programs are run as people run them: with buffers that are written when they are full.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 class Record(Protocol):

@@ -17,6 +17,8 @@ from heaptide.profile import Profile, metric_of, summarize
 from heaptide.views.document import document
 from tests.formats.files import DATA, plain
 
+pytestmark = pytest.mark.interpreters
+
 
 def summary(name: str) -> dict[str, Any]:
     with open_recording(DATA / name) as recording:

@@ -14,6 +14,8 @@ from heaptide.profile import COLUMNS, METRICS, Profile, metric_of, stack_tree
 from heaptide.recording import Recording
 from tests.profile.random_recording import random_recording
 
+pytestmark = pytest.mark.interpreters
+
 SEEDS = st.integers(0, 1 << 20)
 LIMITS = settings(
     max_examples=30,

@@ -1,6 +1,6 @@
 // truth.rs on jemalloc, as the usual bindings call it. Its marks are to hold unchanged.
 use std::alloc::{GlobalAlloc, Layout};
-use std::ffi::{c_int, c_void};
+use std::os::raw::{c_int, c_void};
 
 extern "C" {
     fn _rjem_malloc(size: usize) -> *mut c_void;

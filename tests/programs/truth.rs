@@ -1,7 +1,14 @@
 // Rust, std only: boxes, vectors that grow, strings, counted references, threads, panics.
 // The marks are explained in truth.h.
-use std::hint::black_box;
 use std::rc::Rc;
+
+/// As std::hint::black_box, which Rust 1.63 does not have yet.
+#[inline(always)]
+fn black_box<T>(value: T) -> T {
+    let seen = unsafe { std::ptr::read_volatile(&value) };
+    std::mem::forget(value);
+    seen
+}
 
 #[inline(never)]
 fn box_one() {

@@ -138,6 +138,8 @@ def test_advice_for_rust(tmp_path: Path) -> None:
     program = compiling.compile_program(
         tmp_path / "p", "generic.rs", "-O", "-C", "strip=symbols", "-C", "link-arg=-Wl,--build-id"
     )
+    if b"rustc version" not in program.read_bytes():
+        pytest.skip("this rustc does not write its version into what it makes")
     build = Builder()
     build.process(exe=str(program))
     frame = build.native(module(build, program), 0x14000)

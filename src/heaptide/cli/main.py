@@ -76,14 +76,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. May end the process by a signal instead."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        cli.main(words or ["--help"], "heaptide", standalone_mode=False)
+        status = cli.main(words or ["--help"], "heaptide", standalone_mode=False)
         if sys.stdout is not None:  # closed by whoever has started us
             sys.stdout.flush()
     except HeaptideError as error:
         _complain(error.message)
         return error.exit_status
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "heaptide"
         _complain(f"{_usage(error)}; see {where} --help")
@@ -96,16 +94,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TerminatedError:
         return _ended_by(signal.SIGTERM)
     except (_NobodyReadsError, BrokenPipeError):
-        # Whoever read our output has seen enough. The interpreter would complain at its exit too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever read our output has seen enough.
+        _drop_output()
         return 128 + signal.SIGPIPE
     except Exception as error:
         if isinstance(error, OSError) and _of_stdout(error):
             _complain(f"standard output cannot be written: {error.strerror}")
+            _drop_output()
         else:
             _complain(describe(error))
         return 1
-    return 0
+    return status if isinstance(status, int) else 0  # of what click calls an exit
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere: the interpreter would try, and complain, at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _of_stdout(error: OSError) -> bool:

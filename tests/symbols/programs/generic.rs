@@ -1,5 +1,11 @@
 // Functions with names that need demangling, and one that is inlined into another.
-use std::hint::black_box;
+/// As std::hint::black_box, which Rust 1.63 does not have yet.
+#[inline(always)]
+fn black_box<T>(value: T) -> T {
+    let seen = unsafe { std::ptr::read_volatile(&value) };
+    std::mem::forget(value);
+    seen
+}
 
 mod shop {
     pub struct Shelf<T, const N: usize>(pub [T; N]);
@@ -7,7 +13,7 @@ mod shop {
     impl<T: Clone, const N: usize> Shelf<T, N> {
         #[inline(never)]
         pub fn stock(&self) -> Vec<T> {
-            std::hint::black_box(self.0.to_vec())
+            crate::black_box(self.0.to_vec())
         }
     }
 
@@ -20,7 +26,7 @@ mod shop {
     pub fn outer(n: usize) -> Vec<u64> {
         let mut v = inner(n);
         v.push(1);
-        std::hint::black_box(v)
+        crate::black_box(v)
     }
 }
 
