@@ -70,6 +70,12 @@ class Aggregator {
       end_slice(ns);
   }
   uint64_t now() const { return ledger_.now_ns; }
+  // The same, and the slice ends there. When that was: not before what has been counted.
+  uint64_t end_slice_at(uint64_t ns) {
+    advance(ns);
+    if (ledger_.now_ns > slice_start_) end_slice(ledger_.now_ns);
+    return ledger_.now_ns;
+  }
 
   // Ends the current slice now, as the last one.
   void end_last_slice();

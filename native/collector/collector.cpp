@@ -27,6 +27,7 @@ constexpr unsigned kIdleRounds = 8; // before sleeps get longer
 constexpr uint64_t kLongestSleepNs = 10 * kMs;
 constexpr uint64_t kLastRoundsNs = 200 * kMs, kLastSleepNs = 50'000;
 constexpr uint64_t kSmallFile = 1 << 20;
+constexpr uint32_t kMostSlicesAtMarks = 1000;
 constexpr uint64_t kEndBytes = 160; // of the chunk that ends a file
 
 constexpr const char *kReasons[] = {"finished", "stopped",   "duration",
@@ -120,8 +121,15 @@ void Collector::on_thread_name(Stream &stream, uint32_t tid, std::string_view na
 }
 
 void Collector::on_mark(Stream &stream, uint64_t tsc, std::string_view name) {
-  checkpoint_.add_mark(clock_.ns(tsc), stream.book->row(),
-                       static_cast<Cursor *>(stream.owner)->thread->row, name);
+  // Questions about a phase are answered by slices: one ends here. Programs that mark every turn of a loop
+  // get none for each.
+  uint64_t ns = std::min(clock_.ns(tsc), clock_.now());
+  if (slices_at_marks_ < kMostSlicesAtMarks) {
+    slices_at_marks_++;
+    ns = aggregator_.end_slice_at(ns);
+  }
+  checkpoint_.add_mark(ns, stream.book->row(), static_cast<Cursor *>(stream.owner)->thread->row,
+                       name);
 }
 
 void Collector::on_note(Stream &stream, std::string_view text) {

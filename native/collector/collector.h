@@ -81,6 +81,7 @@ class Collector : private MetaListener {
   uint64_t recording_since_ = 0; // nanoseconds; 0 while paused
   uint64_t next_checkpoint_ = 0, next_figures_ = 0, next_refine_ = 0;
   uint64_t seen_slice_end_ = 0;
+  uint32_t slices_at_marks_ = 0;
   // Making room below the limit of the file's size (make_room).
   enum class Squeeze { kNo, kWritten, kFolded } squeeze_ = Squeeze::kNo;
   uint64_t squeeze_at_ = 0;    // of the file and what is to come, in bytes

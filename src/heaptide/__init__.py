@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heaptide._mark import mark
 from heaptide._version import __version__
 from heaptide.errors import HeaptideError
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
 
-__all__ = ["HeaptideError", "Recording", "__version__"]
+__all__ = ["HeaptideError", "Recording", "__version__", "mark"]
 
 
 def __getattr__(name: str) -> object:

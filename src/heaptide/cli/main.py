@@ -27,6 +27,7 @@ _COMMANDS = {
     "diff": ("heaptide.cli.diff", "Show what has changed between two recordings."),
     "report": ("heaptide.cli.report", "Make a page of a recording."),
     "convert": ("heaptide.cli.convert", "Turn a recording into another format, or back."),
+    "check": ("heaptide.cli.check", "Hold a program to its memory budget."),
     "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
@@ -108,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """What is still to be written goes nowhere: the interpreter would try, and complain, at exit."""
+    """What is still to be written goes nowhere: at exit, the interpreter would try and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

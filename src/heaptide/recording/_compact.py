@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Optional
@@ -261,8 +261,7 @@ def _write_slices(recording: Recording, writer: Writer) -> int:
     read = written = 0
     while len(slices) > MAX_SLICES * group:
         group *= 2
-    for number, first in enumerate(range(0, len(slices), group)):
-        stop = min(first + group, len(slices))
+    for number, (first, stop) in enumerate(_groups(recording, group)):
         times = {
             "slice": np.array([number]),
             "start": slices.start[first : first + 1],
@@ -276,6 +275,17 @@ def _write_slices(recording: Recording, writer: Writer) -> int:
     if written > _WORTH_TOTALS * len(recording.contexts):
         _write_totals(recording, writer)
     return read
+
+
+def _groups(recording: Recording, size: int) -> Iterator[tuple[int, int]]:
+    """Up to `size` slices each, first and behind the last; none goes over a mark."""
+    slices = recording.slices
+    ends = np.flatnonzero(np.isin(slices.end, recording.marks.time)) + 1
+    begin = 0
+    for end in (*ends.tolist(), len(slices)):
+        for first in range(begin, end, size):
+            yield first, min(first + size, end)
+        begin = end
 
 
 def _write_births(recording: Recording, writer: Writer, deltas: int) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heaptide.recording import Recording
 
 VERSION = 1
+_MOST_MARKS = 1000  # that the page shows: a program may set one in every turn of a loop
 _NO_END = "the recording has no end"  # how that note begins, which says nothing while it is made
 
 
@@ -172,7 +173,7 @@ def _marks(recording: Recording) -> list[dict[str, Any]]:
             "name": table.name[row],
             "process": int(table.process[row]),
         }
-        for row in range(len(table))
+        for row in range(min(len(table), _MOST_MARKS))
     ]
 
 

@@ -1,0 +1,78 @@
+"""Amounts as people write them into a budget: ``256 MB``, ``24 MiB``, ``50 %``, ``10 MB/h``."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+BYTES, COUNT, RATIO, RATE = "bytes", "count", "ratio", "bytes/hour"
+
+_SCALE: Final = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+}
+_PER_HOUR: Final = {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}
+_NUMBER = re.compile(r"(\d[\d_,]*(?:\.\d+)?|\.\d+)\s*([A-Za-z%]*)\s*(?:/\s*([A-Za-z]+))?")
+_EXAMPLES: Final = {
+    BYTES: '"256 MB" or "24 MiB"',
+    COUNT: "100000",
+    RATIO: '"50 %" or 0.5',
+    RATE: '"1 MB/h"',
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that is allowed, in ``unit``; ``binary``: to be shown in MiB, as it was written."""
+
+    value: float
+    unit: str
+    binary: bool = False
+
+
+def parse_limit(written: object, unit: str) -> Limit:
+    """Takes what a budget file, or an option, says. Raises ValueError: what it has to be instead.
+
+    MB and MiB differ, and are both understood. Numbers alone are bytes, counts, or parts of 1.
+    """
+    wrong = ValueError(f"{written!r} is no limit: say {_EXAMPLES[unit]}")
+    if isinstance(written, bool) or not isinstance(written, (int, float, str)):
+        raise wrong
+    text = str(written).strip()
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise wrong
+    number, scale, per = float(re.sub(r"[_,]", "", match[1])), match[2].lower(), match[3]
+    if not math.isfinite(number):
+        raise wrong
+    if unit != RATE and per is not None:
+        raise wrong
+    if unit == RATIO:
+        if scale not in ("", "%"):
+            raise wrong
+        value = number / 100 if scale == "%" else number
+        if value > 1:
+            raise wrong
+        return Limit(value, unit)
+    if unit == COUNT:
+        if scale:
+            raise wrong
+        return Limit(number, unit)
+    if scale not in _SCALE:
+        raise wrong
+    value = number * _SCALE[scale]
+    if unit == RATE and value:  # nothing is nothing in any time
+        if per not in _PER_HOUR:
+            raise wrong
+        value *= _PER_HOUR[per]
+    return Limit(value, unit, "i" in scale)

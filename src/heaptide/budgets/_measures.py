@@ -1,0 +1,136 @@
+"""What budgets are about: figures of a recording, each with the words that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from heaptide.profile import COLUMNS, LEAKED, METRICS, timeline_of, unknown
+
+from ._limits import BYTES, COUNT, RATE, RATIO
+
+if TYPE_CHECKING:
+    from heaptide.profile import Profile, Summary
+
+_SETTLED = 0.9  # from here on, of the time, a program is taken to be idle
+_LEAST_SECONDS = 1.0  # of a recording, for a rate to say anything
+
+
+@dataclass(frozen=True)
+class Measure:
+    """``of(profile, summary)``: the figure; None: this recording does not tell it."""
+
+    name: str  # in files and options
+    words: str
+    unit: str
+    of: Callable[[Profile, Summary], float | None]
+
+
+def _figure(column: str) -> Callable[[Profile, Summary], float | None]:
+    """A figure of the summary, by its name in JSON."""
+
+    def of(profile: Profile, summary: Summary) -> float | None:
+        if column in unknown(profile.recording):
+            return None
+        found: float | None = getattr(summary, column)
+        return found
+
+    return of
+
+
+def _calls(profile: Profile, summary: Summary) -> float | None:
+    return None if "allocations" in unknown(profile.recording) else summary.calls
+
+
+def _peak_rss(profile: Profile, summary: Summary) -> float | None:
+    return summary.peak_rss_bytes or None
+
+
+def _idle_rss(profile: Profile, summary: Summary) -> float | None:
+    """The median resident size in the last tenth of the time."""
+    rows = timeline_of(profile)
+    read = rows.rss > 0
+    if not read.any():
+        return None
+    first, last = int(rows.time[0]), int(rows.time[-1])
+    late = read & (rows.time >= first + _SETTLED * (last - first))
+    return float(np.median(rows.rss[late] if late.any() else rows.rss[read][-1:]))
+
+
+def _leaked(profile: Profile, summary: Summary) -> float | None:
+    """None: not known, or too short to tell."""
+    from heaptide.profile.leaks import windows
+    from heaptide.profile.selection import snap
+
+    recording = profile.recording
+    if LEAKED.column in unknown(recording):
+        return None
+    time = snap(recording, None, None) if profile.time is None else profile.time
+    return None if windows(recording, time) is None else profile.total_of(LEAKED)
+
+
+def _growth(profile: Profile, summary: Summary) -> float | None:
+    """What leaked, by the hour: between the first floor and the last is two thirds of the time."""
+    from heaptide.profile.leaks import TAIL, WARM_UP
+
+    found = _leaked(profile, summary)
+    if found is None or summary.duration_seconds < _LEAST_SECONDS:
+        return None
+    seconds = summary.duration_seconds * (1 - WARM_UP - TAIL) * 2 / 3
+    return found / seconds * 3600
+
+
+MEASURES: Final = {
+    measure.name: measure
+    for measure in (
+        Measure("peak_heap", "peak heap", BYTES, _figure("peak_bytes")),
+        Measure("peak_rss", "peak RSS", BYTES, _peak_rss),
+        Measure("idle_rss", "RSS at the end", BYTES, _idle_rss),
+        Measure("alive", "alive at the end", BYTES, _figure("alive_at_exit_bytes")),
+        Measure(
+            "alive_blocks", "blocks alive at the end", COUNT, _figure("alive_at_exit_allocations")
+        ),
+        Measure("leaked", "leaked", BYTES, _leaked),
+        Measure("growth", "growth", RATE, _growth),
+        Measure("total", "allocated in total", BYTES, _figure("total_bytes")),
+        Measure("allocations", "calls to allocation functions", COUNT, _calls),
+        Measure("reallocations", "reallocations", COUNT, _figure("reallocations")),
+        Measure("copied", "copied by realloc", BYTES, _figure("copied_bytes")),
+        Measure(
+            "temporary",
+            "temporary allocations",
+            RATIO,
+            lambda profile, summary: summary.temporary_share,
+        ),
+        Measure(
+            "short_lived",
+            "short-lived allocations",
+            RATIO,
+            lambda profile, summary: summary.short_lived_share,
+        ),
+    )
+}
+
+TIMED: Final = ("leaked", "growth")  # told by how the heap goes over time
+
+
+def module_share(profile: Profile, name: str) -> tuple[int, int] | None:
+    """Bytes at the peak that are charged to modules with this name in theirs, and all bytes; None:
+    the recording does not tell."""
+    if "peak_bytes" in unknown(profile.recording):
+        return None
+    fold = profile.fold("module", METRICS["peak"])
+    modules = [profile.module_of(int(row)) for row in fold.location]
+    wanted = np.array([_is_of(module, name) for module in modules], np.bool_)
+    held = int(fold.values[wanted].sum()) if len(modules) else 0
+    return held, int(profile.totals[COLUMNS.index("peak_bytes")])
+
+
+def _is_of(module: str, name: str) -> bool:
+    """``numpy`` is of ``numpy`` and ``numpy.core``; a library by the beginning of its file's name,
+    ``libfoo`` of ``/usr/lib/libfoo.so.6``."""
+    file = module.rpartition("/")[2]
+    return any(text == name or text.startswith((f"{name}.", f"{name}-")) for text in (module, file))

@@ -1,0 +1,150 @@
+"""Recordings with known figures, held to budgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heaptide.budgets import MEASURES, Budgets, Result, check, exit_status, parse_limit
+from heaptide.formats import open_recording
+from heaptide.profile import Profile
+from heaptide.recording import Recording
+from tests.formats.files import DATA
+from tests.profile.test_leaks import line, recorded
+from tests.recording.make import SECOND, Builder, Change, example
+
+pytestmark = pytest.mark.interpreters
+
+
+def budgets(**limits: object) -> Budgets:
+    return Budgets({name: parse_limit(text, MEASURES[name].unit) for name, text in limits.items()})
+
+
+def values(recording: Recording, *names: str) -> dict[str, float | None]:
+    results = check(Profile(recording), budgets(**dict.fromkeys(names, 0)))
+    return {result.budget: result.value for result in results}
+
+
+def test_every_measure_of_a_recording(tmp_path: Path) -> None:
+    """The figures that the example says of itself."""
+    build = example()
+    for second in range(31):
+        build.timeline(second * SECOND // 10, rss=(40 if second < 28 else 30) << 20)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        found = values(recording, *MEASURES)
+        summary = {
+            "peak_heap": 2000,
+            "peak_rss": 50 << 20,
+            "idle_rss": 30 << 20,
+            "alive": 600,
+            "alive_blocks": 6,
+            "total": 3300,
+            "allocations": 33,
+            "reallocations": 3,
+            "copied": 100,
+            "temporary": 5 / 33,
+            "short_lived": 8 / 33,
+            "leaked": None,
+            "growth": None,
+        }
+        assert set(found) == set(summary)
+        for name, value in summary.items():
+            assert found[name] == pytest.approx(value), name
+
+
+def test_limits_are_kept_to_the_byte(tmp_path: Path) -> None:
+    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording)
+        [kept] = check(profile, budgets(peak_heap=2000))
+        [over] = check(profile, budgets(peak_heap=1999))
+        [unknown] = check(profile, budgets(leaked=0))
+    assert (kept.status, kept.margin) == ("ok", 0)
+    assert (over.status, over.margin) == ("over", -1)
+    assert (unknown.status, unknown.margin) == ("unknown", None)
+    assert "too short" in unknown.reason
+    assert exit_status([kept]) == 0
+    assert exit_status([kept, over]) == 1
+    assert exit_status([over, unknown, kept]) == 2
+
+
+def test_leaks_and_growth(tmp_path: Path) -> None:
+    """Ten bytes a second, after ten thousand at once."""
+    series = [10_000 + step for step in line(10)]
+    with recorded(tmp_path / "a.tide", series) as recording:
+        found = values(recording, "leaked", "growth")
+    assert found["leaked"] == 470
+    assert found["growth"] == pytest.approx(36_000, rel=0.02)
+    with recorded(tmp_path / "b.tide", [10_000] * 100) as recording:
+        assert values(recording, "leaked", "growth") == {"leaked": 0, "growth": 0}
+
+
+def test_phases_last_from_mark_to_mark(tmp_path: Path) -> None:
+    build = Builder()
+    build.process(end=9 * SECOND)
+    build.thread()
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    for second in range(9):
+        build.slice(second * SECOND, (second + 1) * SECOND, {context: Change(second + 1, 100)})
+    build.mark(3 * SECOND, "serving")
+    build.mark(6 * SECOND, "closing")
+    build.finish(9 * SECOND)
+    phases = {
+        "serving": budgets(total=300),
+        "closing": budgets(allocations=23, total=300),
+        "never": budgets(total="1 MB"),
+    }
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        whole, *found = check(Profile(recording), Budgets(budgets(total=899).limits, phases=phases))
+    assert (whole.phase, whole.value, whole.status) == ("", 900, "over")
+    assert [(r.phase, r.budget, r.value, r.status) for r in found] == [
+        ("serving", "total", 300, "ok"),
+        ("closing", "allocations", 24, "over"),
+        ("closing", "total", 300, "ok"),
+        ("never", "total", None, "unknown"),
+    ]
+    assert found[-1].reason == "the recording has no mark 'never'"
+
+
+def test_shares_of_modules(tmp_path: Path) -> None:
+    build = Builder()
+    build.process(end=SECOND, peak_bytes=1000, peak_time=SECOND // 2)
+    build.thread()
+    held = {}
+    for file, size in (
+        ("/usr/lib/python3/site-packages/numpy/core/a.py", 300),
+        ("/usr/lib/python3/site-packages/numpyro/a.py", 100),
+        ("/home/user/app.py", 600),
+    ):
+        context = build.context(stack=build.stack(build.python("f", file, 1)))
+        held[context] = (1, size)
+        build.slice(0, SECOND, {context: Change(1, size)})
+    build.peak(held)
+    build.finish(SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording)
+
+        def share(name: str, limit: str, unit: str) -> Result:
+            [result] = check(profile, Budgets(modules={name: parse_limit(limit, unit)}))
+            return result
+
+        assert share("numpy", "30 %", "ratio").status == "ok"
+        assert share("numpy", "29 %", "ratio").status == "over"
+        assert share("numpy", "299 B", "bytes").margin == -1
+        assert share("scipy", "1 B", "bytes").value == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "unknown"),
+    [
+        ("heaptrack.cpp.small.zst", ["peak_heap", "allocations"], ["temporary"]),
+        ("mb.massif.out", ["peak_heap"], ["allocations", "temporary", "leaked", "total"]),
+        ("cpp.dhat.json", ["peak_heap", "allocations", "total"], ["temporary", "leaked"]),
+    ],
+)
+def test_foreign_files(name: str, known: list[str], unknown: list[str]) -> None:
+    """What a format does not tell is not measured, and never passes."""
+    with open_recording(DATA / name) as recording:
+        found = values(recording, *known, *unknown)
+    assert all(found[measure] is not None for measure in known), found
+    assert all(found[measure] is None for measure in unknown), found

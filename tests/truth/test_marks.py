@@ -1,0 +1,88 @@
+"""Marks of programs, and what they cut the time into."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heaptide.profile import Profile, Selection, summarize
+from heaptide.recording import Recording
+from tests.conftest import Record
+from tests.support.building import Builder
+
+pytestmark = pytest.mark.interpreters
+
+PYTHON = """\
+import threading
+import heaptide
+
+def some(count, size):
+    return [bytes(size) for _ in range(count)]
+
+some(10, 100_000)
+heaptide.mark("serving")
+held = some(100, 20_000)
+heaptide.mark("cl\\u00f6sing")
+del held
+thread = threading.Thread(target=heaptide.mark, args=("in a thread",))
+thread.start()
+thread.join()
+"""
+
+
+def total(recording: Recording, start: int, end: int | None) -> int:
+    selection = Selection(start=start / 1e9, end=None if end is None else end / 1e9)
+    return summarize(Profile(recording, selection)).total_bytes
+
+
+def test_compiled(build: Builder, record: Record) -> None:
+    """Phases are exact to the byte, with thousands of marks too."""
+    with Recording.open(record([build("marks.c", "-g", "-O0"), "x"]).path) as recording:
+        marks = recording.marks
+        names = [marks.name[row] for row in range(len(marks))]
+        times = marks.time.tolist()
+        assert names[:3] == ["second", "child", "turns"]
+        assert names[3:3003] == ["turn"] * 3000
+        assert names[3003:] == ["x" * 400, "x" + "ü" * 199, ""]
+        assert times == sorted(times)
+        assert marks.process[0] != marks.process[1]
+        assert total(recording, times[0], times[1]) == 200 * 1000
+        assert total(recording, times[1], times[2]) == 7 * 7
+        assert total(recording, times[2], times[10]) == 80
+        assert len(recording.slices) <= 2000
+
+
+def test_not_recorded(build: Builder) -> None:
+    assert subprocess.run([build("marks.c", "-g", "-O0")], check=False).returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", "import heaptide; print(heaptide.mark('x'))"],
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"None\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--sample", "10000"]])
+def test_python(tmp_path: Path, record: Record, options: list[str]) -> None:
+    script = tmp_path / "marks.py"
+    script.write_text(PYTHON, encoding="utf-8")
+    with Recording.open(record([script], *options).path) as recording:
+        marks = recording.marks
+        assert [marks.name[row] for row in range(len(marks))] == [
+            "serving",
+            "clösing",
+            "in a thread",
+        ]
+        assert marks.thread[2] != marks.thread[0]
+        serving = total(recording, int(marks.time[0]), int(marks.time[1]))
+        assert serving == pytest.approx(2_000_000, rel=0.02 if not options else 0.3)
+
+
+def test_none_while_paused(tmp_path: Path, record: Record) -> None:
+    script = tmp_path / "marks.py"
+    script.write_text(PYTHON, encoding="utf-8")
+    with Recording.open(record([script], "--start-after", "60s").path) as recording:
+        assert len(recording.marks) == 0
