@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +219,70 @@ def test_ms_print_shows_our_file(path: Path, tmp_path: Path) -> None:
     assert f"Detailed snapshots: [" in text and "(peak)" in text  # noqa: F541
     with open_recording(target) as recording:
         assert recording.timeline.live_bytes.tolist() == live
+
+
+@contextmanager
+def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment for programs with windows, on a display that nobody sees."""
+    read, write_end = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1600x1000x24"],
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    try:
+        with os.fdopen(read) as said_number:
+            number = said_number.readline().strip()
+        assert number, "Xvfb has not started"
+        home = tmp_path / "home"
+        home.mkdir(mode=0o700)
+        yield {
+            **os.environ,
+            "DISPLAY": f":{number}",
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home),
+        }
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def titles(env: dict[str, str], *command: str | Path, wanted: str, seconds: float) -> str:
+    """The titles of the windows of a program, once one has ``wanted`` in it or time is up."""
+    program = subprocess.Popen(
+        [str(word) for word in command],
+        env=env,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        text = ""
+        end = time.monotonic() + seconds
+        while wanted not in text and time.monotonic() < end and program.poll() is None:
+            time.sleep(0.1)
+            search = ["xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@"]
+            text = subprocess.run(search, env=env, capture_output=True, text=True).stdout
+        return text
+    finally:
+        program.kill()
+        program.wait()
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("massif-visualizer", "Xvfb", "xdotool"))),
+    reason="apt install massif-visualizer xvfb xdotool: too much for scripts/setup",
+)
+def test_massif_visualizer_opens_our_file(path: Path, tmp_path: Path) -> None:
+    """It names what it evaluates when it has understood the whole file, and only then."""
+    good, bad = tmp_path / "good.massif.out", tmp_path / "bad.massif.out"
+    written(path, "massif", good)
+    bad.write_text(good.read_text().replace("snapshot=1\n", "snapsho=1\n"))
+    with screen(tmp_path) as env:
+        wanted = f"({good.name})"
+        text = titles(env, "massif-visualizer", good, wanted=wanted, seconds=60)
+        assert "Evaluation of" in text and wanted in text
+        assert bad.name not in titles(env, "massif-visualizer", bad, wanted=bad.name, seconds=5)
 
 
 def test_files_that_valgrind_makes(tmp_path: Path, build: Builder) -> None:
