@@ -106,19 +106,109 @@ def test_phases_last_from_mark_to_mark(tmp_path: Path) -> None:
     assert found[-1].reason == "the recording has no mark 'never'"
 
 
+def test_phases_at_odd_times(tmp_path: Path) -> None:
+    """Two marks at one moment, the same name again, other processes, the last moment of all."""
+    build = Builder()
+    build.process(end=9 * SECOND)
+    other = build.process(pid=2, end=9 * SECOND)
+    build.thread()
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    for second in range(9):
+        build.slice(second * SECOND, (second + 1) * SECOND, {context: Change(1, 100)})
+    build.mark(2 * SECOND, "serving")
+    build.mark(2 * SECOND, "tie")
+    build.mark(3 * SECOND, "serving", process=other)
+    build.mark(4 * SECOND, "elsewhere", process=other)
+    build.mark(5 * SECOND, "twice")
+    build.mark(6 * SECOND, "twice")
+    build.mark(8 * SECOND, "late")
+    build.mark(9 * SECOND, "last")
+    build.finish(9 * SECOND)
+    names = ["serving", "tie", "elsewhere", "twice", "late", "last"]
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        found = check(
+            Profile(recording), Budgets(phases=dict.fromkeys(names, budgets(total="1 GB")))
+        )
+    assert {result.phase: result.value for result in found} == {
+        "serving": None,  # ends when it begins
+        "tie": 300,
+        "elsewhere": 500,
+        "twice": 300,
+        "late": 100,
+        "last": None,
+    }
+    assert all(
+        (result.status, result.reason) == ("unknown", "nothing happened in this phase")
+        for result in found
+        if result.value is None
+    )
+
+
+@pytest.mark.parametrize("reason", ["max-size", "disk-full", "error", "cut off", "no end"])
+def test_a_part_of_a_run_keeps_no_budget(tmp_path: Path, reason: str) -> None:
+    """What has been exceeded already stays so; of the rest nobody knows."""
+    build = example()
+    build.mark(SECOND, "early")
+    build.mark(2 * SECOND, "late")
+    path = tmp_path / "a.tide"
+    if reason == "no end":
+        build.end = None
+        build.write(path, finished=False)
+    else:
+        build.finish(3 * SECOND, "finished" if reason == "cut off" else reason)
+        build.write(path)
+    if reason == "cut off":
+        path.write_bytes(path.read_bytes()[:-3])
+    small, large = budgets(total=1, alive=1), budgets(total="1 GB", alive="1 GB")
+    phases = {"early": budgets(total="1 GB"), "late": budgets(total="1 GB")}
+    with Recording.open(path) as recording:
+        profile = Profile(recording)
+        assert [result.status for result in check(profile, small)] == ["over", "unknown"]
+        found = check(profile, Budgets(large.limits, phases=phases))
+    assert [result.status for result in found] == ["unknown", "unknown", "ok", "unknown"]
+    assert found[0].reason
+
+
+@pytest.mark.parametrize("reason", ["finished", "stopped", "duration"])
+def test_whole_runs(tmp_path: Path, reason: str) -> None:
+    build = example()
+    build.finish(3 * SECOND, reason)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        assert [r.status for r in check(Profile(recording), budgets(alive="1 kB"))] == ["ok"]
+
+
+def test_nothing_recorded_is_not_kept(tmp_path: Path) -> None:
+    build = Builder()
+    build.process(end=SECOND)
+    build.thread()
+    build.finish(SECOND)
+    phases = {"serving": budgets(total=1)}
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        found = check(Profile(recording), Budgets(budgets(peak_heap=1).limits, phases=phases))
+    assert [(r.status, r.reason) for r in found] == [("unknown", "nothing was recorded")] * 2
+
+
 def test_shares_of_modules(tmp_path: Path) -> None:
+    """All that goes through a module, once, whoever calls it and whatever it calls."""
     build = Builder()
     build.process(end=SECOND, peak_bytes=1000, peak_time=SECOND // 2)
     build.thread()
+    packages = "/usr/lib/python3/site-packages/"
+    app = build.python("main", "/home/user/app.py", 1)
+    numpy = build.python("ones", packages + "numpy/core/a.py", 1)
+    again = build.python("full", packages + "numpy/lib/b.py", 1)
+    numpyro = build.python("f", packages + "numpyro/a.py", 1)
+    library = build.native(build.module(0, "/usr/lib/libblas.so.3"), 0x10)
     held = {}
-    for file, size in (
-        ("/usr/lib/python3/site-packages/numpy/core/a.py", 300),
-        ("/usr/lib/python3/site-packages/numpyro/a.py", 100),
-        ("/home/user/app.py", 600),
+    for frames, size in (
+        ((app, numpy), 200),
+        ((app, numpy, again, library), 100),
+        ((app, numpyro), 100),
+        ((app,), 600),
     ):
-        context = build.context(stack=build.stack(build.python("f", file, 1)))
+        context = build.context(stack=build.stack(*frames))
         held[context] = (1, size)
-        build.slice(0, SECOND, {context: Change(1, size)})
+    build.slice(0, SECOND, {context: Change(1, size) for context, (_, size) in held.items()})
     build.peak(held)
     build.finish(SECOND)
     with Recording.open(build.write(tmp_path / "a.tide")) as recording:
@@ -131,7 +221,10 @@ def test_shares_of_modules(tmp_path: Path) -> None:
         assert share("numpy", "30 %", "ratio").status == "ok"
         assert share("numpy", "29 %", "ratio").status == "over"
         assert share("numpy", "299 B", "bytes").margin == -1
-        assert share("scipy", "1 B", "bytes").value == 0
+        assert share("libblas", "1 MB", "bytes").value == 100
+        assert share("app", "1 MB", "bytes").value == 1000
+        missing = share("scipy", "1 B", "bytes")
+        assert (missing.status, missing.reason) == ("unknown", "the recording has no such module")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_junit_and_the_summary_of_a_workflow(recording: Path, tmp_path: Path) ->
     assert cases == {"peak_heap": ["failure"], "leaked": ["error"], "total": []}
     before, *rest = summary.read_text(encoding="utf-8").splitlines()
     assert before == "before"
-    assert rest[0] == "### Memory of `python3 app.py`"
+    assert rest[0] == "### Memory of python3 app.py"
     assert "| failed | peak heap | 2.0 kB | 1.5 kB | 500 B over, 33.3 % |" in rest
     assert any(line.startswith("| not measured | leaked |") for line in rest)
 
@@ -106,6 +107,11 @@ def test_budgets_of_the_project(recording: Path, tmp_path: Path) -> None:
     assert check(recording, cwd=tmp_path).returncode == 1
     assert check(recording, "--program", "other", cwd=tmp_path).returncode == 0
     assert check(recording, "-b", "peak_heap=2kB", cwd=tmp_path).returncode == 0
+    assert check(recording, "--config", "heaptide.toml", cwd=tmp_path).returncode == 2
+    (tmp_path / "heaptide.toml").write_text("[budgets.programs.other]\nleaked = 0\n")
+    unfit = check(recording, cwd=tmp_path)
+    assert unfit.returncode == 2
+    assert b"heaptide.toml has no budget for app: it has some for other" in unfit.stderr
     nothing = check(recording, "--no-config", cwd=tmp_path)
     assert nothing.returncode == 2
     assert b"there is no budget" in nothing.stderr
@@ -138,6 +144,9 @@ def test_a_command_is_recorded(tmp_path: Path) -> None:
         (["-b", "peak_heap=1GB", "p.py"], "p.py"),
         (["-b", "peak_heap=much", "--", "p.py"], "the budget peak_heap: 'much' is no limit"),
         (["--", "p.py"], "there is no budget"),
+        (["-b", "peak_heap=1GB", "--", "-o", "x", "p.py"], "-o stands behind --"),
+        (["-b", "peak_heap=1GB", "--", "--help"], "--help stands behind --"),
+        (["-b", "peak_heap=1" + "0" * 309, "a.tide"], "is no limit"),
         (["-b", "peak_heap=1GB", "-o", "a.tide", "--", "p.py"], "a.tide exists"),
         (["-b", "peak_heap=1GB", "-o", "b.tide", "a.tide"], "-o keeps the recording of a command"),
         (["--preset", "strict", "a.tide"], "there is no preset 'strict'"),
@@ -152,3 +161,63 @@ def test_what_cannot_be_measured_is_2(tmp_path: Path, words: list[str], said: st
     last = result.stderr.decode().splitlines()[-1]
     assert last.startswith("heaptide: ")
     assert said in last
+
+
+def test_the_command_runs_as_it_would(tmp_path: Path) -> None:
+    """Nothing that makes our own work cheaper reaches the program."""
+    (tmp_path / "p.py").write_text("import os; print(os.environ.get('OPENBLAS_NUM_THREADS'))")
+    result = check("-b", "peak_heap=1GB", "--", "p.py", cwd=tmp_path)
+    assert result.stdout.splitlines()[0] == b"None"
+
+
+def test_full_standard_output_is_2(recording: Path, tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run(
+            [*HEAPTIDE, "check", recording, "-b", "peak_heap=1GB", "--junit", "j.xml"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+    assert result.returncode == 2
+    assert b"standard output cannot be written" in result.stderr
+    assert (tmp_path / "j.xml").exists()
+
+
+def test_in_a_directory_that_has_gone(recording: Path, tmp_path: Path) -> None:
+    words = " ".join([*HEAPTIDE, "check", str(recording), "-b", "peak_heap=1GB"])
+    script = f"mkdir gone && cd gone && rmdir ../gone && {words}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_for_the_program(tmp_path: Path, number: signal.Signals) -> None:
+    """The program ends, and nothing is left of it."""
+    (tmp_path / "p.py").write_text(
+        "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [*HEAPTIDE, "check", "-b", "peak_heap=1GB", "--", "p.py"],
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        program = int(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(30) == -signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(program, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["p.py"]
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "60"])
+def test_narrow_screens_lose_nothing(recording: Path, tmp_path: Path, columns: str) -> None:
+    limits = ["-b", "peak_heap=1500", "-b", "short_lived=10%", "-b", "leaked=0"]
+    result = check(recording, *limits, cwd=tmp_path, COLUMNS=columns, PYTHONUTF8="1")
+    text = result.stdout.decode()
+    assert max(map(len, text.splitlines())) <= int(columns)
+    joined = " ".join(text.split())
+    for words in ("peak heap", "2.0 kB", "1.5 kB", "500 B over", "24.2 %", "10.0 %", "too short"):
+        assert words in joined

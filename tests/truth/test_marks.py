@@ -86,3 +86,31 @@ def test_none_while_paused(tmp_path: Path, record: Record) -> None:
     script.write_text(PYTHON, encoding="utf-8")
     with Recording.open(record([script], "--start-after", "60s").path) as recording:
         assert len(recording.marks) == 0
+
+
+def test_marks_in_signal_handlers(tmp_path: Path, record: Record) -> None:
+    """The first one comes while a module is imported, perhaps the one that marks need."""
+    script = tmp_path / "handler.py"
+    script.write_text(
+        "import signal, heaptide\n"
+        "signal.signal(signal.SIGALRM, lambda *_: heaptide.mark('handler'))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)\n"
+        "import ctypes, json, decimal, email.message, http.client\n"
+        "for i in range(300):\n"
+        "    heaptide.mark(str(i))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0, 0)\n"
+    )
+    done = record([script])
+    assert done.status == 0, done.stderr
+    with Recording.open(done.path) as recording:
+        names = [recording.marks.name[row] for row in range(len(recording.marks))]
+    assert [name for name in names if name != "handler"] == [str(i) for i in range(300)]
+    assert "handler" in names
+
+
+def test_names_are_text(record: Record) -> None:
+    """Recorded or not, the same is an error."""
+    program = "import heaptide\ntry:\n    heaptide.mark(b'x')\nexcept TypeError:\n    print('no')"
+    assert record([sys.executable, "-c", program]).stdout == "no\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"no\n"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ._limits import Limit
 
 
+_CUT = ("max-size", "disk-full", "error")  # how a recording ends that nobody has ended
+_RISING = ("peak_heap", "peak_rss", "total", "allocations", "reallocations", "copied")
+
+
 @dataclass(frozen=True)
 class Result:
     """``status``: ``ok``, ``over``, or ``unknown``: it could not be measured, and why.
@@ -44,18 +48,18 @@ class Result:
 def check(profile: Profile, budgets: Budgets) -> list[Result]:
     """A result for each budget, in their order; of phases behind those of the whole run."""
     if _nothing_in(profile):
-        results = _of(None, budgets, "")
+        results = _of(None, budgets, "", "nothing was recorded")
         for name, own in budgets.phases.items():
-            results += _of(None, own, name)
-        return [replace(result, reason="nothing was recorded") for result in results]
-    results = _of(profile, budgets, "")
+            results += _of(None, own, name, "nothing was recorded")
+        return results
+    cut = _cut(profile.recording)
+    results = [_of_a_part(result, cut) for result in _of(profile, budgets, "")]
     for name, own in budgets.phases.items():
-        part = _phase(profile, name)
-        if part is None:
-            missing = f"the recording has no mark {name!r}"
-            results += [replace(result, reason=missing) for result in _of(None, own, name)]
-        else:
-            results += _of(part, own, name)
+        part, reason = _phase(profile, name)
+        found = _of(part, own, name, reason)
+        if part is not None and part.selection.end is None:
+            found = [_of_a_part(result, cut) for result in found]
+        results += found
     return results
 
 
@@ -65,13 +69,30 @@ def _nothing_in(profile: Profile) -> bool:
     return not (summary.peak_bytes or summary.total_bytes or summary.alive_at_exit_bytes)
 
 
+def _cut(recording: Recording) -> str:
+    """Why the recording does not reach to where it should; "": it does."""
+    if recording.truncated_at is not None:
+        return "the file is cut off"
+    if recording.end is not None and recording.end.reason in _CUT:
+        return f"the recording ends early: {recording.end.reason}"
+    return "" if recording.finished else "the recording has no end, or is still being made"
+
+
+def _of_a_part(result: Result, cut: str) -> Result:
+    """What is exceeded already stays so; anything else may have been otherwise later."""
+    if not cut or result.value is None or (result.status == "over" and result.budget in _RISING):
+        return result
+    return replace(result, value=None, status="unknown", reason=cut)
+
+
 def exit_status(results: Sequence[Result]) -> int:
     """2: something could not be measured; 1: a budget was exceeded; else 0."""
     statuses = {result.status for result in results}
     return 2 if "unknown" in statuses else 1 if "over" in statuses else 0
 
 
-def _of(profile: Profile | None, budgets: Budgets, phase: str) -> list[Result]:
+def _of(profile: Profile | None, budgets: Budgets, phase: str, reason: str = "") -> list[Result]:
+    """``profile`` None: not measured, for this ``reason``."""
     summary = None if profile is None else summarize(profile)
     told = profile is not None and LEAKED.column not in unknown(profile.recording)
     found = []
@@ -89,7 +110,7 @@ def _of(profile: Profile | None, budgets: Budgets, phase: str) -> list[Result]:
             held, whole = share
             value = held if limit.unit == BYTES else held / whole if whole else 0.0
         found.append(_result(f"modules.{name}", words, phase, limit, value))
-    return found
+    return [replace(result, reason=reason) for result in found] if reason else found
 
 
 def _result(
@@ -98,7 +119,9 @@ def _result(
     """``told``: the recording tells what leaked, where it is long enough."""
     if value is None:
         reason = "this recording does not tell"
-        if name in TIMED and told:
+        if name.startswith("modules."):
+            reason = "the recording has no such module"
+        elif name in TIMED and told:
             reason = "the time is too short to tell"
         status = "unknown"
     else:
@@ -106,17 +129,23 @@ def _result(
     return Result(name, words, phase, limit.unit, limit.value, value, status, reason, limit.binary)
 
 
-def _phase(profile: Profile, name: str) -> Profile | None:
-    """The part from the first mark of that name to the next mark, or the end."""
+def _phase(profile: Profile, name: str) -> tuple[Profile | None, str]:
+    """From the first mark of that name to the next one of another name in the same process, or to
+    the end; None, and why there is none."""
     recording: Recording = profile.recording
     marks = recording.marks
     order = sorted(range(len(marks)), key=lambda row: int(marks.time[row]))
-    for place, row in enumerate(order):
-        if marks.name[row] != name:
-            continue
-        start = int(marks.time[row]) / 1e9
-        end = None
-        if place + 1 < len(order):
-            end = int(marks.time[order[place + 1]]) / 1e9
-        return Profile(recording, replace(profile.selection, start=start, end=end))
-    return None
+    named = [place for place, row in enumerate(order) if marks.name[row] == name]
+    if not named:
+        return None, f"the recording has no mark {name!r}"
+    row = order[named[0]]
+    start, end = int(marks.time[row]), None
+    for later in order[named[0] + 1 :]:
+        if marks.process[later] == marks.process[row] and marks.name[later] != name:
+            end = int(marks.time[later])
+            break
+    last = int(recording.slices.end[-1]) if len(recording.slices) else 0
+    if start >= last or (end is not None and end <= start):
+        return None, "nothing happened in this phase"
+    ends = None if end is None else end / 1e9
+    return Profile(recording, replace(profile.selection, start=start / 1e9, end=ends)), ""

@@ -38,6 +38,7 @@ else:
 _OF_FILE = ("programs", "phases", "modules")
 _OF_PROGRAM = ("phases", "modules")
 _OF_PHASE = ("modules",)
+_MODULE = "modules."
 _FILES = ("heaptide.toml", "pyproject.toml")
 
 
@@ -69,32 +70,47 @@ class Budgets:
         )
 
 
+@dataclass(frozen=True)
+class Project:
+    """The budgets of a file: those of all programs, and by a program's name its own over them."""
+
+    of_all: Budgets
+    programs: dict[str, Budgets]
+    source: str
+
+    def of(self, program: str) -> Budgets:
+        return self.programs.get(program, self.of_all)
+
+    def __bool__(self) -> bool:
+        return bool(self.of_all) or any(self.programs.values())
+
+
 def find_file(directory: Path) -> Path | None:
-    """The nearest heaptide.toml, or pyproject.toml with budgets in it, upwards of ``directory``."""
+    """The nearest heaptide.toml or pyproject.toml with budgets in it, upwards of ``directory``.
+
+    Raises UsageError for one that cannot be understood.
+    """
     for folder in (directory, *directory.parents):
         for name in _FILES:
             path = folder / name
-            if path.is_file() and (name != "pyproject.toml" or _table(path, _parsed(path))):
+            if path.is_file() and _table(path, _parsed(path)):
                 return path
     return None
 
 
-def load_budgets(path: Path, program: str = "") -> Budgets:
-    """The budgets of a file for ``program``, the name of what was run.
-
-    Raises UsageError, naming the file, the line and the key.
-    """
+def load_budgets(path: Path) -> Project:
+    """The budgets of a file. Raises UsageError, naming the file, the line and the key."""
     table = _table(path, _parsed(path))
+    if not table:
+        raise UsageError(f"{path} has no budgets: they stand in [{'.'.join(_root(path))}]")
     reading = _Reading(path)
-    programs = reading.table(table, "programs", ())
-    found = reading.budgets(table, (), _OF_FILE)
-    for name, own in programs.items():
+    of_all = reading.budgets(table, (), _OF_FILE)
+    programs = {}
+    for name, own in reading.table(table, "programs", ()).items():
         if not isinstance(own, dict):
             raise reading.wrong(("programs", name), "it has to be a table of budgets")
-        special = reading.budgets(own, ("programs", name), _OF_PROGRAM)
-        if name == program:
-            found = special.over(found)
-    return found
+        programs[name] = reading.budgets(own, ("programs", name), _OF_PROGRAM).over(of_all)
+    return Project(of_all, programs, str(path))
 
 
 def from_options(options: Iterable[str], presets: Iterable[str] = ()) -> Budgets:
@@ -103,18 +119,34 @@ def from_options(options: Iterable[str], presets: Iterable[str] = ()) -> Budgets
     for preset in presets:
         found = found.over(_preset(preset))
     limits: dict[str, Limit] = {}
+    modules: dict[str, Limit] = {}
     for option in options:
         name, equals, text = option.partition("=")
-        name = name.strip().replace("-", "_")
+        name = name.strip()
         if not equals:
             raise UsageError(f"{option!r} is no budget: say NAME=LIMIT, as in peak_heap=256MB")
-        if name not in MEASURES:
+        module = name[len(_MODULE) :] if name.startswith(_MODULE) else ""
+        name = name if module else name.replace("-", "_")
+        if not module and name not in MEASURES:
             raise UsageError(f"there is no budget {name!r}{_meant(name, MEASURES)}")
         try:
-            limits[name] = parse_limit(text, MEASURES[name].unit)
+            if module:
+                modules[module] = _share(text.strip())
+            else:
+                limits[name] = parse_limit(text, MEASURES[name].unit)
         except ValueError as error:
             raise UsageError(f"the budget {name}: {error}") from None
-    return Budgets(limits, source="the command line" if limits else "").over(found)
+    given = bool(limits or modules)
+    return Budgets(limits, modules, source="the command line" if given else "").over(found)
+
+
+def _share(written: object) -> Limit:
+    """Of a module: a part of the peak, or bytes; text says by its unit which."""
+    if isinstance(written, str):
+        if not re.search(r"[A-Za-z%]\s*$", written):
+            raise ValueError(f'{written!r} is no limit: say "40 %" or "10 MB"')
+        return parse_limit(written, RATIO if "%" in written else BYTES)
+    return parse_limit(written, RATIO if isinstance(written, float) else BYTES)
 
 
 def _preset(name: str) -> Budgets:
@@ -128,14 +160,26 @@ def _preset(name: str) -> Budgets:
 
 def program_of(words: list[str]) -> str:
     """What a command is called in budgets: the script, the module, or the executable."""
-    plain = [posixpath.basename(word) for word in words[:1]]
-    if plain and re.fullmatch(r"python[\d.]*", plain[0]):
-        rest = words[1:]
-        if rest[:1] == ["-m"] and len(rest) > 1:
-            return rest[1]
-        if rest and not rest[0].startswith("-"):
-            return posixpath.basename(rest[0]).removesuffix(".py")
-    return plain[0].removesuffix(".py") if plain else ""
+    if not words:
+        return ""
+    name = posixpath.basename(words[0])
+    if not re.fullmatch(r"python[\d.]*", name):
+        return name[:-3] if name.endswith(".py") else name
+    rest = iter(words[1:])
+    for word in rest:
+        if not word.startswith("-"):
+            script = posixpath.basename(word)
+            return script[:-3] if script.endswith(".py") else script
+        flags = "" if word.startswith("--") else word[1:]
+        for place, flag in enumerate(flags):
+            value = flags[place + 1 :]
+            if flag in "mc":
+                return (value or next(rest, name)) if flag == "m" else name
+            if flag in "XW":
+                if not value:
+                    next(rest, None)
+                break
+    return name
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -143,16 +187,28 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no TOML: {error}") from None
 
 
 def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of budgets; empty where there is none."""
+    """The table of budgets; empty where there is none. Raises UsageError: for what is beside it, or
+    where it should be."""
     found: Any = document
-    for key in _root(path):
-        found = found.get(key, {}) if isinstance(found, dict) else {}
-    return found if isinstance(found, dict) else {}
+    root = _root(path)
+    for depth, key in enumerate(root):
+        above = ".".join(root[:depth])
+        strangers = [name for name in found if name != key] if depth == len(root) - 1 else []
+        if strangers:
+            raise UsageError(
+                f"{path}: {'.'.join(filter(None, (above, strangers[0])))}: there is no such table; "
+                f"budgets stand in [{'.'.join(root)}]"
+            )
+        found = found.get(key, {})
+        if not isinstance(found, dict):
+            raise UsageError(f"{path}: {'.'.join(root[: depth + 1])}: it has to be a table")
+    table: dict[str, Any] = found
+    return table
 
 
 def _root(path: Path) -> tuple[str, ...]:
@@ -176,13 +232,15 @@ class _Reading:
             elif key not in known:
                 raise self.wrong((*where, key), f"there is no such budget{_meant(key, known)}")
         modules = {
-            name: self._share(written, (*where, "modules", name))
+            name: self._limit(written, "", (*where, "modules", name))
             for name, written in self.table(table, "modules", where).items()
         }
         phases = {}
         for name, own in self.table(table, "phases", where).items():
             if not isinstance(own, dict):
                 raise self.wrong((*where, "phases", name), "it has to be a table of budgets")
+            if not name:
+                raise self.wrong((*where, "phases", name), "a phase has the name of a mark")
             phases[name] = self.budgets(own, (*where, "phases", name), _OF_PHASE)
         found = Budgets(limits, modules, phases, str(self._path))
         preset = table.get("preset")
@@ -200,31 +258,49 @@ class _Reading:
             raise self.wrong((*where, key), "it has to be a table")
         return found
 
-    def _share(self, written: object, where: tuple[str, ...]) -> Limit:
-        """A part of the peak, or bytes: told apart by the unit."""
-        unit = RATIO if isinstance(written, float) or "%" in str(written) else BYTES
-        return self._limit(written, unit, where)
-
     def _limit(self, written: object, unit: str, where: tuple[str, ...]) -> Limit:
         try:
-            return parse_limit(written, unit)
+            return parse_limit(written, unit) if unit else _share(written)
         except ValueError as error:
             raise self.wrong(where, str(error)) from None
 
     def wrong(self, key: tuple[str, ...], reason: str) -> UsageError:
-        """The error for a key, at the line that it is likely to stand in."""
-        dotted = ".".join((*_root(self._path), *key))
-        line = self._line(key[-1])
+        """The error for a key, with its line if that can be told."""
+        path = (*_root(self._path), *key)
+        line = _line_of(path, self._path.read_text(encoding="utf-8"))
         at = f", line {line}" if line else ""
-        return UsageError(f"{self._path}{at}: {dotted}: {reason}")
+        return UsageError(f"{self._path}{at}: {'.'.join(path)}: {reason}")
 
-    def _line(self, key: str) -> int:
-        name = rf"\"?{re.escape(key)}\"?"
-        pattern = re.compile(rf"^\s*{name}\s*=|^\s*\[.*\b{name}\s*\]|[{{,]\s*{name}\s*=")
-        for number, line in enumerate(self._path.read_text(encoding="utf-8").splitlines(), 1):
-            if pattern.search(line):
-                return number
-        return 0
+
+def _line_of(path: tuple[str, ...], text: str) -> int:
+    """The line that a key stands in, or the nearest table around it; 0: in none."""
+    found = depth = 0
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            here = table = _keys(stripped.partition("#")[0])
+        elif "=" in stripped and not stripped.startswith("#"):
+            here = (*table, *_keys(stripped.partition("=")[0] + "= 0"))
+        else:
+            continue
+        known = min(len(here), len(path))
+        if known > depth and path[:known] == here[:known]:
+            found, depth = number, known
+    return found
+
+
+def _keys(line: str) -> tuple[str, ...]:
+    """``a."b".c = 0`` or ``[a."b".c]`` in parts; none, if it is something else."""
+    try:
+        parsed: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys = []
+    while isinstance(parsed, dict) and len(parsed) == 1:
+        [(key, parsed)] = parsed.items()
+        keys.append(key)
+    return tuple(keys)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

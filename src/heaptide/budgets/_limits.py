@@ -22,7 +22,11 @@ _SCALE: Final = {
     "tib": 1 << 40,
 }
 _PER_HOUR: Final = {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}
-_NUMBER = re.compile(r"(\d[\d_,]*(?:\.\d+)?|\.\d+)\s*([A-Za-z%]*)\s*(?:/\s*([A-Za-z]+))?")
+_NUMBER = re.compile(
+    r"((?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)\s*"
+    r"([A-Za-z%]*)\s*(?:/\s*([A-Za-z]+))?",
+    re.ASCII,
+)
 _EXAMPLES: Final = {
     BYTES: '"256 MB" or "24 MiB"',
     COUNT: "100000",
@@ -53,19 +57,17 @@ def parse_limit(written: object, unit: str) -> Limit:
     if match is None:
         raise wrong
     number, scale, per = float(re.sub(r"[_,]", "", match[1])), match[2].lower(), match[3]
-    if not math.isfinite(number):
-        raise wrong
     if unit != RATE and per is not None:
         raise wrong
     if unit == RATIO:
         if scale not in ("", "%"):
             raise wrong
         value = number / 100 if scale == "%" else number
-        if value > 1:
+        if not value <= 1:
             raise wrong
         return Limit(value, unit)
     if unit == COUNT:
-        if scale:
+        if scale or not math.isfinite(number):
             raise wrong
         return Limit(number, unit)
     if scale not in _SCALE:
@@ -75,4 +77,6 @@ def parse_limit(written: object, unit: str) -> Limit:
         if per not in _PER_HOUR:
             raise wrong
         value *= _PER_HOUR[per]
+    if not math.isfinite(value):
+        raise wrong
     return Limit(value, unit, "i" in scale)

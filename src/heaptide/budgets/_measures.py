@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from heaptide.profile import COLUMNS, LEAKED, METRICS, timeline_of, unknown
+from heaptide.profile import LEAKED, METRICS, metric_figures, timeline_of, unknown
 
 from ._limits import BYTES, COUNT, RATE, RATIO
 
@@ -118,15 +118,18 @@ TIMED: Final = ("leaked", "growth")  # told by how the heap goes over time
 
 
 def module_share(profile: Profile, name: str) -> tuple[int, int] | None:
-    """Bytes at the peak that are charged to modules with this name in theirs, and all bytes; None:
-    the recording does not tell."""
+    """Bytes at the peak of stacks that go through a module of this name, and all bytes; None: the
+    recording has no such module, or does not tell."""
+    from heaptide.profile.selection import with_location
+
     if "peak_bytes" in unknown(profile.recording):
         return None
-    fold = profile.fold("module", METRICS["peak"])
-    modules = [profile.module_of(int(row)) for row in fold.location]
-    wanted = np.array([_is_of(module, name) for module in modules], np.bool_)
-    held = int(fold.values[wanted].sum()) if len(modules) else 0
-    return held, int(profile.totals[COLUMNS.index("peak_bytes")])
+    numbers, names = profile.modules
+    wanted = np.array([_is_of(module, name) for module in names], np.bool_)
+    if not wanted.any():
+        return None
+    figures = metric_figures(profile, METRICS["peak"])[:, 0]
+    return int(figures[with_location(profile, wanted[numbers])].sum()), int(figures.sum())
 
 
 def _is_of(module: str, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,15 +14,13 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from heaptide.cli.reading import open_input, prepare_to_read
+from heaptide.cli.reading import TerminatedError, open_input, prepare_to_read
 from heaptide.cli.selecting import unpickle_option
 from heaptide.errors import HeaptideError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from heaptide.budgets import Budgets, Result
+    from heaptide.budgets import Budgets, Project, Result
     from heaptide.recording import Recording
-
-_NOT_MEASURED = 2  # the exit status for whatever keeps us from an answer
 
 
 class _Check(click.Command):
@@ -87,22 +86,9 @@ def command(
     A line for each budget: figure, limit, margin. The status is 0 if all are kept, 1 if one is
     exceeded, 2 if one could not be measured. In a workflow on GitHub a table goes to its summary.
     """
-    try:
-        status = _check(
-            words,
-            path,
-            options,
-            presets,
-            config,
-            no_config,
-            program,
-            output,
-            as_json,
-            junit,
-            unpickle,
-        )
-    except HeaptideError as error:  # 1 is for budgets that are exceeded
-        raise HeaptideError(error.message, exit_status=_NOT_MEASURED) from None
+    status = _check(
+        words, path, options, presets, config, no_config, program, output, as_json, junit, unpickle
+    )
     raise click.exceptions.Exit(status)
 
 
@@ -125,21 +111,26 @@ def _check(
         raise UsageError("-o keeps the recording of a command: this one there is already")
     if config is not None and no_config:
         raise UsageError("--config and --no-config exclude each other")
+    env = dict(os.environ)  # what follows changes it for NumPy's sake
     with ExitStack() as stack:
         prepare_to_read()
-        from heaptide.budgets import check, exit_status, find_file
+        from heaptide.budgets import check, exit_status, program_of
         from heaptide.profile import Profile
         from heaptide.views.commands import recorded_command
 
-        if config is None and not no_config:
-            config = find_file(Path.cwd())
-        # Before a program runs for it, perhaps for long: what is wrong with the budgets.
-        _budgets(words or [], options, presets, config, program)
+        given, project = _budgets(options, presets, config, no_config)
         if path is None:
             assert words
-            path = _recorded(words, output, stack, out=sys.stderr if as_json else None)
+            path = _recorded(words, output, stack, env, out=sys.stderr if as_json else None)
         recording = stack.enter_context(open_input(path, unpickle=unpickle, quiet=as_json))
-        budgets = _budgets(_words(recording), options, presets, config, program)
+        name = program or program_of(_words(recording))
+        budgets = given if project is None else given.over(project.of(name))
+        if not budgets:
+            assert project is not None
+            raise UsageError(
+                f"{project.source} has no budget for {name}: it has some for "
+                f"{', '.join(project.programs)}; --program chooses one"
+            )
         results = check(Profile(recording), budgets)
         title = recorded_command(recording) or recording.path
         kept = None if words and output is None else str(path)
@@ -147,16 +138,28 @@ def _check(
         return exit_status(results)
 
 
-def _recorded(words: list[str], output: Path | None, stack: ExitStack, out: IO[str] | None) -> Path:
+def _recorded(
+    words: list[str],
+    output: Path | None,
+    stack: ExitStack,
+    env: dict[str, str],
+    out: IO[str] | None,
+) -> Path:
     """Records a command, in a process of its own; where to."""
+    for word in words:
+        if not word.startswith("-"):
+            break
+        if word in ("-h", "--help") or word.startswith(("-o", "--output")):
+            raise UsageError(f"{word} stands behind --, where the command begins: say it before")
     path = output
     if path is None:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="heaptide-check-"))
         path = Path(directory) / "checked.tide"
     elif path.exists():
         raise UsageError(f"{path} exists; choose another name")
-    run = [sys.executable, "-m", "heaptide", "run", "-q", "-o", str(path), *words]
-    status = subprocess.run(run, check=False, stdout=out).returncode
+    status = _run(
+        [sys.executable, "-m", "heaptide", "run", "-q", "-o", str(path), *words], env, out
+    )
     if not path.exists():
         raise HeaptideError(f"nothing was recorded of {words[0]}: {_ended(status)}")
     if status:
@@ -165,6 +168,33 @@ def _recorded(words: list[str], output: Path | None, stack: ExitStack, out: IO[s
             "mend it, or check a recording of it (heaptide run -o FILE)"
         )
     return path
+
+
+def _run(command: list[str], env: dict[str, str], out: IO[str] | None) -> int:
+    """Signals that are for us are for the program: what it leaves is not left by us."""
+    asked = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
+        child.send_signal(number)
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # A terminal's SIGINT goes to all of its group; the command ends by it, or not, as it likes.
+    previous[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: asked.append(signal.SIGINT))
+    child = subprocess.Popen(command, stdout=out, env=env)
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if previous[number] is not signal.SIG_IGN:
+                signal.signal(number, pass_on)
+        status = child.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if asked and status:
+        if signal.SIGINT in asked:
+            raise KeyboardInterrupt
+        raise TerminatedError
+    return status
 
 
 def _ended(status: int) -> str:
@@ -182,24 +212,22 @@ def _words(recording: Recording) -> list[str]:
 
 
 def _budgets(
-    words: list[str],
-    options: tuple[str, ...],
-    presets: tuple[str, ...],
-    config: Path | None,
-    program: str | None,
-) -> Budgets:
-    from heaptide.budgets import from_options, load_budgets, program_of
+    options: tuple[str, ...], presets: tuple[str, ...], config: Path | None, no_config: bool
+) -> tuple[Budgets, Project | None]:
+    """Those of options, and those of a file; before a program runs for them, perhaps for long."""
+    from heaptide.budgets import find_file, from_options, load_budgets
 
-    found = from_options(options, presets)
-    if config is not None:
-        file = load_budgets(config, program or program_of(words))
-        found = found.over(file) if found else file
-    if not found:
+    given = from_options(options, presets)
+    if config is None and not no_config:
+        with contextlib.suppress(FileNotFoundError):  # we are in a directory that has been removed
+            config = find_file(Path.cwd())
+    project = None if config is None else load_budgets(config)
+    if not given and not project:
         raise UsageError(
             "there is no budget: say --budget peak_heap=256MB or --preset guide, or write "
             "[tool.heaptide.budgets] into pyproject.toml"
         )
-    return found
+    return given, project
 
 
 def _tell(
@@ -213,6 +241,12 @@ def _tell(
 ) -> None:
     from heaptide.views import budgets as view
 
+    # Files first: of the screen nobody knows whether it takes anything.
+    if junit is not None:
+        _write(junit, view.junit(results, title=title), "wb")
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        _write(Path(summary), view.markdown(results, title=title).encode(), "ab")
     if as_json:
         import json
 
@@ -220,11 +254,6 @@ def _tell(
         click.echo(json.dumps(document, indent=1))
     else:
         view.print_results(results, title=title, source=budgets.source)
-    if junit is not None:
-        _write(junit, view.junit(results, title=title), "wb")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        _write(Path(summary), view.markdown(results, title=title).encode(), "ab")
 
 
 def _write(path: Path, data: bytes, mode: str) -> None:

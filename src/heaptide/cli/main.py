@@ -76,13 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. May end the process by a signal instead."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    failed = 2 if words[:1] == ["check"] else 1  # its 1 says that a budget was exceeded
     try:
         status = cli.main(words or ["--help"], "heaptide", standalone_mode=False)
         if sys.stdout is not None:  # closed by whoever has started us
             sys.stdout.flush()
     except HeaptideError as error:
         _complain(error.message)
-        return error.exit_status
+        return failed if error.exit_status == 1 else error.exit_status
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "heaptide"
         _complain(f"{_usage(error)}; see {where} --help")
@@ -104,7 +105,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             _drop_output()
         else:
             _complain(describe(error))
-        return 1
+        return failed
     return status if isinstance(status, int) else 0  # of what click calls an exit
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from heaptide.budgets import Result
 
 SCHEMA_VERSION = 1
+_GAP = 2  # between columns
 _MARKS = {"ok": "passed", "over": "failed", "unknown": "not measured"}
 
 
@@ -71,7 +72,14 @@ def print_results(
                 Text("" if result.value is None else _margin(result), styles[result.status]),
             ]
         )
-    screen.grid(rows, "llrrl")
+    widths = [max(row[column].cell_len for row in rows) for column in range(len(rows[0]))]
+    if sum(widths) + _GAP * (len(widths) - 1) <= screen.width:
+        screen.grid(rows, "llrrl", gap=_GAP)
+    else:  # nothing of a verdict is left out
+        for result in results:
+            if result.value is not None:
+                mark = Text(f"{marks[result.status]} ", styles[result.status])
+                screen.paragraph(mark, screen.clean(sentence(result)))
     reasons = dict.fromkeys(result.reason for result in results if result.value is None)
     if reasons:
         screen.line()
@@ -142,7 +150,7 @@ def sentence(result: Result) -> str:
 def markdown(results: Sequence[Result], *, title: str) -> str:
     """A table, as ``$GITHUB_STEP_SUMMARY`` takes it."""
     lines = [
-        f"### Memory of `{_cell(title)}`",
+        f"### Memory of {_cell(title)}",
         "",
         "| | budget | figure | limit | margin |",
         "|---|---|---:|---:|---|",
@@ -161,4 +169,5 @@ def markdown(results: Sequence[Result], *, title: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|").replace("`", "'")
+    plain = _plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    return plain.replace("|", "\\|").replace("`", "'")
