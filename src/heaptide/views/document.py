@@ -11,6 +11,7 @@ from heaptide.profile.metrics import EXTRA
 
 from . import selected
 from .growth import growth_of
+from .marks import marks_of
 from .notes import exited, notes
 from .rows import LANGUAGES as LANGUAGES
 from .rows import MOST_MOMENTS, histogram_rows, moments, place_of, snapshot_rows, tree_nodes
@@ -70,6 +71,7 @@ def document(
             asdict(note)
             for note in (*notes(profile), *selected.selection_notes(profile, fold.metric))
         ],
+        "marks": [asdict(mark) for mark in marks_of(profile)],
         "snapshots": snapshot_rows(profile, snapshots(profile, summary, count=10, top=3)),
         "histograms": histogram_rows(profile),
         "timeline": moments(profile, MOST_MOMENTS) if timeline else None,

@@ -13,6 +13,7 @@ from . import chart, units
 from .console import print_section
 from .growth import MOST_ROWS
 from .labels import GAP, LEAST
+from .marks import in_words, marks_of
 from .places import short_function
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def print_over_time(
     height = TALL_CHART_HEIGHT if tall else CHART_HEIGHT
     plot = chart.draw(heights, peak, start, end, height=height, blocks=screen.glyphs.blocks)
     print_section(screen, "Live heap over time")
-    screen.line(f"{plot.unit:>{plot.margin - 2}}", "dim")
+    marks = in_words(marks_of(profile))
+    head = f"{plot.unit:>{plot.margin - 2}}"
+    screen.line(head + (f"   marks: {screen.clean(marks)}" if marks else ""), "dim")
     for label, cells in plot.rows:
         line = Text(label, "dim")
         body = Text(cells, "cyan")
