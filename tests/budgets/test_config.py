@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heaptide.budgets import Budgets, Limit, find_file, from_options, load_budgets, program_of
+from heaptide.budgets import Budgets, Limit, find_budgets, from_options, load_budgets, program_of
 from heaptide.errors import UsageError
 
 pytestmark = pytest.mark.interpreters
@@ -32,6 +32,12 @@ growth = "1 MB/h"
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def nearest(directory: Path) -> Path | None:
+    """The file whose budgets are taken."""
+    found = find_budgets(directory)
+    return None if found is None else Path(found.source)
 
 
 def limits(budgets: Budgets) -> dict[str, float]:
@@ -133,7 +139,7 @@ def test_what_is_not_where_budgets_stand(tmp_path: Path, name: str, text: str, w
     """It would be passed over in silence, and with it the budgets that somebody has written."""
     path = write(tmp_path / name, text)
     with pytest.raises(UsageError, match=words):
-        find_file(tmp_path)
+        find_budgets(tmp_path)
     with pytest.raises(UsageError, match=words):
         load_budgets(path)
 
@@ -141,7 +147,7 @@ def test_what_is_not_where_budgets_stand(tmp_path: Path, name: str, text: str, w
 @pytest.mark.parametrize("name", ["heaptide.toml", "pyproject.toml", "other.toml"])
 def test_a_file_that_was_named_has_to_have_some(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, "")
-    assert find_file(tmp_path) != path
+    assert nearest(tmp_path) != path
     with pytest.raises(UsageError, match="has no budgets: they stand in"):
         load_budgets(path)
 
@@ -160,11 +166,11 @@ def test_the_nearest_file_is_taken(tmp_path: Path) -> None:
     top = write(tmp_path / "heaptide.toml", "[budgets]\nleaked = 0\n")
     write(deep / "heaptide.toml", "")
     write(tmp_path / "a" / "pyproject.toml", "[project]\nname = 'none of ours'\n")
-    assert find_file(deep) == top
+    assert nearest(deep) == top
     near = write(tmp_path / "a" / "pyproject.toml", "[tool.heaptide.budgets]\nleaked = 0\n")
-    assert find_file(deep) == near
+    assert nearest(deep) == near
     nearer = write(tmp_path / "a" / "heaptide.toml", "[budgets]\nleaked = 0\n")
-    assert find_file(deep) == nearer
+    assert nearest(deep) == nearer
 
 
 @pytest.mark.parametrize("option", ["peak_heap", "peek=1", "peak_heap=much", "=1"])

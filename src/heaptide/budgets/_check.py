@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from heaptide.profile import LEAKED, Profile, summarize, unknown
+from heaptide.profile import Profile, summarize
 
 from ._limits import BYTES
-from ._measures import MEASURES, TIMED, module_share
+from ._measures import MEASURES, module_share, why_not
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
@@ -47,16 +47,12 @@ class Result:
 
 def check(profile: Profile, budgets: Budgets) -> list[Result]:
     """A result for each budget, in their order; of phases behind those of the whole run."""
-    if _nothing_in(profile):
-        results = _of(None, budgets, "", "nothing was recorded")
-        for name, own in budgets.phases.items():
-            results += _of(None, own, name, "nothing was recorded")
-        return results
+    unseen = "nothing was recorded" if _nothing_in(profile) else ""
     cut = _cut(profile.recording)
-    results = [_of_a_part(result, cut) for result in _of(profile, budgets, "")]
+    results = [_of_a_part(result, cut) for result in _of(profile, budgets, "", unseen)]
     for name, own in budgets.phases.items():
-        part, reason = _phase(profile, name)
-        found = _of(part, own, name, reason)
+        part, missing = _phase(profile, name)
+        found = _of(part, own, name, unseen or missing)
         if part is not None and part.selection.end is None:
             found = [_of_a_part(result, cut) for result in found]
         results += found
@@ -91,42 +87,37 @@ def exit_status(results: Sequence[Result]) -> int:
     return 2 if "unknown" in statuses else 1 if "over" in statuses else 0
 
 
-def _of(profile: Profile | None, budgets: Budgets, phase: str, reason: str = "") -> list[Result]:
-    """``profile`` None: not measured, for this ``reason``."""
-    summary = None if profile is None else summarize(profile)
-    told = profile is not None and LEAKED.column not in unknown(profile.recording)
+def _of(profile: Profile | None, budgets: Budgets, phase: str, missing: str) -> list[Result]:
+    """``missing``: why nothing can be measured, ``profile`` or not; "": it can."""
     found = []
+
+    def add(name: str, words: str, limit: Limit, value: float | None, why: str) -> None:
+        status = "unknown" if value is None else "over" if value > limit.value else "ok"
+        reason = (missing or why) if value is None else ""
+        found.append(
+            Result(name, words, phase, limit.unit, limit.value, value, status, reason, limit.binary)
+        )
+
+    seen = None if missing else profile
+    summary = None if seen is None else summarize(seen)
     for name, limit in budgets.limits.items():
         measure = MEASURES[name]
-        value = None
-        if profile is not None and summary is not None:
-            value = measure.of(profile, summary)
-        found.append(_result(name, measure.words, phase, limit, value, told))
+        value = None if seen is None or summary is None else measure.of(seen, summary)
+        add(name, measure.words, limit, value, "" if seen is None else why_not(seen, name))
     for name, limit in budgets.modules.items():
-        words = f"{name} at the peak"
-        share = None if profile is None else module_share(profile, name)
+        share = None if seen is None else module_share(seen, name)
         value = None
         if share is not None:
             held, whole = share
             value = held if limit.unit == BYTES else held / whole if whole else 0.0
-        found.append(_result(f"modules.{name}", words, phase, limit, value))
-    return [replace(result, reason=reason) for result in found] if reason else found
-
-
-def _result(
-    name: str, words: str, phase: str, limit: Limit, value: float | None, told: bool = False
-) -> Result:
-    """``told``: the recording tells what leaked, where it is long enough."""
-    if value is None:
-        reason = "this recording does not tell"
-        if name.startswith("modules."):
-            reason = "the recording has no such module"
-        elif name in TIMED and told:
-            reason = "the time is too short to tell"
-        status = "unknown"
-    else:
-        reason, status = "", "over" if value > limit.value else "ok"
-    return Result(name, words, phase, limit.unit, limit.value, value, status, reason, limit.binary)
+        add(
+            f"modules.{name}",
+            f"{name} at the peak",
+            limit,
+            value,
+            "the recording has no such module",
+        )
+    return found
 
 
 def _phase(profile: Profile, name: str) -> tuple[Profile | None, str]:

@@ -18,7 +18,7 @@ import difflib
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,32 +85,27 @@ class Project:
         return bool(self.of_all) or any(self.programs.values())
 
 
-def find_file(directory: Path) -> Path | None:
-    """The nearest heaptide.toml or pyproject.toml with budgets in it, upwards of ``directory``.
+def find_budgets(directory: Path) -> Project | None:
+    """Those of the nearest heaptide.toml or pyproject.toml with budgets in it, upwards of
+    ``directory``.
 
-    Raises UsageError for one that cannot be understood.
+    Raises UsageError for a file that cannot be understood.
     """
     for folder in (directory, *directory.parents):
         for name in _FILES:
-            path = folder / name
-            if path.is_file() and _table(path, _parsed(path)):
-                return path
+            if (folder / name).is_file():
+                reading = _Reading(folder / name)
+                if reading.root:
+                    return reading.project()
     return None
 
 
 def load_budgets(path: Path) -> Project:
     """The budgets of a file. Raises UsageError, naming the file, the line and the key."""
-    table = _table(path, _parsed(path))
-    if not table:
-        raise UsageError(f"{path} has no budgets: they stand in [{'.'.join(_root(path))}]")
     reading = _Reading(path)
-    of_all = reading.budgets(table, (), _OF_FILE)
-    programs = {}
-    for name, own in reading.table(table, "programs", ()).items():
-        if not isinstance(own, dict):
-            raise reading.wrong(("programs", name), "it has to be a table of budgets")
-        programs[name] = reading.budgets(own, ("programs", name), _OF_PROGRAM).over(of_all)
-    return Project(of_all, programs, str(path))
+    if not reading.root:
+        raise UsageError(f"{path} has no budgets: they stand in [{'.'.join(_root(path))}]")
+    return reading.project()
 
 
 def from_options(options: Iterable[str], presets: Iterable[str] = ()) -> Budgets:
@@ -182,44 +177,46 @@ def program_of(words: list[str]) -> str:
     return name
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from None
-
-
-def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of budgets; empty where there is none. Raises UsageError: for what is beside it, or
-    where it should be."""
-    found: Any = document
-    root = _root(path)
-    for depth, key in enumerate(root):
-        above = ".".join(root[:depth])
-        strangers = [name for name in found if name != key] if depth == len(root) - 1 else []
-        if strangers:
-            raise UsageError(
-                f"{path}: {'.'.join(filter(None, (above, strangers[0])))}: there is no such table; "
-                f"budgets stand in [{'.'.join(root)}]"
-            )
-        found = found.get(key, {})
-        if not isinstance(found, dict):
-            raise UsageError(f"{path}: {'.'.join(root[: depth + 1])}: it has to be a table")
-    table: dict[str, Any] = found
-    return table
-
-
 def _root(path: Path) -> tuple[str, ...]:
     return ("tool", "heaptide", "budgets") if path.name == "pyproject.toml" else ("budgets",)
 
 
 class _Reading:
-    """Tables of one file, and what is wrong with them."""
+    """Tables of one file, and what is wrong with them.
+
+    ``root``: the table of budgets; empty where there is none. Raises UsageError: for a file that
+    cannot be read, for what is beside that table, or where it should be.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        try:
+            self._text = path.read_text(encoding="utf-8")
+            found: Any = tomllib.loads(self._text)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"{path} is no TOML: {error}") from None
+        keys = _root(path)
+        for depth, key in enumerate(keys):
+            strangers = [name for name in found if name != key] if key == keys[-1] else []
+            if strangers:
+                raise UsageError(
+                    f"{path}: {'.'.join((*keys[:depth], strangers[0]))}: there is no such table; "
+                    f"budgets stand in [{'.'.join(keys)}]"
+                )
+            found = found.get(key, {})
+            if not isinstance(found, dict):
+                raise UsageError(f"{path}: {'.'.join(keys[: depth + 1])}: it has to be a table")
+        self.root: dict[str, Any] = found
+
+    def project(self) -> Project:
+        of_all = self.budgets(self.root, (), _OF_FILE)
+        programs = {
+            name: self.budgets(own, ("programs", name), _OF_PROGRAM).over(of_all)
+            for name, own in self.tables(self.root, "programs", ())
+        }
+        return Project(of_all, programs, str(self._path))
 
     def budgets(
         self, table: Mapping[str, Any], where: tuple[str, ...], tables: tuple[str, ...]
@@ -236,9 +233,7 @@ class _Reading:
             for name, written in self.table(table, "modules", where).items()
         }
         phases = {}
-        for name, own in self.table(table, "phases", where).items():
-            if not isinstance(own, dict):
-                raise self.wrong((*where, "phases", name), "it has to be a table of budgets")
+        for name, own in self.tables(table, "phases", where):
             if not name:
                 raise self.wrong((*where, "phases", name), "a phase has the name of a mark")
             phases[name] = self.budgets(own, (*where, "phases", name), _OF_PHASE)
@@ -258,6 +253,15 @@ class _Reading:
             raise self.wrong((*where, key), "it has to be a table")
         return found
 
+    def tables(
+        self, table: Mapping[str, Any], key: str, where: tuple[str, ...]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A table of tables of budgets, by their names."""
+        for name, own in self.table(table, key, where).items():
+            if not isinstance(own, dict):
+                raise self.wrong((*where, key, name), "it has to be a table of budgets")
+            yield name, own
+
     def _limit(self, written: object, unit: str, where: tuple[str, ...]) -> Limit:
         try:
             return parse_limit(written, unit) if unit else _share(written)
@@ -267,7 +271,7 @@ class _Reading:
     def wrong(self, key: tuple[str, ...], reason: str) -> UsageError:
         """The error for a key, with its line if that can be told."""
         path = (*_root(self._path), *key)
-        line = _line_of(path, self._path.read_text(encoding="utf-8"))
+        line = _line_of(path, self._text)
         at = f", line {line}" if line else ""
         return UsageError(f"{self._path}{at}: {'.'.join(path)}: {reason}")
 

@@ -7,20 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from heaptide._sizes import BYTES_IN
+
 BYTES, COUNT, RATIO, RATE = "bytes", "count", "ratio", "bytes/hour"
 
-_SCALE: Final = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-}
+_SCALE: Final = {**BYTES_IN, "tb": 10**12, "tib": 1 << 40}
 _PER_HOUR: Final = {"s": 3600, "min": 60, "h": 1, "d": 1 / 24}
 _NUMBER = re.compile(
     r"((?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)\s*"

@@ -63,13 +63,11 @@ def _idle_rss(profile: Profile, summary: Summary) -> float | None:
 def _leaked(profile: Profile, summary: Summary) -> float | None:
     """None: not known, or too short to tell."""
     from heaptide.profile.leaks import windows
-    from heaptide.profile.selection import snap
 
     recording = profile.recording
-    if LEAKED.column in unknown(recording):
+    if LEAKED.column in unknown(recording) or windows(recording, profile.covered) is None:
         return None
-    time = snap(recording, None, None) if profile.time is None else profile.time
-    return None if windows(recording, time) is None else profile.total_of(LEAKED)
+    return profile.total_of(LEAKED)
 
 
 def _growth(profile: Profile, summary: Summary) -> float | None:
@@ -114,7 +112,12 @@ MEASURES: Final = {
     )
 }
 
-TIMED: Final = ("leaked", "growth")  # told by how the heap goes over time
+
+def why_not(profile: Profile, name: str) -> str:
+    """Why there is no figure of this name."""
+    if name in ("leaked", "growth") and LEAKED.column not in unknown(profile.recording):
+        return "the time is too short to tell"
+    return "this recording does not tell"
 
 
 def module_share(profile: Profile, name: str) -> tuple[int, int] | None:

@@ -10,17 +10,17 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
+from heaptide.cli.output import print_json
 from heaptide.cli.reading import TerminatedError, open_input, prepare_to_read
 from heaptide.cli.selecting import unpickle_option
 from heaptide.errors import HeaptideError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from heaptide.budgets import Budgets, Project, Result
-    from heaptide.recording import Recording
 
 
 class _Check(click.Command):
@@ -80,31 +80,12 @@ def command(
     as_json: bool,
     junit: Path | None,
     unpickle: bool,
-) -> None:
+) -> NoReturn:
     """Hold a recording, or a command that is recorded for it, to its memory budget.
 
     A line for each budget: figure, limit, margin. The status is 0 if all are kept, 1 if one is
     exceeded, 2 if one could not be measured. In a workflow on GitHub a table goes to its summary.
     """
-    status = _check(
-        words, path, options, presets, config, no_config, program, output, as_json, junit, unpickle
-    )
-    raise click.exceptions.Exit(status)
-
-
-def _check(
-    words: list[str] | None,
-    path: Path | None,
-    options: tuple[str, ...],
-    presets: tuple[str, ...],
-    config: Path | None,
-    no_config: bool,
-    program: str | None,
-    output: Path | None,
-    as_json: bool,
-    junit: Path | None,
-    unpickle: bool,
-) -> int:
     if bool(words) == (path is not None):
         raise UsageError("name a recording, or a command behind --")
     if path is not None and output is not None:
@@ -123,7 +104,7 @@ def _check(
             assert words
             path = _recorded(words, output, stack, env, out=sys.stderr if as_json else None)
         recording = stack.enter_context(open_input(path, unpickle=unpickle, quiet=as_json))
-        name = program or program_of(_words(recording))
+        name = program or program_of(recording.command)
         budgets = given if project is None else given.over(project.of(name))
         if not budgets:
             assert project is not None
@@ -135,7 +116,7 @@ def _check(
         title = recorded_command(recording) or recording.path
         kept = None if words and output is None else str(path)
         _tell(results, budgets, title, kept, as_json=as_json, junit=junit)
-        return exit_status(results)
+    raise click.exceptions.Exit(exit_status(results))
 
 
 def _recorded(
@@ -198,30 +179,25 @@ def _run(command: list[str], env: dict[str, str], out: IO[str] | None) -> int:
 
 
 def _ended(status: int) -> str:
+    from heaptide.recorder.child import Ended
+
     if status >= 0:
         return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
-
-
-def _words(recording: Recording) -> list[str]:
-    words = recording.meta.get("command")
-    return [str(word) for word in words] if isinstance(words, list) else []
+    return f"was ended by {Ended(128 - status, -status)}"
 
 
 def _budgets(
     options: tuple[str, ...], presets: tuple[str, ...], config: Path | None, no_config: bool
 ) -> tuple[Budgets, Project | None]:
     """Those of options, and those of a file; before a program runs for them, perhaps for long."""
-    from heaptide.budgets import find_file, from_options, load_budgets
+    from heaptide.budgets import find_budgets, from_options, load_budgets
 
-    given = from_options(options, presets)
-    if config is None and not no_config:
+    given, project = from_options(options, presets), None
+    if config is not None:
+        project = load_budgets(config)
+    elif not no_config:
         with contextlib.suppress(FileNotFoundError):  # we are in a directory that has been removed
-            config = find_file(Path.cwd())
-    project = None if config is None else load_budgets(config)
+            project = find_budgets(Path.cwd())
     if not given and not project:
         raise UsageError(
             "there is no budget: say --budget peak_heap=256MB or --preset guide, or write "
@@ -248,10 +224,7 @@ def _tell(
     if summary:
         _write(Path(summary), view.markdown(results, title=title).encode(), "ab")
     if as_json:
-        import json
-
-        document = view.as_json(results, recording=path, source=budgets.source)
-        click.echo(json.dumps(document, indent=1))
+        print_json(view.as_json(results, recording=path, source=budgets.source))
     else:
         view.print_results(results, title=title, source=budgets.source)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from heaptide.cli.output import say
 from heaptide.cli.reading import open_input, prepare_to_read
 from heaptide.cli.selecting import selection_from, selection_options, unpickle_option
 from heaptide.errors import HeaptideError, UsageError
@@ -84,6 +85,6 @@ def command(
         said = write(profile, format, sys.stdout.buffer if to_stdout else output, chosen)
     if not quiet:
         for line in said:
-            click.echo(f"heaptide: {line}", err=True)
+            say(line)
         if not to_stdout:
-            click.echo(f"heaptide: {output} is written, {format.title}", err=True)
+            say(f"{output} is written, {format.title}")

@@ -1,4 +1,4 @@
-"""What commands print for programs."""
+"""What commands print: JSON for programs, a line on stderr for people."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ import re
 import sys
 from typing import Any
 
+import click
+
+from heaptide._printable import printable
+
 # The escapes in JSON's strings, one after the other, pairs of surrogates as one.
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([0-9a-fA-F]{4})|.)")
+
+
+def say(line: str) -> None:
+    """A line on stderr; names in it move no cursor."""
+    click.echo(f"heaptide: {printable(line)}", err=True)
 
 
 def print_json(document: Any) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import click
 
+from heaptide._sizes import BYTES_IN
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]  # generic only in the newest click
 else:
@@ -18,19 +20,7 @@ _Parameter = Optional[click.Parameter]
 _Context = Optional[click.Context]
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
-_BYTES = {
-    "": 1,
-    "b": 1,
-    "k": 1000,
-    "kb": 1000,
-    "kib": 1 << 10,
-    "m": 10**6,
-    "mb": 10**6,
-    "mib": 1 << 20,
-    "g": 10**9,
-    "gb": 10**9,
-    "gib": 1 << 30,
-}
+_BYTES = {**BYTES_IN, "k": 10**3, "m": 10**6, "g": 10**9}
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 

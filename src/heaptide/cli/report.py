@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from heaptide._printable import printable, shell_word
+from heaptide._printable import shell_word
+from heaptide.cli.output import say
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import open_input, prepare_to_read
@@ -100,14 +101,14 @@ def command(
         _write(path, text)
     if not quiet:
         for line in page.folded:
-            _say(f"to keep the page small, {line}")
+            say(f"to keep the page small, {line}")
         if len(text) > max_size:
-            _say(f"the page cannot be made smaller than {size(len(text))}")
+            say(f"the page cannot be made smaller than {size(len(text))}")
         if not to_stdout:
             word = shell_word(str(path))
-            _say(f"{path} is written ({size(len(text))}); look at it: xdg-open {word}")
+            say(f"{path} is written ({size(len(text))}); look at it: xdg-open {word}")
     if show and not _shown(path) and not quiet:
-        _say(f"no browser found: open {path} yourself")
+        say(f"no browser found: open {path} yourself")
 
 
 def _default(recording: Path) -> Path:
@@ -115,10 +116,6 @@ def _default(recording: Path) -> Path:
     if not recording.name:  # . or /
         raise RecordingError(f"{recording} is a directory; name the .tide file in it")
     return recording.with_name(recording.name.removesuffix(".tide") + ".html")
-
-
-def _say(line: str) -> None:
-    click.echo("heaptide: " + printable(line), err=True)
 
 
 def _shown(path: Path) -> bool:

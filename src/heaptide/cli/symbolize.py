@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from heaptide._printable import printable, shell_word
+from heaptide.cli.output import say
 from heaptide.cli.reading import prepare_to_read
 from heaptide.errors import RecordingError
 
@@ -34,13 +35,9 @@ def command(recording: Path, quiet: bool) -> None:
     with progress_bar("names in", quiet=quiet) as progress:
         finished = symbolize(recording, progress=progress)
     for line in finished.warnings:
-        click.echo(f"heaptide: {printable(line)}", err=True)
+        say(line)
     if finished.former is not None:
-        click.echo(
-            "heaptide: the file as it was, with what is behind the damage, is "
-            + printable(finished.former),
-            err=True,
-        )
+        say(f"the file as it was, with what is behind the damage, is {finished.former}")
     if not quiet and sys.stdout is not None:
         print(f"{printable(str(recording))}: {finished.frames_named:,} frames have names")
         for line in finished.advice:

@@ -45,9 +45,7 @@ class Export:
     @cached_property
     def command(self) -> list[str]:
         """The command that was recorded, or the name of the recording."""
-        words = self.recording.meta.get("command")
-        found = [str(word) for word in words] if isinstance(words, list) else []
-        return found or [Path(self.recording.path).name]
+        return self.recording.command or [Path(self.recording.path).name]
 
     @cached_property
     def pid(self) -> int:

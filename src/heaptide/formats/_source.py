@@ -8,7 +8,6 @@ import os
 import posixpath
 import zlib
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import BinaryIO, Final, Optional, cast
 
 import zstandard
@@ -96,12 +95,7 @@ class Source:
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -54,8 +54,12 @@ _COLUMN_OF: Final = {
     _TOTAL: "total_bytes",
     _BLOCKS: "allocations",
 }
-_UNITS: Final = {"bytes": 1, "byte": 1, "kilobytes": 1 << 10, "kb": 1 << 10, "kib": 1 << 10}
-_UNITS_MORE: Final = {"megabytes": 1 << 20, "mb": 1 << 20, "mib": 1 << 20, "gb": 1 << 30}
+_UNITS: Final = {
+    **dict.fromkeys(("byte", "bytes"), 1),
+    **dict.fromkeys(("kilobytes", "kb", "kib"), 1 << 10),
+    **dict.fromkeys(("megabytes", "mb", "mib"), 1 << 20),
+    "gb": 1 << 30,
+}
 _COMMAND: Final = "command: "
 _THREADS: Final = ("thread", "thread name", "thread_name", "thread id", "thread_id")
 
@@ -83,6 +87,7 @@ class _Reading:
         self._types = [(self._text(one.type), self._text(one.unit)) for one in message.sample_type]
         self._builder = Builder("pprof", "a profile of pprof", self._lacking())
         self._frames: dict[int, list[int]] = {}
+        self._without_id: dict[str, int] = {}  # threads without an id, by their names
 
     def _text(self, number: int) -> str:
         if 0 <= number < len(self._strings):
@@ -169,7 +174,7 @@ class _Reading:
 
     def _samples(self) -> None:
         builder, known = self._builder, [_KNOWN.get(one) for one in self._types]
-        scales = [_scale(unit) for _, unit in self._types]
+        scales = [_UNITS.get(unit.lower(), 1) for _, unit in self._types]
         rows: dict[int, list[int]] = {}
         for number, sample in enumerate(self._message.sample):
             if len(sample.value) != len(self._types):
@@ -200,7 +205,7 @@ class _Reading:
             if figure is not None:
                 figures[figure] = table[:, i]
             else:
-                size = unit.lower() in {**_UNITS, **_UNITS_MORE}
+                size = unit.lower() in _UNITS
                 name = kind.replace("_", "-") or "value"
                 builder.extra(name, kind, "bytes" if size else unit, contexts, table[:, i])
         if any(figure is not None for figure in known):
@@ -224,17 +229,8 @@ class _Reading:
             return None
         self._builder.lacks.discard("threads")
         if not tid:
-            tid = -1 - self._names.setdefault(name, len(self._names))
+            tid = -1 - self._without_id.setdefault(name, len(self._without_id))
         return self._builder.thread(tid & 0x7FFFFFFF, name)
-
-    @property
-    def _names(self) -> dict[str, int]:
-        found: dict[str, int] = self.__dict__.setdefault("_thread_names", {})
-        return found
-
-
-def _scale(unit: str) -> int:
-    return {**_UNITS, **_UNITS_MORE}.get(unit.lower(), 1)
 
 
 # ------------------------------------------------------------------------------------ writing

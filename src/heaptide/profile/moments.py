@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .figures import alive_contexts
 from .fold import sum_by
 from .metrics import COLUMNS
-from .selection import TimeRange, snap
+from .selection import TimeRange
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -43,8 +43,7 @@ def snapshots(
     ``slices``: read all slices of time, at about 1 µs for each context that changed in one; else
     only the peak and the end tell their sites, and others the live heap that the timeline has.
     """
-    recording = profile.recording
-    time = snap(recording, None, None) if profile.time is None else profile.time
+    time = profile.covered
     peak_bytes = int(profile.totals[0])
     found = []
     if peak_bytes:
@@ -76,7 +75,7 @@ def compositions(profile: Profile, count: int) -> Iterator[tuple[int, Ints]]:
     """What the heap held at ``count`` moments, equal ones once: the time in ns, and the bytes of
     each context. Each moment is the end of a slice, as for ``snapshots``; the last is the end."""
     recording = profile.recording
-    time = snap(recording, None, None) if profile.time is None else profile.time
+    time = profile.covered
     contexts = recording.contexts
     mask = contexts.counted
     if profile.processes is not None:

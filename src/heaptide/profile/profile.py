@@ -70,6 +70,11 @@ class Profile:
         chosen = self.selection
         return snap(self.recording, chosen.start, chosen.end) if chosen.ranged else None
 
+    @property
+    def covered(self) -> TimeRange:
+        """The slices that count: those of ``time``, or all."""
+        return snap(self.recording, None, None) if self.time is None else self.time
+
     @cached_property
     def chosen(self) -> Bools | None:
         """For each context whether the selection keeps it (processes aside); None: all are."""
@@ -102,10 +107,8 @@ class Profile:
     @cached_property
     def leaked(self) -> Ints:
         """Bytes and blocks that each context leaked: shape (contexts, 2). One pass over slices."""
-        recording = self.recording
-        time = snap(recording, None, None) if self.time is None else self.time
         used: Bools = np.asarray(self.figures.any(axis=1))
-        found: Ints = leaked(recording, time) * used[:, np.newaxis]
+        found: Ints = leaked(self.recording, self.covered) * used[:, np.newaxis]
         return found
 
     def figures_for(self, metric: Metric) -> Ints:

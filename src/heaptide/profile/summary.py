@@ -13,7 +13,6 @@ from heaptide.recording import ALL_PROCESSES, Timeline
 from .figures import live_totals
 from .known import unknown
 from .metrics import COLUMNS, heaviest
-from .selection import snap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,7 +218,7 @@ def timeline_of(profile: Profile) -> Timeline:
 
 def _from_slices(profile: Profile) -> Timeline:
     recording = profile.recording
-    time = snap(recording, None, None) if profile.time is None else profile.time
+    time = profile.covered
     live = live_totals(recording, profile.processes, profile.chosen, time)
     first = 1 if time.first == 0 else 0  # at the recording's start nothing is live
     zero = np.zeros(len(live[0]) - first, np.int64)

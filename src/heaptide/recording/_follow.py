@@ -14,7 +14,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Final
 
 from heaptide.errors import RecordingError
@@ -222,12 +221,7 @@ class Follower:
     def __enter__(self) -> Follower:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -308,6 +308,12 @@ class Recording:
 
     # Names.
 
+    @property
+    def command(self) -> list[str]:
+        """What was recorded, in words; empty where that is not known, as of an imported file."""
+        words = self.meta.get("command")
+        return [str(word) for word in words] if isinstance(words, list) else []
+
     def command_of(self, process: int) -> list[str]:
         """The arguments of a process; empty if they were not recorded."""
         joined = self.processes.command[process]

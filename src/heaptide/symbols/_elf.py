@@ -14,7 +14,6 @@ import os
 import struct
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -89,12 +88,7 @@ class ElfFile:
     def __enter__(self) -> ElfFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _read_header(self) -> tuple[int, ...]:

@@ -32,8 +32,7 @@ def short_command(words: Sequence[object], here: str | None = None) -> str:
 
 def recorded_command(recording: Recording) -> str:
     """What was recorded; "" where that is not known, as of an imported file."""
-    words = recording.meta.get("command")
-    return short_command(words) if isinstance(words, list) else ""
+    return short_command(recording.command)
 
 
 def process_command(recording: Recording, row: int) -> str:

@@ -76,10 +76,10 @@ def diff_document(
 
 def _side(profile: Profile) -> dict[str, Any]:
     recording = profile.recording
-    command, started = recording.meta.get("command"), recording.meta.get("start_time")
+    started = recording.meta.get("start_time")
     return {
         "path": recording.path,
-        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "command": recording.command,
         "start_time": started if _is_number(started) else None,
         "summary": asdict(summarize(profile)),
     }

@@ -127,7 +127,6 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
 
 def _recording(recording: Recording) -> dict[str, Any]:
     meta = recording.meta
-    command = meta.get("command")
     config = meta.get("config")
     started = meta.get("start_time")
     return {
@@ -138,7 +137,7 @@ def _recording(recording: Recording) -> dict[str, Any]:
         "end_reason": recording.end.reason if recording.end is not None else None,
         "symbolized": recording.symbols is not None,
         "peak_exact": recording.summary.peak_exact,
-        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "command": recording.command,
         "start_time": started if _is_number(started) else None,
         "writer": _text_or_none(meta.get("writer")),
         "format": str(recording.source.get("format", "tide")),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from heaptide.profile import LEAKED, size_words, timeline_of
 from heaptide.profile.leaks import windows
-from heaptide.profile.selection import snap
 from heaptide.recording import SIZE_BOUNDS
 
 from . import units
@@ -106,7 +105,7 @@ def _about_leaks(profile: Profile, metric: Metric) -> list[Note]:
     if metric.name != LEAKED.name:
         return []
     recording = profile.recording
-    time = snap(recording, None, None) if profile.time is None else profile.time
+    time = profile.covered
     if windows(recording, time) is not None:
         return []
     return [Note("warning", "too short to tell leaks: nothing can be seen to grow and grow")]

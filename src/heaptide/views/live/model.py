@@ -249,7 +249,7 @@ class Model:
             alive = [row for row in profile.processes or () if recording.processes.end[row] == 0]
             rss = resident(int(recording.processes.pid[alive[-1]])) if alive else 0
             figures = replace(figures, elapsed_ns=live.elapsed_ns, rss_bytes=rss)
-        command = " ".join(self._command) or _command(recording)
+        command = " ".join(self._command) or " ".join(recording.command)
         table = recording.processes
         return Look(
             recording=recording,
@@ -297,8 +297,3 @@ def images_of(recording: Recording, row: int) -> list[int]:
         recording.processes.pid == recording.processes.pid[row]
     ).tolist()
     return found
-
-
-def _command(recording: Recording) -> str:
-    words = recording.meta.get("command")
-    return " ".join(map(str, words)) if isinstance(words, list) else ""

@@ -81,12 +81,11 @@ def _title(recording: Recording) -> str:
 
 
 def _recording(recording: Recording) -> dict[str, Any]:
-    command = recording.meta.get("command")
     started = recording.meta.get("start_time")
     writer = recording.meta.get("writer")
     return {
         "path": recording.path,
-        "command": [str(word) for word in command] if isinstance(command, list) else [],
+        "command": recording.command,
         "started": started if _is_time(started) else None,
         "complete": recording.finished and recording.truncated_at is None,
         "duration_ns": recording.summary.duration_ns,
