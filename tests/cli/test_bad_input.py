@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.refusals import refused
 
 from heaptide.errors import LaunchError
 from heaptide.recorder import elf, preflight
@@ -18,16 +19,6 @@ from heaptide.recorder import elf, preflight
 from .conftest import HEAPTIDE, Run
 
 MAIN = "int main(void) { return 0; }\n"
-
-
-def refused(result: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:
-    """One line on stderr that holds ``words``, nothing on stdout, this exit status."""
-    text = result.stderr.decode()
-    assert result.returncode == status, text
-    assert result.stdout == b""
-    assert text.startswith("heaptide: ") and text.count("\n") == 1 and text.endswith("\n"), text
-    for word in words:
-        assert word in text
 
 
 @pytest.fixture(autouse=True)

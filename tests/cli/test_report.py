@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.recording.make import SECOND, Builder, Change, example
+from tests.support.refusals import refused
 
 from heaptide.views.page import html
 from heaptide.views.page.blob import decode
@@ -23,16 +24,6 @@ def report(*words: Any, **more: Any) -> Result:
     command = [*HEAPTIDE, "report", *words]
     result: Result = subprocess.run(command, capture_output=True, **more)
     return result
-
-
-def refused(result: Result, status: int, *words: str) -> None:
-    """One line on stderr that holds ``words``, nothing on stdout."""
-    text = result.stderr.decode()
-    assert result.returncode == status, text
-    assert result.stdout == b""
-    assert text.startswith("heaptide: ") and text.count("\n") == 1, text
-    for word in words:
-        assert word in text
 
 
 def names(folder: Path) -> list[str]:

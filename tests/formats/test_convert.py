@@ -19,6 +19,7 @@ from heaptide.profile import METRICS, Profile
 from heaptide.recording import Recording
 from tests.formats.files import DATA, GOLDEN
 from tests.recording.make import example
+from tests.support.refusals import refused
 
 Result = subprocess.CompletedProcess[bytes]
 
@@ -27,15 +28,6 @@ def run(*words: str | Path, cwd: Path | None = None) -> Result:
     return subprocess.run(
         [sys.executable, "-m", "heaptide", *map(str, words)], capture_output=True, cwd=cwd
     )
-
-
-def refused(result: Result, status: int, *words: str) -> None:
-    text = result.stderr.decode()
-    assert result.returncode == status, text
-    assert result.stdout == b""
-    assert text.startswith("heaptide: ") and text.count("\n") == 1, text
-    for word in words:
-        assert word in text
 
 
 @pytest.fixture

@@ -110,38 +110,16 @@ def test_heaptrack_print_has_our_figures(path: Path, tmp_path: Path, suffix: str
 def test_heaptrack_print_finds_the_peak_by_function(path: Path, tmp_path: Path) -> None:
     """Folded by heaptrack_print itself, to the byte: the cost at the peak of each stack."""
     target, folded = tmp_path / "heaptrack.app.1.zst", tmp_path / "folded"
-    profile = written(path, "heaptrack", target)
-    said(
-        tool("heaptrack_print", "heaptrack"),
-        target,
-        "-F",
-        folded,
-        "--flamegraph-cost-type",
-        "peak",
-    )
-    sums = [int(line.rsplit(" ", 1)[1]) for line in folded.read_text().splitlines()]
-    assert sum(sums) == summarize(profile).peak_bytes
-    said(
-        tool("heaptrack_print", "heaptrack"),
-        target,
-        "-F",
-        folded,
-        "--flamegraph-cost-type",
-        "leaked",
-        "--disable-builtin-suppressions",
-    )
-    sums = [int(line.rsplit(" ", 1)[1]) for line in folded.read_text().splitlines()]
-    assert sum(sums) == summarize(profile).alive_at_exit_bytes
-    said(
-        tool("heaptrack_print", "heaptrack"),
-        target,
-        "-F",
-        folded,
-        "--flamegraph-cost-type",
-        "allocations",
-    )
-    sums = [int(line.rsplit(" ", 1)[1]) for line in folded.read_text().splitlines()]
-    assert sum(sums) == summarize(profile).calls
+    summary = summarize(written(path, "heaptrack", target))
+
+    def cost(kind: str, *options: str) -> int:
+        print_tool = tool("heaptrack_print", "heaptrack")
+        said(print_tool, target, "-F", folded, "--flamegraph-cost-type", kind, *options)
+        return sum(int(line.rsplit(" ", 1)[1]) for line in folded.read_text().splitlines())
+
+    assert cost("peak") == summary.peak_bytes
+    assert cost("leaked", "--disable-builtin-suppressions") == summary.alive_at_exit_bytes
+    assert cost("allocations") == summary.calls
 
 
 def test_first_uses_of_kinds_are_in_order(path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,20 +55,32 @@ def there_and_back(recording: Recording, format: str, directory: Path, suffix: s
     return open_recording(target)
 
 
+def made(seed: int, directory: Path) -> Recording:
+    return random_recording(seed, directory / f"{seed}-{len(list(directory.iterdir()))}.tide")
+
+
+@contextmanager
+def made_and_back(
+    seed: int, format: str, directory: Path, suffix: str
+) -> Iterator[tuple[Recording, Recording]]:
+    with made(seed, directory) as first:
+        with there_and_back(first, format, directory, suffix) as second:
+            yield first, second
+
+
 @given(seed=SEEDS)
 @LIMITS
 def test_heaptrack(tmp_path: Path, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
-        with there_and_back(first, "heaptrack", tmp_path, ".zst") as second:
-            before, after = totals(first), totals(second)
-            calls = before["allocations"] + before["reallocations"]
-            assert after["peak_bytes"] == before["peak_bytes"]
-            assert after["alive_at_exit_bytes"] == before["alive_at_exit_bytes"]
-            assert after["allocations"] == calls
-            for figure in ("peak_bytes", "alive_at_exit_bytes"):
-                assert _shapes(stacks(second, figure, "place")) == _shapes(
-                    stacks(first, figure, "place")
-                )
+    with made_and_back(seed, "heaptrack", tmp_path, ".zst") as (first, second):
+        before, after = totals(first), totals(second)
+        calls = before["allocations"] + before["reallocations"]
+        assert after["peak_bytes"] == before["peak_bytes"]
+        assert after["alive_at_exit_bytes"] == before["alive_at_exit_bytes"]
+        assert after["allocations"] == calls
+        for figure in ("peak_bytes", "alive_at_exit_bytes"):
+            assert _shapes(stacks(second, figure, "place")) == _shapes(
+                stacks(first, figure, "place")
+            )
 
 
 def _shapes(found: Counter[tuple[str, ...]]) -> Counter[int]:
@@ -78,51 +92,46 @@ def _shapes(found: Counter[tuple[str, ...]]) -> Counter[int]:
 @given(seed=SEEDS)
 @LIMITS
 def test_dhat(tmp_path: Path, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
-        with there_and_back(first, "dhat", tmp_path, ".dhat.json") as second:
-            before, after = totals(first), totals(second)
-            for figure in (
-                "total_bytes",
-                "peak_bytes",
-                "peak_blocks",
-                "alive_at_exit_bytes",
-                "alive_at_exit_allocations",
-            ):
-                assert after[figure] == before[figure], figure
-            assert after["allocations"] == before["allocations"] + before["reallocations"]
-            assert _shapes(stacks(second, "total_bytes", "place")) == _shapes(
-                stacks(first, "total_bytes", "place")
-            )
+    with made_and_back(seed, "dhat", tmp_path, ".dhat.json") as (first, second):
+        before, after = totals(first), totals(second)
+        for figure in (
+            "total_bytes",
+            "peak_bytes",
+            "peak_blocks",
+            "alive_at_exit_bytes",
+            "alive_at_exit_allocations",
+        ):
+            assert after[figure] == before[figure], figure
+        assert after["allocations"] == before["allocations"] + before["reallocations"]
+        assert _shapes(stacks(second, "total_bytes", "place")) == _shapes(
+            stacks(first, "total_bytes", "place")
+        )
 
 
 @given(seed=SEEDS)
 @LIMITS
 def test_pprof(tmp_path: Path, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
-        with there_and_back(first, "pprof", tmp_path, ".pb.gz") as second:
-            before, after = totals(first), totals(second)
-            for figure in ("total_bytes", "alive_at_exit_bytes", "alive_at_exit_allocations"):
-                assert after[figure] == before[figure], figure
-            assert after["allocations"] == before["allocations"] + before["reallocations"]
-            assert stacks(second, "total_bytes", "function") == stacks(
-                first, "total_bytes", "function"
-            )
+    with made_and_back(seed, "pprof", tmp_path, ".pb.gz") as (first, second):
+        before, after = totals(first), totals(second)
+        for figure in ("total_bytes", "alive_at_exit_bytes", "alive_at_exit_allocations"):
+            assert after[figure] == before[figure], figure
+        assert after["allocations"] == before["allocations"] + before["reallocations"]
+        assert stacks(second, "total_bytes", "function") == stacks(first, "total_bytes", "function")
 
 
 @given(seed=SEEDS)
 @LIMITS
 def test_massif(tmp_path: Path, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
-        with there_and_back(first, "massif", tmp_path, ".massif.out") as second:
-            before, after = totals(first), totals(second)
-            assert after["peak_bytes"] == before["peak_bytes"]
+    with made_and_back(seed, "massif", tmp_path, ".massif.out") as (first, second):
+        before, after = totals(first), totals(second)
+        assert after["peak_bytes"] == before["peak_bytes"]
 
 
 @pytest.mark.parametrize("metric", ["peak", "alive", "total", "copied"])
 @given(seed=SEEDS)
 @LIMITS
 def test_folded(tmp_path: Path, metric: str, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
+    with made(seed, tmp_path) as first:
         profile = Profile(first)
         target = tmp_path / f"{len(list(tmp_path.iterdir()))}.folded"
         write(profile, by_name("folded"), target, METRICS[metric])
@@ -136,12 +145,11 @@ def test_folded(tmp_path: Path, metric: str, seed: int) -> None:
 @given(seed=SEEDS)
 @LIMITS
 def test_a_recording_itself(tmp_path: Path, seed: int) -> None:
-    with random_recording(seed, tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}.tide") as first:
-        with there_and_back(first, "tide", tmp_path, ".tide") as second:
-            assert totals(second) == totals(first)
-            for by in ("function", "line", "thread"):
-                folds = [Profile(one).fold(by, METRICS["total"]) for one in (first, second)]
-                assert folds[0].figures.tolist() == folds[1].figures.tolist()
+    with made_and_back(seed, "tide", tmp_path, ".tide") as (first, second):
+        assert totals(second) == totals(first)
+        for by in ("function", "line", "thread"):
+            folds = [Profile(one).fold(by, METRICS["total"]) for one in (first, second)]
+            assert folds[0].figures.tolist() == folds[1].figures.tolist()
 
 
 def test_imported_figures_survive_a_recording(tmp_path: Path) -> None:

@@ -8,18 +8,15 @@ usage: python -m tests.recording.fuzz FOLDER [OPTIONS OF LIBFUZZER]...
 
 from __future__ import annotations
 
-import os
 import random
-import resource
 import sys
-import warnings
 from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["heaptide.recording", "heaptide.profile"]):
-    from heaptide.errors import HeaptideError
     from tests.recording import make, mutate, raw, reading
+    from tests.support import fuzzing
 
 MOST_MEMORY = 3 << 30
 """Bytes of address space, libraries and fuzzer included. What a length claims before there are
@@ -30,20 +27,14 @@ MOST_BYTES = 100_000
 
 def read(data: bytes) -> None:
     """One input, in one of the ways of reading."""
-    descriptor = os.memfd_create("recording")
-    try:
-        os.write(descriptor, data)
-        path = f"/proc/self/fd/{descriptor}"
-        way = len(data) % (len(reading.SHOWN) + 1)
-        try:
-            if way == len(reading.SHOWN):
-                reading.read_all(path)
-            else:
-                reading.shown(path, *reading.SHOWN[way])
-        except HeaptideError as error:
-            assert error.message.isprintable(), error.message
-    finally:
-        os.close(descriptor)
+    fuzzing.reading(data, lambda path: _read(path, len(data) % (len(reading.SHOWN) + 1)))
+
+
+def _read(path: str, way: int) -> None:
+    if way == len(reading.SHOWN):
+        reading.read_all(path)
+    else:
+        reading.shown(path, *reading.SHOWN[way])
 
 
 def change(data: bytes, most: int, seed: int) -> bytes:
@@ -69,12 +60,7 @@ def make_seeds(folder: Path) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     make_seeds(folder)
-    warnings.simplefilter("error")
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    # The first input that is none of the seeds' takes the time of the imports too.
-    limits = [f"-max_len={MOST_BYTES}", "-timeout=120", "-rss_limit_mb=0"]
-    atheris.Setup([sys.argv[0], *limits, *sys.argv[2:], str(folder)], read, custom_mutator=change)
-    atheris.Fuzz()
+    fuzzing.fuzz(folder, read, change, most_memory=MOST_MEMORY, most_bytes=MOST_BYTES)
 
 
 if __name__ == "__main__":
