@@ -134,7 +134,9 @@ struct ht_ctx {
   uint64_t tail_seen;
   uint32_t ring_index;
   uint32_t sample_state[2];
-  uint64_t *scratch; // where events go that nobody wants any more
+  uint32_t generation;    // of the recording that the ring is of (ht_global)
+  _Atomic uint32_t owner; // thread id; 0: spare
+  struct ht_ctx *next;    // in the list of all
 };
 
 #define HT_HOT_BYTES 64u
@@ -165,6 +167,9 @@ typedef struct ht_global {
   uint32_t process_slot;
   uint32_t config;
   _Atomic uint32_t off;          // recording is over in this process
+  _Atomic uint32_t paused;       // by the program itself (late.c)
+  _Atomic uint32_t generation;   // counts the recordings, and their parts between pauses
+  bool late;                     // loaded by a program that was running, not with it
   _Atomic uint32_t code_epoch;   // bumped when a code object dies (py_code.c)
   _Atomic uint32_t module_epoch; // bumped when a module is unmapped (modules.c)
 } ht_global;
@@ -231,7 +236,16 @@ HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
   if (HT_UNLIKELY(ctx->limit == NULL)) ht_take_aside(ctx);
 }
 
-// Takes this process out of the recording for good.
+// Whether the context's ring is of the recording that goes on: what it sends can be read.
+HT_ALWAYS_INLINE bool ht_is_current(const ht_ctx *ctx) {
+  return ctx->generation == atomic_load_explicit(&ht.generation, memory_order_acquire);
+}
+// Has every thread look at the state of the recording with its next event.
+void ht_recall_threads(void);
+// The rings are other ones from now on: contexts of threads that are gone serve others.
+void ht_rings_changed(void);
+
+// Takes this process out of the recording.
 void ht_turn_off(enum ht_off_reason reason);
 // The same, and the calling thread makes no system call any more.
 void ht_turn_off_now(enum ht_off_reason reason);
@@ -251,6 +265,7 @@ void ht_meta_u64(ht_meta *m, uint64_t value);
 void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length); // u32 length, then the bytes
 void ht_meta_end(ht_meta *m);
 void ht_note(ht_ctx *ctx, const char *text); // HT_META_NOTE, at most once a distinct text
+void ht_notes_reset(void);
 
 // ------------------------------------------------------------------------------------- trie.c
 
@@ -269,6 +284,7 @@ void ht_trie_forget(bool (*gone)(uint64_t key, void *closure), void *closure);
 
 uint32_t ht_trie_count(void);
 void ht_trie_after_fork(void); // in the child, before anything else: drops locks held by the dead
+void ht_trie_reset(void);      // another recording begins: no node has been sent
 
 // ---------------------------------------------------------------------------- native stacks
 // modules.c, cfi.c, unwind.c
@@ -282,7 +298,7 @@ void ht_native_after_fork(void);             // in the child, before anything el
 void ht_native_release(ht_ctx *ctx);         // the thread ends: gives back its frames
 void ht_native_modules_changed(ht_ctx *ctx); // after dlopen, before and after dlclose
 uint32_t ht_modules_count(void);
-void ht_native_after_fork(void); // in the child: resets the locks of modules.c
+void ht_modules_reset(void); // another recording begins
 
 // ---------------------------------------------------------------------------- Python stacks
 // py_offsets.c, py_walk.c, py_code.c, py_alloc.c
@@ -297,6 +313,11 @@ extern bool ht_python_present; // an interpreter was found and its layout unders
 void ht_python_look(ht_ctx *ctx);
 uint32_t ht_codes_count(void);
 void ht_python_after_fork(void);
+// For programs that record themselves; with the GIL. Another recording begins: no code object has been
+// sent. The hooks on its allocators come back, and go.
+void ht_python_reset(void);
+void ht_python_resume(ht_ctx *ctx);
+void ht_python_pause(void);
 
 // ------------------------------------------------------------------------------------- record.c
 // The recording halves of the hooks, shared by malloc, new and Python's domains.

@@ -34,6 +34,7 @@ extern void *(*ht_real_dlsym)(void *, const char *);
 extern long (*ht_real_syscall)(long, ...) __attribute__((visibility("hidden")));
 
 void ht_hooks_resolve(void);                        // fills ht_real; idempotent
+bool ht_hooks_late(void);                           // for ht.late
 enum ht_allocator_provider ht_hooks_provider(void); // whose malloc ht_real.malloc is
 uint32_t ht_hooks_unable(void); // HT_CONFIG_* that cannot be had in this program
 // True when `pc` lies in the library that answers malloc, other than libc, or in an allocator that is
@@ -52,6 +53,10 @@ bool ht_early_in_use(void);
 void *ht_next_symbol(const char *name);
 
 bool ht_hooked_name(const char *name);
+
+// got.c: has the calls that loaded objects make go to our hooks, where no lookup by the loader does. Does
+// nothing for objects that have been seen to.
+void ht_got_patch(void);
 
 // Our own function for `name` if its real one is `real`, else `real`: for dlsym.
 void *ht_hooked_symbol(const char *name, void *real);

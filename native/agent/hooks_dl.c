@@ -13,6 +13,7 @@ static _Atomic uint32_t look_again; // a dlopen whose end we did not see
 
 static void after_dlopen(void) {
   atomic_store(&look_again, 0);
+  if (ht.late && !atomic_load(&ht.off)) ht_got_patch();
   ht_ctx *ctx = ht_tls;
   if (!ht_recording(ctx)) ctx = ht_ready(ctx);
   ht_static_look(ctx);

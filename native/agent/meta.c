@@ -40,8 +40,13 @@ void ht_meta_bytes(ht_meta *m, const void *data, uint32_t length) {
 
 void ht_meta_end(ht_meta *m) { send_fragment(m, false); }
 
+static _Atomic uint32_t said[64]; // hashes of what has been said
+
+void ht_notes_reset(void) {
+  for (unsigned i = 0; i < sizeof said / sizeof *said; i++) atomic_store(&said[i], 0);
+}
+
 void ht_note(ht_ctx *ctx, const char *text) {
-  static _Atomic uint32_t said[64]; // hashes of what has been said
   uint32_t hash = 2166136261u, length = 0;
   for (; text[length] != 0; length++) hash = (hash ^ (uint8_t)text[length]) * 16777619u;
   if (hash == 0) hash = 1;

@@ -368,9 +368,18 @@ uint32_t ht_module_id(ht_ctx *ctx, const ht_image *image) {
   if (HT_LIKELY(id)) return id;
   ht_lock_take(&modules_lock);
   id = known_module(image);
-  if (!id) id = add_module(ctx, image);
+  if (!id && ht_is_current(ctx)) id = add_module(ctx, image);
   ht_lock_drop(&modules_lock);
   return id;
+}
+
+void ht_modules_reset(void) {
+  ht_lock_take(&modules_lock);
+  for (uint32_t i = 0; i < HINTS; i++) atomic_store(&hints[i], 0);
+  for (uint32_t id = ht_modules_count(); id; id--) atomic_store(&module_by_id(id)->alive, 0);
+  atomic_store(&modules, 0);
+  atomic_fetch_add(&ht.module_epoch, 1);
+  ht_lock_drop(&modules_lock);
 }
 
 // -------------------------------------------------------------------------------- loads, unloads

@@ -135,6 +135,7 @@ void ht_py_seek_attached(void);
 bool ht_py_find(ht_py_symbols *symbols);
 // Sends HT_META_EVAL_RANGE, once; needs a recording context.
 void ht_py_send_ranges(ht_ctx *ctx);
+void ht_py_ranges_reset(void);
 
 // --------------------------------------------------------------------------------- py_code.c
 
@@ -166,6 +167,7 @@ HT_ALWAYS_INLINE uint32_t ht_py_code_id(ht_ctx *ctx, uintptr_t code) {
 }
 
 void ht_py_code_start(void); // watches code objects die
+void ht_py_code_reset(void);
 void ht_py_code_after_fork(void);
 
 // --------------------------------------------------------------------------------- py_walk.c
@@ -175,6 +177,7 @@ void ht_py_walk_start(void); // sets ht_py.stack for the family
 // -------------------------------------------------------------------------------- py_alloc.c
 
 void ht_py_alloc_start(void);
+void ht_py_alloc_stop(void);
 // Puts the hooks back that the interpreter replaced while it configured itself (PYTHONMALLOC, -X dev) or
 // ended (3.12+, in programs that start it again). Called from the first Python frame seen after that.
 void ht_py_alloc_settle(void);

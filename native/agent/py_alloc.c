@@ -89,6 +89,15 @@ void ht_py_alloc_start(void) {
   wrap_arenas();
 }
 
+void ht_py_alloc_stop(void) {
+  for (unsigned i = 0; i < HT_PY_DOMAINS; i++) {
+    ht_py_allocator top, hook = ours(i);
+    get(i, &top);
+    // One that somebody has wrapped stays: they would call it for ever.
+    if (top.malloc == hook.malloc) set(i, &ht_py_domains[i].real);
+  }
+}
+
 // Whether `top` is one of CPython's own allocators with none of our hooks below it. A wrapper of its
 // own (the debug hooks, tracemalloc) keeps what it wraps behind its ctx, in the image's data.
 static bool replaced(const ht_py_allocator *top, const ht_py_allocator *hook) {

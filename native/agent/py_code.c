@@ -244,6 +244,8 @@ HT_NOINLINE uint32_t ht_py_code_announce(ht_ctx *ctx, uintptr_t code) {
   uint32_t id = known != NULL ? known->id : 0;
   if (known != NULL) {
     set_slot(code, id);
+  } else if (!ht_is_current(ctx)) {
+    id = HT_PY_CODE_DROPPED; // this time
   } else {
     id = describe(ctx, code);
     if (id == 0 || !remember_code(code, id)) id = HT_PY_CODE_DROPPED;
@@ -269,6 +271,28 @@ static void on_dealloc(void *object) {
   if (!marked) return;
   ht_lock_take(&lock);
   forget_code(code);
+  ht_lock_drop(&lock);
+}
+
+// All ids are forgotten, but for code that is going (or never shown).
+void ht_py_code_reset(void) {
+  ht_lock_take(&lock);
+  for (unsigned i = 0; i < HT_PY_CODE_SLOTS; i++) atomic_store(&ht_py_code_slots[i].code, 0);
+  known_code *old = codes;
+  uint32_t slots = old == NULL ? 0 : codes_mask + 1;
+  codes = NULL;
+  codes_mask = codes_used = 0;
+  for (uint32_t i = 0; i < slots; i++) {
+    if (old[i].code != 0 && old[i].id == HT_PY_CODE_DROPPED) {
+      remember_code(old[i].code, HT_PY_CODE_DROPPED);
+    }
+  }
+  if (old != NULL) ht_os_unmap(old, slots * sizeof *old);
+  if (texts != NULL) ht_os_unmap(texts, (texts_mask + 1) * sizeof *texts);
+  texts = NULL;
+  texts_mask = texts_used = 0;
+  atomic_store(&ids, 0);
+  atomic_fetch_add(&ht.code_epoch, 1);
   ht_lock_drop(&lock);
 }
 

@@ -230,6 +230,8 @@ bool ht_py_find(ht_py_symbols *symbols) {
   return true;
 }
 
+void ht_py_ranges_reset(void) { atomic_store(&ranges_sent, 0); }
+
 void ht_py_send_ranges(ht_ctx *ctx) {
   if (!ht_recording(ctx) || atomic_exchange(&ranges_sent, 1) != 0) return;
   for (uint32_t i = 0; i < ranges_used; i++) {

@@ -43,7 +43,7 @@ void ht_python_look(ht_ctx *ctx) {
   // What the program starts with has its thread-local storage at one distance from every thread's
   // pointer; what it loads later may not.
   ht_py_symbols *s = &ht_py.symbols;
-  if (!first || s->tls < -STATIC_TLS_REACH || s->tls_end > STATIC_TLS_REACH)
+  if (!first || ht.late || s->tls < -STATIC_TLS_REACH || s->tls_end > STATIC_TLS_REACH)
     s->tls = s->tls_end = 0;
   bool known = ht_py_learn();
   ht.process->python_version = ht_py.version;
@@ -63,6 +63,27 @@ void ht_python_look(ht_ctx *ctx) {
 uint32_t ht_python_stack(ht_ctx *ctx, bool gil_held) {
   if (HT_UNLIKELY(!ht_python_present)) return HT_NODE_NONE;
   return ht_py.stack(ctx, gil_held);
+}
+
+void ht_python_reset(void) {
+  if (!ht_python_present) return;
+  ht_py_code_reset();
+  ht_py_ranges_reset();
+}
+
+void ht_python_resume(ht_ctx *ctx) {
+  if (!ht_python_present) {
+    ht_python_look(ctx);
+    return;
+  }
+  ht.process->python_version = ht_py.version;
+  ht.process->python_status = HT_PYTHON_OK;
+  ht_py_alloc_settle();
+  if (ht_recording(ctx)) send_ranges(ctx);
+}
+
+void ht_python_pause(void) {
+  if (ht_python_present && (ht.config & HT_CONFIG_PYTHON_OBJECTS)) ht_py_alloc_stop();
 }
 
 // What other threads of the parent were doing is not done here.

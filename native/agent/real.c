@@ -7,6 +7,8 @@
 #include "hooks.h"
 #include "statics.h"
 
+long syscall(long number, ...);
+
 static _Atomic uint32_t resolved; // 1 going on, 2 done
 static uintptr_t provider_low, provider_high;
 static enum ht_allocator_provider provider;
@@ -86,9 +88,19 @@ static void find_dlsym(void) {
   }
 }
 
+// Loaded by a running program, this library is not among those that calls are looked up in, and what they
+// find there is what is behind the hooks. Loaded with it, it is the first of them.
+bool ht_hooks_late(void) {
+  // By a function that hardly a program has of its own.
+  if (ht_real_dlsym == NULL) find_dlsym();
+  return ht_real_dlsym != NULL &&
+         ht_real_dlsym(RTLD_DEFAULT, "syscall") != (void *)(uintptr_t)syscall;
+}
+
 void *ht_next_symbol(const char *name) {
   if (ht_real_dlsym == NULL) find_dlsym();
-  return ht_real_dlsym == NULL ? NULL : ht_real_dlsym(RTLD_NEXT, name);
+  if (ht_real_dlsym == NULL) return NULL;
+  return ht_real_dlsym(ht.late ? RTLD_DEFAULT : RTLD_NEXT, name);
 }
 
 static bool contains(const char *text, const char *part) {
@@ -123,8 +135,10 @@ static void identify_provider(void) {
   struct dl_find_object found;
   if (_dl_find_object((void *)(uintptr_t)ht_real.malloc, &found) != 0) return;
   const char *name = found.dlfo_link_map->l_name;
-  if (program_symbol("malloc") != NULL) {
+  bool programs = ht.late ? *name == 0 : program_symbol("malloc") != NULL;
+  if (programs) {
     provider = HT_PROVIDER_STATIC;
+    if (ht.late) return;
     *(void **)&ht_program_realloc = program_symbol("realloc");
     *(void **)&ht_program_free = program_symbol("free");
     // libc's would read its own headers before blocks that are none of its.
@@ -155,7 +169,7 @@ void ht_hooks_resolve(void) {
   if (ht_real_dlsym != NULL) {
 #define FIND(name)                                   \
   do {                                               \
-    void *found = ht_real_dlsym(RTLD_NEXT, #name);   \
+    void *found = ht_next_symbol(#name);             \
     if (found != NULL) *(void **)&real.name = found; \
   } while (0)
     FIND(malloc);
@@ -176,7 +190,7 @@ void ht_hooks_resolve(void) {
     FIND(brk);
     FIND(dlopen);
     FIND(dlclose);
-    *(void **)&ht_real_syscall = ht_real_dlsym(RTLD_NEXT, "syscall");
+    *(void **)&ht_real_syscall = ht_next_symbol("syscall");
     free_behind = real.free;
     if (ht_early_in_use()) real.free = free_not_early;
     ht_real = real;

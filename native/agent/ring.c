@@ -46,6 +46,7 @@ static void empty_side(context_page *page) {
 
 // Contexts by ring index, so that the context of a dead thread serves the next one on that ring.
 static ht_ctx *contexts[HT_MAX_RINGS];
+static ht_ctx *_Atomic all_contexts;  // those of rings before the last change too
 static _Atomic uint32_t contexts_pid; // whose they are; 0: nobody's yet
 
 static void set_budget(ht_ctx *ctx) {
@@ -164,24 +165,80 @@ static void open_block(ht_ctx *ctx, uint64_t block) {
 
 // ------------------------------------------------------------------------------------ threads
 
+static void forget_contexts(void) {
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (contexts[i] != NULL) contexts[i] = NULL;
+  }
+}
+
+static ht_ctx *map_context(void) {
+  char *pages = ht_os_map(CONTEXT_BYTES);
+  if (pages == NULL) return NULL;
+  ht_syscall(SYS_madvise, (long)pages, (long)PAGE, MADV_WIPEONFORK, 0, 0, 0);
+  ht_ctx *ctx = (ht_ctx *)(pages + PAGE - HT_HOT_BYTES);
+  ht_ctx *first = atomic_load(&all_contexts);
+  do ctx->next = first;
+  while (!atomic_compare_exchange_weak(&all_contexts, &first, ctx));
+  return ctx;
+}
+
+// The context for a thread on the ring that it has claimed. One that it has from before the rings changed
+// stays its own.
 static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
   // In a forked child, whose one thread this is: the parent's contexts are wiped, their threads not here.
   uint32_t owner = atomic_load_explicit(&contexts_pid, memory_order_relaxed);
   if (owner != pid) {
-    for (uint32_t i = 0; owner != 0 && i < HT_MAX_RINGS; i++) {
-      if (contexts[i] != NULL) contexts[i] = NULL;
-    }
+    if (owner != 0) forget_contexts();
+    atomic_store(&all_contexts, NULL);
     atomic_store_explicit(&contexts_pid, pid, memory_order_relaxed);
   }
-  ht_ctx *ctx = contexts[ring_index];
-  if (ctx == NULL) {
-    char *pages = ht_os_map(CONTEXT_BYTES);
-    if (pages == NULL) return NULL;
-    ht_syscall(SYS_madvise, (long)pages, (long)PAGE, MADV_WIPEONFORK, 0, 0, 0);
-    ctx = (ht_ctx *)(pages + PAGE - HT_HOT_BYTES);
-    contexts[ring_index] = ctx;
+  uint32_t tid = (uint32_t)ht_os_tid();
+  ht_ctx *ctx = contexts[ring_index], *own = ht_tls;
+  if (owner == pid && own->ring != NULL && own->owner == tid) ctx = own;
+  for (ht_ctx *spare = atomic_load(&all_contexts); ctx == NULL && spare != NULL;
+       spare = spare->next) {
+    uint32_t nobody = 0;
+    if (atomic_compare_exchange_strong(&spare->owner, &nobody, tid)) ctx = spare;
   }
+  if (ctx == NULL) ctx = map_context();
+  if (ctx == NULL) return NULL;
+  atomic_store(&ctx->owner, tid);
+  contexts[ring_index] = ctx;
   return ctx;
+}
+
+void ht_rings_changed(void) {
+  uint32_t pid = (uint32_t)ht_os_pid();
+  if (atomic_load(&contexts_pid) != pid) return; // no thread of this process has had one
+  for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) {
+    uint32_t tid = atomic_load(&ctx->owner);
+    if (tid != 0 && ht_syscall(SYS_tgkill, pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */) {
+      atomic_store(&ctx->owner, 0);
+    }
+  }
+  forget_contexts();
+}
+
+// What a thread is doing with its context at this moment may undo it: then it looks when its block ends.
+#define NO_ROOM ((uint64_t *)8)
+static void recall(ht_ctx *ctx) {
+  context_page *page = (context_page *)ctx;
+  if (ctx != &boot) {
+    if (__atomic_load_n(&ctx->limit, __ATOMIC_RELAXED) == NULL) {
+      __atomic_store_n(&page->limit, NO_ROOM, __ATOMIC_RELAXED);
+    } else {
+      __atomic_store_n(&ctx->limit, NO_ROOM, __ATOMIC_RELAXED);
+    }
+  }
+  if (ht_recording(ctx)) return;
+  __atomic_store_n(&ctx->left, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&ctx->frees, (uint8_t)HT_FREES_UNKNOWN, __ATOMIC_RELAXED);
+}
+
+void ht_recall_threads(void) {
+  recall(&boot);
+  if (atomic_load(&contexts_pid) != (uint32_t)ht_os_pid()) return;
+  for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) recall(ctx);
 }
 
 static ht_ring_header *ring_header(uint32_t index) {
@@ -220,14 +277,23 @@ static ht_ctx *start_thread(void) {
     __atomic_store_n(&ring->state, HT_RING_FREE, __ATOMIC_RELEASE);
     return NULL;
   }
-  // Buffers of the context (cached frames) stay for the thread's next life; what they hold does not.
-  ctx->py.head = 0;
-  ctx->py.epoch = UINT32_MAX;
-  ctx->native.first = ctx->native.capacity;
-  ctx->native.stack_low = ctx->native.stack_high = 0;
-  ctx->busy = HT_BUSY_SLOW;
-  ctx->inside = 0;
-  ctx->arena = 0;
+  // A context that stays its thread's may be in the middle of a hook, or of a capture.
+  bool own = ctx == ht_tls;
+  uint8_t busy = own ? ctx->busy : 0;
+  ctx->busy = busy | HT_BUSY_SLOW;
+  if (!(busy & HT_BUSY_CAPTURE)) {
+    // Its buffers (cached frames) stay; what they hold does not: of another thread, or of a time when nobody
+    // saw stacks being unmapped.
+    ctx->py.head = 0;
+    ctx->py.epoch = own ? atomic_load(&ht.code_epoch) - 1 : UINT32_MAX;
+    ctx->native.first = ctx->native.capacity;
+    ctx->native.stack_low = ctx->native.stack_high = 0;
+  }
+  if (!own) {
+    ctx->inside = 0;
+    ctx->arena = 0;
+  }
+  ctx->generation = atomic_load(&ht.generation);
   ctx->config = ht.config;
   ctx->ring = ring;
   ctx->ring_index = index;
@@ -248,7 +314,7 @@ static ht_ctx *start_thread(void) {
   set_budget(ctx);
   empty_side((context_page *)ctx);
   ht_tls = ctx;
-  ctx->busy = 0;
+  ctx->busy = busy;
   return ctx;
 }
 
@@ -266,6 +332,7 @@ static ht_ctx *wait_for_begin(ht_ctx *ctx) {
 
 ht_ctx *ht_ready(ht_ctx *ctx) {
   if (ctx->busy & HT_BUSY_SLOW) return ctx;
+  if (atomic_load_explicit(&ht.paused, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
   if (ctx == &boot && is_paused()) return wait_for_begin(ctx);
   if (!ht_session_start()) {
     // Also while another thread, or this one further up the stack, is starting the session.
@@ -278,7 +345,7 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
   if (state != HT_STATE_RECORDING) return wait_for_begin(ctx);
   // A forked child: its wiped context is of no ring, or (never having recorded) still the parent's.
-  if (ctx->ring == NULL || ctx == &boot) {
+  if (ctx->ring == NULL || ctx == &boot || !ht_is_current(ctx)) {
     ht_ctx *started = start_thread();
     if (started == NULL) {
       __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
@@ -322,7 +389,12 @@ static void next_block(ht_ctx *ctx) {
   ht_ring_header *ring = ctx->ring; // at any moment this may be the child of a handler's fork
   bool on = ring != NULL &&
             __atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_RECORDING &&
-            !atomic_load_explicit(&ht.off, memory_order_relaxed);
+            !atomic_load_explicit(&ht.off, memory_order_relaxed) &&
+            !atomic_load_explicit(&ht.paused, memory_order_relaxed);
+  if (HT_UNLIKELY(on && !ht_is_current(ctx))) {
+    if (ctx == ht_tls && start_thread() == ctx) return; // its event is the first of the new ring
+    on = false;
+  }
   // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.
   if (on && block - ctx->tail_seen >= HT_RING_BLOCKS / 4) {
     ctx->tail_seen = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
@@ -336,7 +408,7 @@ static void next_block(ht_ctx *ctx) {
   }
   if (ht.session->state == HT_STATE_STOPPED) ht_turn_off(HT_OFF_SESSION_STOPPED);
   go_quiet(ctx, OFF_BUDGET);
-  if (ctx->ring == NULL) ctx->frees = HT_FREES_UNKNOWN;
+  if (ctx->ring == NULL || !ht_is_current(ctx)) ctx->frees = HT_FREES_UNKNOWN;
   ctx->limit = scratch + 2 * HT_BLOCK_WORDS;
 }
 

@@ -17,6 +17,9 @@ ht_global ht;
 // programs that lock or limit their address space.
 #define WINDOW_RINGS 256u
 #define WINDOW_RINGS_SMALL 8u
+#define WINDOW_RINGS_LATE 64u
+// Recordings whose memory stays mapped: a thread may still be about to look at that of the last one.
+#define FORMER_SESSIONS 64u
 
 enum { START_NOT_YET, START_GOING_ON, START_DONE, START_NEVER };
 
@@ -101,22 +104,27 @@ static void *map_session(int fd, uint64_t offset, uint64_t bytes) {
 
 static const char *session_path(void) { return variable + VARIABLE_NAME_LENGTH; }
 
-static bool open_session(void) {
+static uint64_t session_bytes(uint32_t rings) {
+  return HT_RINGS_OFFSET + (uint64_t)rings * HT_RING_BYTES;
+}
+
+static bool open_session(uint32_t most_rings) {
   int fd = ht_os_open(session_path(), O_RDWR);
   if (fd < 0) return false;
   ht_session_header *session = NULL;
-  for (window_rings = WINDOW_RINGS; session == NULL && window_rings >= WINDOW_RINGS_SMALL;
-       window_rings /= 4) {
-    session = map_session(fd, 0, HT_RINGS_OFFSET + (uint64_t)window_rings * HT_RING_BYTES);
+  uint32_t rings;
+  for (rings = most_rings; session == NULL && rings >= WINDOW_RINGS_SMALL; rings /= 4) {
+    session = map_session(fd, 0, session_bytes(rings));
     if (session != NULL) break;
   }
   ht_os_close(fd);
   if (session == NULL) return false;
   if (session->magic != HT_WIRE_MAGIC || session->version != HT_WIRE_VERSION ||
       session->state == HT_STATE_STOPPED) {
-    ht_os_unmap(session, HT_RINGS_OFFSET + (uint64_t)window_rings * HT_RING_BYTES);
+    ht_os_unmap(session, session_bytes(rings));
     return false;
   }
+  window_rings = rings;
   ht.config = session->config;
   ht.session = session;
   return true;
@@ -138,6 +146,7 @@ uint64_t *ht_session_ring(uint32_t index) {
 
 // ----------------------------------------------------------------------------------- process
 
+// parent_slot: as on the wire.
 static bool claim_process(uint32_t parent_slot, uint32_t parent_generation) {
   ht_process *table = (ht_process *)((char *)ht.session + HT_PROCESSES_OFFSET);
   uint32_t slot = __atomic_fetch_add(&ht.session->processes_used, 1, __ATOMIC_RELAXED);
@@ -175,6 +184,7 @@ static bool claim_process(uint32_t parent_slot, uint32_t parent_generation) {
   p->python_status = forked ? ht.process->python_status : HT_PYTHON_NONE;
   p->allocator = forked ? ht.process->allocator : HT_PROVIDER_LIBC;
   p->off_reason = HT_OFF_NONE;
+  p->sync_request = p->sync_answer = 0;
   ht.process = p;
   ht.process_slot = slot;
   __atomic_store_n(&p->state, HT_PROCESS_LIVE, __ATOMIC_RELEASE);
@@ -202,7 +212,7 @@ static bool register_child(void) {
 
 static bool start(void) {
   ht_hooks_resolve();
-  if (!read_variable() || !open_session()) return false;
+  if (!read_variable() || !open_session(WINDOW_RINGS)) return false;
   if (!claim_process(0, 0)) return false;
   ht.config &= ~ht_hooks_unable();
   ht.process->allocator = ht_hooks_provider();
@@ -226,6 +236,78 @@ bool ht_session_start(void) {
     return on;
   }
   return false;
+}
+
+// ------------------------------------------------------- programs that record themselves (late.c)
+
+typedef struct mapped_session {
+  ht_session_header *session;
+  uint64_t bytes;
+} mapped_session;
+
+// The memory of the recording that ends. What threads still write to it nobody reads.
+static void retire_session(void) {
+  static mapped_session former[FORMER_SESSIONS];
+  static uint32_t count;
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (far_rings[i] != NULL) far_rings[i] = NULL;
+  }
+  if (ht.session == NULL) return;
+  mapped_session *slot = &former[count++ % FORMER_SESSIONS];
+  if (slot->session != NULL) ht_os_unmap(slot->session, slot->bytes);
+  *slot = (mapped_session){ht.session, session_bytes(window_rings)};
+}
+
+bool ht_session_join(const char *path) {
+  uint32_t length = VARIABLE_NAME_LENGTH;
+  for (const char *from = path; *from != 0; from++) {
+    if (length + 1 == sizeof variable) return false;
+    variable[length++] = *from;
+  }
+  variable[length] = 0;
+  // From here on nothing of the former recording can be sent.
+  atomic_store(&ht.off, 1);
+  atomic_fetch_add(&ht.generation, 1);
+  retire_session();
+  ht.process = NULL;
+  if (!open_session(WINDOW_RINGS_LATE)) return false;
+  ht_trie_reset();
+  ht_modules_reset();
+  ht_python_reset();
+  ht_notes_reset();
+  ht_rings_changed();
+  atomic_store(&announced_pid, 0);
+  if (!claim_process(0, 0)) return false;
+  ht.config &= ~ht_hooks_unable();
+  ht.process->allocator = ht_hooks_provider();
+  ht_native_start();
+  atomic_store(&started, START_DONE);
+  atomic_store(&ht.paused, 0);
+  atomic_store(&ht.off, 0);
+  ht_recall_threads();
+  return true;
+}
+
+bool ht_session_go_on(void) {
+  if (!ht_session_start()) return false; // a forked child registers here
+  uint32_t slot = ht.process_slot, generation = ht.process->generation;
+  atomic_fetch_add(&ht.generation, 1);
+  ht_rings_changed();
+  __atomic_store_n(&ht.process->state, HT_PROCESS_EXEC, __ATOMIC_RELEASE);
+  if (!claim_process((slot + 1) | HT_PARENT_SELF, generation)) {
+    atomic_store(&ht.off, 1);
+    return false;
+  }
+  atomic_store(&announced_generation, ht.process->generation); // known from before
+  atomic_store(&ht.paused, 0);
+  ht_recall_threads();
+  return true;
+}
+
+void ht_session_clear(void) {
+  if (ht.session == NULL) return;
+  ht_syscall(SYS_madvise, (long)ht.session + (long)HT_RINGS_OFFSET,
+             (long)((uint64_t)window_rings * HT_RING_BYTES), 9 /* MADV_REMOVE */, 0, 0, 0);
 }
 
 static uint32_t read_file(const char *path, char *to, uint32_t room) {
@@ -286,6 +368,7 @@ extern char **environ;
 
 __attribute__((constructor)) static void on_load(void) {
   ht_own_path(library, sizeof library);
+  ht.late = ht_hooks_late();
   ht_exec_resolve();
   bool on = ht_session_start();
   hide_from_environment(environ);

@@ -11,6 +11,14 @@ bool ht_session_start(void);
 // The memory of ring `index` in this process's mapping of the session, NULL if it cannot be had.
 uint64_t *ht_session_ring(uint32_t index);
 
+// For programs that record themselves, see late.c; no two at a time. Joins the session at `path`, whatever
+// there was before: everything is sent anew. False: it cannot be had.
+bool ht_session_join(const char *path);
+// Goes on with it after ht.paused, as another process image: what was live before is not known any more.
+bool ht_session_go_on(void);
+// Gives back the memory of a session that has ended.
+void ht_session_clear(void);
+
 // Sends what the collector must know of this process before its first event: once a process image.
 void ht_session_announce(ht_ctx *ctx);
 

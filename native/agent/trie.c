@@ -103,7 +103,7 @@ uint32_t ht_trie_add(ht_ctx *ctx, uint32_t parent, uint64_t key, unsigned aux, u
   ht_lock_take(&lock);
   table *t = atomic_load_explicit(&current, memory_order_relaxed);
   uint32_t id = t == NULL ? 0 : find(t, parent, key);
-  if (id == 0 && (t = table_with_room()) != NULL) {
+  if (id == 0 && ht_is_current(ctx) && (t = table_with_room()) != NULL) {
     id = atomic_load_explicit(&next_id, memory_order_relaxed);
     if (id == 0) id = HT_NODE_FIRST;
     atomic_store_explicit(&next_id, id + 1, memory_order_relaxed);
@@ -130,6 +130,19 @@ void ht_trie_forget(bool (*gone)(uint64_t key, void *closure), void *closure) {
       __atomic_store_n(&s->key, GONE_KEY, __ATOMIC_RELAXED);
     }
   }
+  ht_lock_drop(&lock);
+}
+
+// Readers find an empty table, or what they find is of a context whose events nobody reads.
+void ht_trie_reset(void) {
+  ht_lock_take(&lock);
+  table *t = atomic_load_explicit(&current, memory_order_relaxed);
+  if (t != NULL) {
+    ht_syscall(SYS_madvise, (long)t->slots, (long)((t->mask + 1) * sizeof(slot)), MADV_DONTNEED, 0,
+               0, 0);
+  }
+  atomic_store_explicit(&next_id, 0, memory_order_relaxed);
+  nodes = 0;
   ht_lock_drop(&lock);
 }
 

@@ -37,6 +37,9 @@ class Aggregator {
       uint64_t sample_interval, std::function<void(const SliceRows &)> on_slice,
       std::function<void(const Book &)> on_end = [](const Book &) {});
 
+  // Keeps what is live, the peak and the temporary blocks of each thread.
+  void keep_threads() { ledger_.by_thread = true; }
+
   // A process image; its row counts from 0.
   Book &add_process();
   void end_process(Book &book);

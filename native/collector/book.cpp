@@ -123,6 +123,7 @@ void Book::count_move(Thread &thread, const Block &old, const Move &move) {
   uint64_t copied = move.size < old.size() ? move.weight.bytes : move.weight.blocks * old.size();
   slice.copied_bytes += copied;
   copied_bytes_ += copied;
+  thread.copied_bytes += copied;
 }
 
 // ---------------------------------------------------------------------------------- contexts

@@ -5,6 +5,7 @@
 #ifndef HEAPTIDE_COLLECTOR_BOOK_H
 #define HEAPTIDE_COLLECTOR_BOOK_H
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Ledger {
   uint32_t slice = 0;
   // Sums over all processes, kept once there is a second one; a single process is its own sum.
   bool many = false;
-  uint32_t epoch = 0; // of the sum's peak
+  bool by_thread = false; // threads' live bytes, peaks and temporary blocks are kept
+  uint32_t epoch = 0;     // of the sum's peak
   uint64_t live_bytes = 0, live_blocks = 0;
   uint64_t window_peak = 0; // since the timeline's last row
   uint64_t peak_bytes = 0, peak_time = 0;
@@ -130,7 +132,9 @@ class Book {
   }
 
   // Every allocation is recorded, and of one process only: what need not be asked at each event.
-  bool is_plain() const { return !ledger_.many && ledger_.sample_interval <= 1; }
+  bool is_plain() const {
+    return !ledger_.many && ledger_.sample_interval <= 1 && !ledger_.by_thread;
+  }
   // Whether what events touch is too much for the nearer caches.
   bool is_large() const { return live_.bytes() > kNearBytes; }
   // What the decoder asks memory for ahead of the events, see LiveBlocks.
@@ -202,6 +206,7 @@ class Book {
     }
   };
   void add_thread(const Thread *thread) { threads_.push_back(thread); }
+  const std::vector<const Thread *> &threads() const { return threads_; }
   Totals totals() const {
     Totals totals;
     for (const Thread *thread : threads_) {
@@ -214,7 +219,17 @@ class Book {
   // The highest live heap since the last call.
   uint64_t window_peak() const { return window_peak_; }
   uint64_t take_window_peak() {
-    uint64_t peak = window_peak_;
+    uint64_t peak = std::max(window_peak_, window_before_);
+    sync_before_ = std::max(sync_before_, window_peak_);
+    window_before_ = 0;
+    window_peak_ = live_bytes_;
+    return peak;
+  }
+  // The same, apart from those calls.
+  uint64_t take_sync_peak() {
+    uint64_t peak = std::max(window_peak_, sync_before_);
+    window_before_ = std::max(window_before_, window_peak_);
+    sync_before_ = 0;
     window_peak_ = live_bytes_;
     return peak;
   }
@@ -338,6 +353,11 @@ class Book {
       ledger_.live_bytes += weight.bytes;
       ledger_.live_blocks += weight.blocks;
     }
+    if (!kPlain && ledger_.by_thread) {
+      c.thread->live_bytes += weight.bytes;
+      c.thread->live_blocks += weight.blocks;
+      c.thread->peak_bytes = std::max(c.thread->peak_bytes, c.thread->live_bytes);
+    }
   }
 
   template <bool kPlain = false>
@@ -350,6 +370,10 @@ class Book {
     if (!kPlain && ledger_.many) {
       ledger_.live_bytes -= weight.bytes;
       ledger_.live_blocks -= weight.blocks;
+    }
+    if (!kPlain && ledger_.by_thread) {
+      c.thread->live_bytes -= weight.bytes;
+      c.thread->live_blocks -= weight.blocks;
     }
   }
 
@@ -404,6 +428,7 @@ class Book {
   template <bool kPlain = false>
   HT_HOT void count_lifetime(Context &c, uint32_t sequence, uint32_t born, uint64_t blocks) {
     uint32_t further = static_cast<uint32_t>(c.thread->sequence) - sequence;
+    if (!kPlain && ledger_.by_thread && further == 0) c.thread->temporary += blocks;
     count<kPlain>(c, c.by_allocations, bucket_by_allocations(further), kByAllocations, blocks);
     count<kPlain>(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
   }
@@ -481,7 +506,8 @@ class Book {
   uint64_t stamp_; // bits 0-31: the slice; bits 32-63: how many peaks there have been
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
-  uint64_t temporary_ = 0, short_lived_ = 0; // once closed
+  uint64_t window_before_ = 0, sync_before_ = 0; // peaks that the other of take_..._peak has seen
+  uint64_t temporary_ = 0, short_lived_ = 0;     // once closed
   uint64_t unmatched_frees_ = 0, unseen_frees_ = 0, copied_bytes_ = 0;
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
   std::vector<Share> shares_; // by context, empty while there is one process

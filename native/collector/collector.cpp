@@ -58,9 +58,12 @@ Collector::Collector(Session &session, const Options &options)
       threads_(aggregator_, definitions_, procfs_),
       rings_(session_, processes_, threads_, clock_),
       drain_(processes_, rings_, decoder_, clock_, [this] { beat(); }),
+      syncs_(session_, processes_, rings_),
       timeline_(aggregator_, processes_, procfs_),
       checkpoint_(aggregator_, definitions_, processes_, threads_, timeline_),
-      own_resident_(procfs_.open_resident(static_cast<uint32_t>(getpid()))) {}
+      own_resident_(procfs_.open_resident(static_cast<uint32_t>(getpid()))) {
+  if ((session_.header().config & HT_CONFIG_THREAD_PEAKS) != 0) aggregator_.keep_threads();
+}
 
 Collector::~Collector() {
   if (own_resident_ >= 0) close(own_resident_);
@@ -90,7 +93,8 @@ bool Collector::start(std::string *error) {
   }
   if (options_.max_bytes != 0) checkpoint_.set_limit(options_.max_bytes);
   writer_ = std::make_unique<FileWriter>(file_);
-  launcher_ = getppid();
+  // Where a program records itself, nobody waits for our end.
+  launcher_ = shared_load(session_.header().root_pid) == 0 ? getppid() : 0;
   h.start_tsc = clock_.start_tsc();
   h.start_monotonic_ns = clock_.start_monotonic_ns();
   h.start_realtime_ns = clock_.start_realtime_ns();
@@ -143,11 +147,33 @@ Drain::Round Collector::poll() {
   uint64_t now = clock_.now();
   processes_.discover();
   processes_.check_deaths(now);
+  syncs_.look();
   Drain::Round round = drain_.round();
   look_before_ = std::exchange(last_look_, now);
   // All that has happened before `now` has been counted.
   aggregator_.advance(now);
+  if (syncs_.any()) answer_syncs();
   return round;
+}
+
+void Collector::answer_syncs() {
+  uint32_t flags = syncs_.flags();
+  if (!syncs_.are_due()) return;
+  uint64_t now = clock_.now();
+  if ((flags & HT_SYNC_SLICE) != 0) now = aggregator_.end_slice_at(now);
+  // The program waits, and has said that it may.
+  if ((flags & HT_SYNC_WRITE) != 0 && writer_ != nullptr) {
+    auto wait = [this] {
+      while (!writer_->idle() && writer_->error() == 0) {
+        nap(kLastSleepNs);
+        beat();
+      }
+    };
+    wait();
+    if (writer_->error() == 0) write_checkpoint(now);
+    wait();
+  }
+  syncs_.answer(now);
 }
 
 void Collector::housekeeping(uint64_t now) {
@@ -288,7 +314,9 @@ void Collector::rest(const Drain::Round &round) {
     ns = std::min(kActiveSleepNs << std::min(idle_rounds_ - kIdleRounds, 10u), kLongestSleepNs);
   }
   session_.about_to_sleep();
-  if (!rings_.filling_up() && shared_load(session_.header().finish) == 0) session_.sleep(ns);
+  if (!rings_.filling_up() && shared_load(session_.header().finish) == 0 && !syncs_.pending()) {
+    session_.sleep(ns);
+  }
   session_.awake();
 }
 

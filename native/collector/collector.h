@@ -19,6 +19,7 @@
 #include "collector/recording_file.h"
 #include "collector/rings.h"
 #include "collector/session.h"
+#include "collector/syncs.h"
 #include "collector/threads.h"
 #include "collector/timeline.h"
 
@@ -55,6 +56,7 @@ class Collector : private MetaListener {
   Drain::Round poll();
   void housekeeping(uint64_t now);
   void write_checkpoint(uint64_t now);
+  void answer_syncs();
   bool make_room(uint64_t now);
   void fit_in(std::vector<Chunk> *chunks);
   void publish_figures(uint64_t now);
@@ -73,6 +75,7 @@ class Collector : private MetaListener {
   Threads threads_;
   Rings rings_;
   Drain drain_;
+  Syncs syncs_;
   Timeline timeline_;
   Checkpoint checkpoint_;
   RecordingFile file_;
@@ -89,7 +92,7 @@ class Collector : private MetaListener {
   bool room_ = true;
   uint64_t last_look_ = 0, look_before_ = 0; // nanoseconds: when the last two rounds began
   unsigned idle_rounds_ = 0;
-  int launcher_ = 0; // its pid
+  int launcher_ = 0; // its pid; 0: there is none
   int own_resident_ = -1;
 };
 

@@ -16,6 +16,11 @@ struct Thread {
   uint64_t reallocations = 0;
   uint64_t deallocations = 0; // by this thread, whoever allocated
   uint64_t bytes = 0;
+  uint64_t copied_bytes = 0; // by its reallocations
+  // Of what it has allocated, if the ledger says so.
+  uint64_t live_bytes = 0, live_blocks = 0;
+  uint64_t peak_bytes = 0; // since the last sync
+  uint64_t temporary = 0;
   uint32_t row = 0;
   uint32_t process = 0;
 

@@ -97,8 +97,16 @@ void Processes::add(uint32_t slot, const ht_process &shared) {
   version_++;
 
   Process *parent = nullptr;
-  if (shared.parent_slot != 0) parent = find(shared.parent_slot - 1, shared.parent_generation);
-  if (parent != nullptr) {
+  uint32_t parent_slot = shared.parent_slot & ~HT_PARENT_SELF;
+  bool goes_on = parent_slot != shared.parent_slot;
+  if (parent_slot != 0) parent = find(parent_slot - 1, shared.parent_generation);
+  if (parent != nullptr && goes_on) {
+    process.executable = parent->executable;
+    process.command = parent->command;
+    process.executable_path = parent->executable_path;
+    process.image = parent->image;
+    succeed(process, *parent, shared.start_tsc);
+  } else if (parent != nullptr) {
     process.parent = parent->row + 1;
     process.ppid = parent->pid;
     process.executable = parent->executable;
@@ -112,7 +120,7 @@ void Processes::add(uint32_t slot, const ht_process &shared) {
   }
   Procfs::Stat stat = open_pid(process);
   Process *&latest = latest_of_pid_[process.pid];
-  if (latest != nullptr && shared.parent_slot == 0 && is_next_image(process, *latest, stat)) {
+  if (latest != nullptr && parent_slot == 0 && is_next_image(process, *latest, stat)) {
     succeed(process, *latest, shared.start_tsc);
   }
   latest = &process;

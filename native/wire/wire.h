@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define HT_WIRE_MAGIC 0x6564697470616568ull // "heaptide"
-#define HT_WIRE_VERSION 1u
+#define HT_WIRE_VERSION 2u
 #define HT_SESSION_FD 3
 
 // ---------------------------------------------------------------------------------------------
@@ -64,6 +64,7 @@ enum ht_config_flags {
   HT_CONFIG_NATIVE_ALL = 1u << 2,     // native frames for every event
   HT_CONFIG_FOLLOW = 1u << 3,         // record children by fork and exec
   HT_CONFIG_USABLE_SIZE = 1u << 4,    // sizes are malloc_usable_size() instead of requested
+  HT_CONFIG_THREAD_PEAKS = 1u << 5,   // the collector keeps what is live by thread, for syncs
 };
 
 typedef struct ht_session_header {
@@ -118,7 +119,26 @@ typedef struct ht_session_header {
 } ht_session_header;
 
 // ---------------------------------------------------------------------------------------------
-// Process slots. One for each process image: a fork takes a new one, and so does an exec.
+// Process slots. One for each process image: a fork takes a new one, and so does an exec, and a pause
+// of the recording by the program itself: what was live before it is not known after it.
+
+// What a process, or one of its threads, has done since its slot was claimed. Blocks and bytes.
+typedef struct ht_figures {
+  uint64_t allocations; // reallocations apart
+  uint64_t reallocations;
+  uint64_t deallocations;
+  uint64_t bytes; // allocated in total
+  uint64_t live_bytes;
+  uint64_t live_blocks;
+  uint64_t peak_bytes; // live at the most, since the sync before
+  uint64_t temporary;
+  uint64_t copied_bytes; // by reallocations
+} ht_figures;
+
+enum ht_sync_flags {
+  HT_SYNC_SLICE = 1u << 0, // a slice of time ends here
+  HT_SYNC_WRITE = 1u << 1, // what has been counted is in the file before the answer
+};
 
 enum ht_process_state {
   HT_PROCESS_FREE = 0,
@@ -129,10 +149,14 @@ enum ht_process_state {
   HT_PROCESS_ENDED = 4, // set by the collector; it may set FREE once nothing refers to the slot
 };
 
+#define HT_PARENT_SELF 0x80000000u
+
 typedef struct ht_process {
   uint32_t state; // ht_process_state, atomic
   uint32_t pid;
-  uint32_t parent_slot; // slot + 1 of the process that forked this one; 0: none recorded
+  uint32_t parent_slot; // slot + 1 of the process that forked this one; 0: none recorded; with
+      // HT_PARENT_SELF: of this very process, which goes on after a pause with all
+      // that its numbers meant
   uint32_t parent_generation;
   uint32_t generation;        // counts the uses of this slot
   uint32_t inherited_nodes;   // ids 1..inherited_nodes mean the parent's at the fork; likewise
@@ -148,7 +172,13 @@ typedef struct ht_process {
   uint32_t python_status;  // ht_python_status
   uint32_t allocator;      // ht_allocator_provider
   uint32_t off_reason;     // ht_off_reason: why the agent turned itself off
-  uint8_t reserved[256 - 88];
+  // Figures on request (heaptide_sync). The agent sets tid and flags and counts the request; the
+  // collector answers with the number of the request when all that came before has been counted, and
+  // wakes who waits on that word.
+  uint32_t sync_request, sync_answer;
+  uint32_t sync_tid, sync_flags; // ht_sync_flags
+  ht_figures sync_process, sync_thread;
+  uint64_t sync_ns; // time of the answer since the start
 } ht_process;
 
 enum ht_python_status {

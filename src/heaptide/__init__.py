@@ -2,22 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from heaptide._mark import mark
+from heaptide._mark import mark, phase
 from heaptide._version import __version__
 from heaptide.errors import HeaptideError
 
 if TYPE_CHECKING:
+    from heaptide.inside import (
+        Budget,
+        BudgetError,
+        HeapStats,
+        Measured,
+        Measurement,
+        Recorder,
+        Stack,
+        budget,
+        measure,
+        record,
+        stats,
+    )
     from heaptide.recording import Recording
 
-__all__ = ["HeaptideError", "Recording", "__version__", "mark"]
+__all__ = [
+    "Budget",
+    "BudgetError",
+    "HeapStats",
+    "HeaptideError",
+    "Measured",
+    "Measurement",
+    "Recorder",
+    "Recording",
+    "Stack",
+    "__version__",
+    "budget",
+    "load_ipython_extension",
+    "mark",
+    "measure",
+    "phase",
+    "record",
+    "stats",
+]
+
+# Imported when they are asked for: NumPy takes a tenth of a second, and `heaptide --version`, or a
+# program that only sets marks, needs none of it.
+_LATER = {"Recording": "heaptide.recording"}
+_LATER.update(
+    dict.fromkeys(
+        (
+            "Budget",
+            "BudgetError",
+            "HeapStats",
+            "Measured",
+            "Measurement",
+            "Recorder",
+            "Stack",
+            "budget",
+            "measure",
+            "record",
+            "stats",
+        ),
+        "heaptide.inside",
+    )
+)
 
 
-def __getattr__(name: str) -> object:
-    # NumPy takes a tenth of a second to import; `heaptide --version` needs none of it.
-    if name == "Recording":
-        from heaptide.recording import Recording
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found
 
-        return Recording
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext heaptide``: the cell magic ``%%heaptide``."""
+    from heaptide.inside._notebook import Magics
+
+    shell.register_magics(Magics)

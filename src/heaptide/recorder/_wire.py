@@ -10,7 +10,7 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 MAGIC = 0x6564697470616568
-VERSION = 1
+VERSION = 2
 SESSION_FD = 3
 
 HEADER_BYTES = 0x2000
@@ -55,6 +55,7 @@ class ConfigFlag(IntFlag):
     NATIVE_ALL = 4
     FOLLOW = 8
     USABLE_SIZE = 16
+    THREAD_PEAKS = 32
 
 
 class ProcessState(IntEnum):

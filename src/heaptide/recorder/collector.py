@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 from collections.abc import Sequence
+from typing import Protocol
 
 from heaptide.errors import LaunchError
 from heaptide.recorder._wire import SESSION_FD
@@ -16,6 +18,61 @@ from heaptide.recorder.descriptors import inheritable
 # Above what file actions below move things to.
 _LOWEST_SPARE_FD = SESSION_FD + 1
 _MAX_MESSAGE_BYTES = 4096
+
+
+def environment_of_collector() -> dict[str, str]:
+    """This process's, without what loads libraries into it."""
+    hidden = ("LD_PRELOAD", "HEAPTIDE_SESSION")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+class CollectorProcess(Protocol):
+    """The collector of a session, however it was started."""
+
+    pid: int
+    ended: Ended | None
+
+    def poll(self) -> Ended | None: ...
+    def message(self) -> str: ...
+    def resume(self) -> None: ...
+    def kill(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Errors:
+    """What a program writes to its stderr: ``writing`` is its end, to be closed once it has it."""
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._said = b""
+
+    def message(self) -> str:
+        """The last line, empty if none."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._reading, 65536):
+                self._said = (self._said + chunk)[-_MAX_MESSAGE_BYTES:]
+        lines = self._said.decode(errors="replace").splitlines()
+        return lines[-1].strip().removeprefix("heaptide-collector: ") if lines else ""
+
+    def wait(self) -> str:
+        """Waits until nobody is left who could write to it; the last line."""
+        waiting = select.poll()
+        waiting.register(self._reading, select.POLLIN)
+        text = self.message()
+        while not self.is_over():
+            waiting.poll()
+            text = self.message()
+        return self.message() or text
+
+    def is_over(self) -> bool:
+        """Whether nobody is left who could write to it."""
+        waiting = select.poll()
+        waiting.register(self._reading, 0)  # the other end's being closed is told anyway
+        return bool(waiting.poll(0))
+
+    def close(self) -> None:
+        os.close(self._reading)
 
 
 class Collector:
@@ -32,9 +89,9 @@ class Collector:
         try:
             memory = fcntl.fcntl(session_fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-            reading, writing = os.pipe()
-            errors = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
-            os.close(writing)
+            self._errors = Errors()
+            errors = fcntl.fcntl(self._errors.writing, fcntl.F_DUPFD_CLOEXEC, _LOWEST_SPARE_FD)
+            os.close(self._errors.writing)
         except OSError as error:
             raise LaunchError(
                 "there are not enough file descriptors to start the collector; "
@@ -49,11 +106,7 @@ class Collector:
         ]
         # Not closed by file actions: those cannot name one above a limit that has been lowered.
         for_program = [fd for fd in inheritable() if fd > SESSION_FD]
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("LD_PRELOAD", "HEAPTIDE_SESSION")
-        }
+        environment = environment_of_collector()
         try:
             for fd in for_program:
                 os.set_inheritable(fd, False)
@@ -67,7 +120,7 @@ class Collector:
                 setsigdef=sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}),
             )
         except OSError as error:
-            os.close(reading)
+            self._errors.close()
             raise LaunchError(
                 f"{command[0]} cannot be started: {error.strerror}; is the installation whole?",
                 exit_status=125,
@@ -77,9 +130,6 @@ class Collector:
                 os.close(fd)
             for fd in for_program:
                 os.set_inheritable(fd, True)
-        os.set_blocking(reading, False)
-        self._errors = reading
-        self._said = b""
 
     def poll(self) -> Ended | None:
         """How it ended, None while it runs."""
@@ -92,11 +142,7 @@ class Collector:
 
     def message(self) -> str:
         """The last line it wrote to its stderr, empty if none."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self._errors, 65536):
-                self._said = (self._said + chunk)[-_MAX_MESSAGE_BYTES:]
-        lines = self._said.decode(errors="replace").splitlines()
-        return lines[-1].strip().removeprefix("heaptide-collector: ") if lines else ""
+        return self._errors.message()
 
     def resume(self) -> None:
         """Continues it if somebody has stopped it: it could not end."""
@@ -111,4 +157,4 @@ class Collector:
             self.ended = Ended.of(status)
 
     def close(self) -> None:
-        os.close(self._errors)
+        self._errors.close()

@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from heaptide.errors import LaunchError
 from heaptide.recorder import _wire
 from heaptide.recorder._wire import ConfigFlag, Error, ProcessState, State
 from heaptide.recorder.child import Ended
-from heaptide.recorder.collector import Collector
+from heaptide.recorder.collector import Collector, CollectorProcess
 from heaptide.recorder.native import Preload, collector_path
 from heaptide.recorder.output import Claim, claim
+from heaptide.recorder.processes import runs
 
 _POLL_SECONDS = 0.002
+_START_SECONDS = 0.0003
 # Longer than any disk keeps a write waiting that will still succeed.
 _PATIENCE_SECONDS = 60.0
 _RECORDER_FAILED = 125
@@ -36,6 +38,7 @@ class Config:
     sample_interval: int = 0
     follow: bool = True
     usable_sizes: bool = False
+    thread_peaks: bool = False  # what heaptide.measure asks for of a thread
     start_after: float = 0.0
     duration: float | None = None
     max_size: int | None = None  # bytes of the recording
@@ -53,6 +56,8 @@ class Config:
             flags |= ConfigFlag.FOLLOW
         if self.usable_sizes:
             flags |= ConfigFlag.USABLE_SIZE
+        if self.thread_peaks:
+            flags |= ConfigFlag.THREAD_PEAKS
         return flags
 
 
@@ -88,16 +93,24 @@ class Session:
     """
 
     def __init__(
-        self, output: Path, config: Config, command: Sequence[str], *, force: bool = False
+        self,
+        output: Path,
+        config: Config,
+        command: Sequence[str],
+        *,
+        force: bool = False,
+        start: Callable[[Sequence[str], int], CollectorProcess] = Collector,
+        root: int = 0,
     ) -> None:
-        """Starts the collector and waits until it is ready.
+        """Starts the collector, by ``start``, and waits until it is ready.
 
+        ``root``: the process that is recorded, where that runs already.
         Raises OutputError if ``output`` exists (without ``force``) or cannot be written,
         LaunchError if the collector cannot be had.
         """
         self.output = output
         self.config = config
-        self.collector: Collector | None = None
+        self.collector: CollectorProcess | None = None
         program = collector_path()
         self._preload = Preload()
         try:
@@ -107,11 +120,10 @@ class Session:
             raise
         self._claim: Claim | None = None
         try:
+            self._set("root_pid", root)
             with _interrupts_held():
                 self._claim = claim(output, force)
-            self.collector = Collector(
-                _collector_command(program, output, config, command), self._fd
-            )
+            self.collector = start(_collector_command(program, output, config, command), self._fd)
             self._wait_until_ready(self.collector)
         except BaseException:
             self.abandon()
@@ -136,8 +148,16 @@ class Session:
         return {
             **base,
             "LD_PRELOAD": self._preload.variable(base.get("LD_PRELOAD")),
-            "HEAPTIDE_SESSION": f"/proc/{self._get('collector_pid')}/fd/{_wire.SESSION_FD}",
+            "HEAPTIDE_SESSION": self.memory_path(),
         }
+
+    def memory_path(self) -> str:
+        """Where processes of the session find its memory."""
+        return f"/proc/{self._get('collector_pid')}/fd/{_wire.SESSION_FD}"
+
+    def collector_pid(self) -> int:
+        """Its process id."""
+        return self._get("collector_pid")
 
     def in_place(self) -> bool:
         """Whether what is recorded is in the file at ``output``."""
@@ -166,7 +186,7 @@ class Session:
             base = _wire.PROCESSES_OFFSET + slot * _wire.PROCESS_BYTES
             (at,) = struct.unpack_from(state.format, self._memory, base + state.offset)
             (number,) = struct.unpack_from(pid.format, self._memory, base + pid.offset)
-            if at in (ProcessState.LIVE, ProcessState.EXEC) and _runs(number):
+            if at in (ProcessState.LIVE, ProcessState.EXEC) and runs(number):
                 result.append(number)
         return result
 
@@ -218,7 +238,7 @@ class Session:
         os.close(self._fd)
         self._preload.close()
 
-    def _wait_until_ready(self, collector: Collector) -> None:
+    def _wait_until_ready(self, collector: CollectorProcess) -> None:
         while self._get("state") == State.STARTING:
             if collector.poll() is not None:
                 text = self._error_text() or collector.message()
@@ -226,7 +246,7 @@ class Session:
                     text or f"the collector ended before it was ready: {collector.ended}",
                     exit_status=_RECORDER_FAILED,
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_START_SECONDS)
 
     def _error_text(self) -> str:
         field = _wire.HEADER["error_text"]
@@ -250,15 +270,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process exists and is more than the remains that its parent has yet to collect."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def _shared_memory(config: Config) -> tuple[int, mmap.mmap]:

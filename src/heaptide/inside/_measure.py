@@ -1,0 +1,177 @@
+"""``heaptide.measure``: exact figures of a block of code."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from heaptide.errors import LaunchError, UsageError
+from heaptide.inside._agent import Agent, Snapshot, agent
+from heaptide.inside._measured import Measured
+from heaptide.inside._measuring import measuring
+
+if TYPE_CHECKING:
+    from heaptide.inside._stacks import Stack
+
+SCOPES = ("process", "thread")
+
+
+class Measurement:
+    """The result of ``measure``: its figures can be read once the block has ended.
+
+    ``scope`` is what they are of: ``process``, or ``thread`` for the thread that measured.
+    ``others``: what other threads did meanwhile, where the scope is a thread.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.others: Measured | None = None
+        self.start_ns = self.end_ns = 0  # since the recording's start
+        self._measured: Measured | None = None
+        self._agent: Agent | None = None
+        self._window = -1
+        self.thread_id = 0
+        self._owns = False
+
+    def __enter__(self) -> Measurement:
+        if self._window >= 0:
+            raise UsageError("this measurement is going on; make another one for each block")
+        self._measured = None
+        self._agent = library = agent()
+        self._owns = measuring.begin()
+        self.thread_id = threading.get_native_id()
+        if not self._owns and self.scope == "thread":
+            self.scope = "process"  # who records this process does not keep threads apart
+        # The last thing done here, and the first below: what is between is the block's.
+        self._window = library.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        number = self._agent.read()  # type: ignore[union-attr]
+        self._finish(number)
+
+    def _finish(self, number: int) -> None:
+        library = agent()
+        window, self._window = self._window, -1
+        try:
+            if window < 0 or number < 0:
+                raise LaunchError(_reason(min(window, number)))
+            before, after = library.window(window), library.snapshot(number)
+            library.close(window)
+            if before.generation != after.generation:
+                raise LaunchError(
+                    "what was measured is not known: the process was forked, or its recording "
+                    "ended, in the middle of it"
+                )
+            if self.scope == "thread" and after.tid != self.thread_id:
+                raise UsageError(
+                    "a block of one thread has ended in another; measure(scope='process') does that"
+                )
+            self._keep(before, after)
+        finally:
+            if self._owns:
+                measuring.end()
+
+    def _keep(self, before: Snapshot, after: Snapshot) -> None:
+        self.start_ns, self.end_ns = before.ns, after.ns
+        whole = Measured.between(before.process, after.process)
+        if self.scope == "process":
+            self._measured = whole
+            return
+        self._measured = own = Measured.between(before.thread, after.thread)
+        self.others = whole.without(own)
+
+    async def __aenter__(self) -> Measurement:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    @property
+    def figures(self) -> Measured:
+        """All of them. Raises UsageError while the block goes on, or before it."""
+        if self._measured is None:
+            raise UsageError("nothing has been measured yet: the figures are there after the block")
+        return self._measured
+
+    @property
+    def allocations(self) -> int:
+        """Calls to allocation functions, reallocations among them."""
+        return self.figures.allocations
+
+    @property
+    def reallocs(self) -> int:
+        """Reallocations of blocks that existed."""
+        return self.figures.reallocs
+
+    @property
+    def bytes(self) -> int:
+        """Allocated in total."""
+        return self.figures.bytes
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were live at one time, above those at the beginning."""
+        return self.figures.peak
+
+    @property
+    def live(self) -> int:
+        """Bytes that are live now and were not at the beginning; below 0: more were freed."""
+        return self.figures.live
+
+    @property
+    def temporary(self) -> int:
+        """Allocations that were freed before the thread's next one."""
+        return self.figures.temporary
+
+    @property
+    def copied(self) -> int:
+        """Bytes, the most that reallocations can have copied."""
+        return self.figures.copied
+
+    def stacks(self, limit: int = 10) -> list[Stack]:
+        """Where most was allocated in the block: at most ``limit`` stacks, the largest first.
+
+        Until the next measurement that begins when none goes on. Costs some milliseconds for each
+        thousand stacks. Raises UsageError if somebody else records this process.
+        """
+        from heaptide.inside._stacks import stacks_of
+
+        figures = self.figures
+        if not self._owns:
+            raise UsageError("this process is recorded by somebody else: its stacks are there")
+        return stacks_of(self, figures, limit)
+
+    def __repr__(self) -> str:
+        if self._measured is None:
+            return f"<measurement of this {self.scope}, no figures yet>"
+        return f"<measurement of this {self.scope}: {self._measured}>"
+
+
+def measure(scope: str = "process") -> Measurement:
+    """Measures a ``with`` block: what it allocates, exactly, by whatever language.
+
+    ``scope``: ``process`` or ``thread``, the thread that measures. Raises UsageError: there is no
+    such scope; LaunchError: the recorder cannot be started.
+    """
+    if scope not in SCOPES:
+        raise UsageError(f"scope={scope!r}: it is one of {', '.join(SCOPES)}")
+    return Measurement(scope)
+
+
+def _reason(number: int) -> str:
+    return {
+        -5: "too many measurements go on at one time: at most 256",
+        -4: "nothing was measured: the collector does not answer any more",
+    }.get(number, "nothing was measured: the recording of this process has ended")

@@ -1,0 +1,118 @@
+"""The session behind ``heaptide.measure``: begun with the first measurement, paused between them.
+
+Its recording is a file without a name, read only where somebody asks for stacks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from heaptide.errors import OutputError
+from heaptide.inside._agent import WRITE, State, agent
+from heaptide.inside._session import OwnSession
+from heaptide.recorder.session import Config
+
+# Each measurement after a pause is another image of this process in the recording, of which there
+# are not endlessly many.
+_MOST_PARTS = 1000
+
+_CONFIG = Config(follow=False, thread_peaks=True)
+
+
+class Measuring:
+    """At most one in a process. Use ``begin`` and ``end`` in pairs, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._session: OwnSession | None = None
+        self._file: int | None = None  # a descriptor: the recording has no name
+        self._users = 0
+        self._parts = 0
+
+    def begin(self) -> bool:
+        """Makes sure that this process is recorded. False: somebody else records it already."""
+        with self._lock:
+            self._forget_parents()
+            if self._session is None or not self._is_recording():
+                if agent().state is not State.NOT_RECORDED:
+                    return False
+                self._start()
+            elif self._users == 0:
+                if self._parts < _MOST_PARTS:
+                    agent().resume()
+                    self._parts += 1
+                else:
+                    self._stop()
+                    self._start()
+            self._users += 1
+            return True
+
+    def end(self) -> None:
+        """One user less; the last one pauses the recording."""
+        with self._lock:
+            if not self._is_recording():
+                return
+            self._users -= 1
+            if self._users == 0:
+                agent().pause()
+
+    @property
+    def active(self) -> bool:
+        """Whether a measurement goes on."""
+        return self._is_recording() and self._users > 0
+
+    def stop(self) -> None:
+        """Ends the session: what follows begins another."""
+        with self._lock:
+            if self._is_recording():
+                self._stop()
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[Path | None]:
+        """The recording as of now, for reading; None: there is none."""
+        with self._lock:
+            if self._file is None or not self._is_recording() or not agent().sync(WRITE):
+                yield None
+            else:
+                yield Path(f"/proc/self/fd/{self._file}")
+
+    def _is_recording(self) -> bool:
+        return self._session is not None and self._session.is_own
+
+    def _forget_parents(self) -> None:
+        """After a fork, what the parent measures is not this process's."""
+        if self._session is not None and not self._session.is_own:
+            self._session = None
+            self._users = self._parts = 0
+
+    def _start(self) -> None:
+        folder = tempfile.mkdtemp(prefix="heaptide-")
+        try:
+            path = Path(folder) / "measured.tide"
+            session = OwnSession(path, _CONFIG)
+            try:
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                session.abandon()
+                raise OutputError(f"{path}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._session, self._file = session, file
+        self._users, self._parts = 0, 1
+
+    def _stop(self) -> None:
+        assert self._session is not None
+        self._session.end()
+        self._session = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+measuring = Measuring()

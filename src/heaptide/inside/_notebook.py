@@ -1,0 +1,73 @@
+"""The cell magic ``%%heaptide``: records a cell and shows its page below it."""
+
+from __future__ import annotations
+
+import html
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from IPython.core.magic import Magics as IPythonMagics
+from IPython.core.magic import cell_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import HTML, display
+
+from heaptide.errors import HeaptideError
+from heaptide.inside._record import record
+
+_HEIGHT = 640  # pixels
+
+
+@magics_class
+class Magics(IPythonMagics):
+    """Registered by ``%load_ext heaptide``."""
+
+    @magic_arguments()
+    @argument("-o", "--output", metavar="FILE", help="Keep the recording there.")
+    @argument("-f", "--force", action="store_true", help="Overwrite it.")
+    @argument(
+        "--native", choices=("auto", "all", "off"), default="auto", help="As of heaptide run."
+    )
+    @argument("--no-python-objects", action="store_true", help="Only malloc and its kin.")
+    @argument("--height", type=int, default=_HEIGHT, help="Of the page, in pixels.")
+    @cell_magic
+    def heaptide(self, line: str, cell: str) -> None:
+        """Record the cell, and show below it where its memory went."""
+        options = parse_argstring(self.heaptide, line)
+        with tempfile.TemporaryDirectory(prefix="heaptide-") as folder:
+            path = Path(options.output) if options.output else Path(folder) / "cell.tide"
+            try:
+                recorder = record(
+                    path,
+                    force=options.force,
+                    native=options.native,
+                    python_objects=not options.no_python_objects,
+                ).start()
+            except HeaptideError as error:
+                print(f"heaptide: {error}", file=sys.stderr)
+                return
+            try:
+                assert self.shell is not None
+                self.shell.run_cell(cell)
+            finally:
+                recorder.stop()
+            display(HTML(_frame(_page(path), options.height)))
+
+
+def _page(path: Path) -> bytes:
+    from heaptide.profile import Profile
+    from heaptide.recording import Recording
+    from heaptide.views.page import build
+
+    with Recording.open(path) as recording:
+        return build(Profile(recording)).html()
+
+
+def _frame(page: bytes, height: int) -> str:
+    """The page as a document of its own within another one."""
+    text: Any = html.escape(page.decode(), quote=True)
+    return (
+        f'<iframe title="heaptide: memory of the cell" srcdoc="{text}" '
+        f'style="width: 100%; height: {height}px; border: 1px solid #8888"></iframe>'
+    )

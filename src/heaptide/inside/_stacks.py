@@ -1,0 +1,152 @@
+"""Where a measured block allocated: sums by stack, of a range of time of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.errors import UsageError
+from heaptide.profile import locate
+from heaptide.profile.origin import Origin
+from heaptide.recording import Recording
+
+if TYPE_CHECKING:
+    from heaptide.inside._measure import Measurement
+    from heaptide.inside._measured import Measured
+    from heaptide.recording._tables import Totals
+
+Ints = npt.NDArray[np.int64]
+
+ORDERS = ("bytes", "allocations", "live")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place in code. Of native code without symbols, ``function`` is an address."""
+
+    function: str
+    file: str  # "": not known
+    line: int  # from 1; 0: not known
+    own: bool  # the user's own code, not a library's or the interpreter's
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{self.function} ({where})" if where else self.function
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What came from one stack. ``frames``: innermost first; blocks and bytes."""
+
+    frames: tuple[Frame, ...]
+    bytes: int  # allocated in total
+    allocations: int
+    live: int  # of these (below 0: what was there before and has gone)
+    live_blocks: int
+
+    @property
+    def place(self) -> Frame | None:
+        """The innermost frame of the user's own code, else the innermost with a line."""
+        lined = [frame for frame in self.frames if frame.line]
+        return next((frame for frame in lined if frame.own), lined[0] if lined else None)
+
+
+def stacks_of(measurement: Measurement, figures: Measured, limit: int) -> list[Stack]:
+    """See ``Measurement.stacks``."""
+    from heaptide.inside._measuring import measuring
+
+    with measuring.written() as path:
+        if path is None:
+            raise UsageError("the recording of what was measured has ended: ask for stacks earlier")
+        tid = measurement.thread_id if measurement.scope == "thread" else None
+        return stacks_in(path, measurement.start_ns, measurement.end_ns, tid=tid, limit=limit)
+
+
+def stacks_in(
+    path: Path,
+    start_ns: int,
+    end_ns: int,
+    *,
+    tid: int | None = None,
+    by: str = "bytes",
+    limit: int = 10,
+) -> list[Stack]:
+    """The ``limit`` largest stacks ``by`` one of ORDERS, in slices from ``start_ns`` to
+    ``end_ns``; of one thread, if ``tid`` says so."""
+    with Recording.open(path) as recording:
+        sums = sums_by_stack(recording, start_ns, end_ns, tid)
+        rows = np.flatnonzero(sums.figures[by] > 0)
+        rows = rows[np.argsort(-sums.figures[by][rows], kind="stable")][:limit]
+        names = Namer(recording)
+        return [
+            Stack(
+                names.frames(int(sums.stack[row])),
+                **{name: int(column[row]) for name, column in sums.figures.items()},
+            )
+            for row in rows
+        ]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Rows of the recording's stacks, and by the name of each of Stack's figures a column."""
+
+    stack: Ints
+    figures: dict[str, Ints]
+
+
+def sums_by_stack(recording: Recording, start_ns: int, end_ns: int, tid: int | None) -> Sums:
+    """Of the slices that end in the range, whose bounds are ends of slices."""
+    ends = recording.slices.end
+    first, stop = (int(np.searchsorted(ends, t, side="right")) for t in (start_ns, end_ns))
+    totals = recording.totals_between(first, stop)
+    contexts = recording.contexts
+    used = contexts.counted & _touched(totals)
+    if tid is not None:
+        used = used & (recording.threads.tid == tid)[contexts.thread]
+    rows = np.flatnonzero(used)
+    stack, inverse = np.unique(contexts.stack[rows].astype(np.int64), return_inverse=True)
+    columns = {
+        "bytes": totals.bytes_in,
+        "allocations": totals.blocks_in,
+        "live": totals.bytes_in - totals.bytes_out,
+        "live_blocks": totals.blocks_in - totals.blocks_out,
+    }
+    figures = {}
+    for name, column in columns.items():
+        figures[name] = np.zeros(len(stack), np.int64)
+        np.add.at(figures[name], inverse, column[rows])
+    return Sums(stack, figures)
+
+
+def _touched(totals: Totals) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (totals.blocks_in != 0) | (totals.blocks_out != 0)
+    return found
+
+
+class Namer:
+    """The frames of a recording's stacks, in words."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._at = locate(recording)
+
+    def frames(self, stack: int) -> tuple[Frame, ...]:
+        """Innermost first."""
+        at, found = self._at, []
+        for frame in self._recording.stack_frames(stack):
+            first = int(at.first[frame])
+            for row in range(first, first + int(at.count[frame])):
+                found.append(
+                    Frame(
+                        at.texts[int(at.function[row])],
+                        at.texts[int(at.file[row])] or at.texts[int(at.module[row])],
+                        int(at.line[row]),
+                        bool(at.origin[row] == Origin.OWN),
+                    )
+                )
+        return tuple(found)
