@@ -6,23 +6,31 @@
 from __future__ import annotations
 
 from ._check import Result, check, exit_status
+from ._code import CODE_MEASURES, CodeMeasure, code_limits, judge
 from ._config import Budgets, Project, find_budgets, from_options, load_budgets, program_of
-from ._limits import Limit, parse_limit
+from ._limits import BYTES, COUNT, RATIO, Limit, parse_limit
 from ._measures import MEASURES, Measure
 from ._presets import PRESETS
 
 __all__ = [
+    "BYTES",
+    "CODE_MEASURES",
+    "COUNT",
     "MEASURES",
     "PRESETS",
+    "RATIO",
     "Budgets",
+    "CodeMeasure",
     "Limit",
     "Measure",
     "Project",
     "Result",
     "check",
+    "code_limits",
     "exit_status",
     "find_budgets",
     "from_options",
+    "judge",
     "load_budgets",
     "parse_limit",
     "program_of",

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from heaptide.budgets import Result
-from heaptide.budgets._code import code_limits, judge
+from heaptide.budgets import Result, code_limits, judge
 from heaptide.errors import HeaptideError, UsageError
 from heaptide.inside._measure import Measurement, measure
 

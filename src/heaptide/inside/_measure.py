@@ -21,11 +21,13 @@ class Measurement:
     """The result of ``measure``: its figures can be read once the block has ended.
 
     ``scope`` is what they are of: ``process``, or ``thread`` for the thread that measured.
-    ``others``: what other threads did meanwhile, where the scope is a thread.
+    ``whole``: those of the process, and ``others``: what other threads did, where the scope is a
+    thread.
     """
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
+        self.whole: Measured | None = None
         self.others: Measured | None = None
         self.start_ns = self.end_ns = 0  # since the recording's start
         self._measured: Measured | None = None
@@ -80,7 +82,7 @@ class Measurement:
 
     def _keep(self, before: Snapshot, after: Snapshot) -> None:
         self.start_ns, self.end_ns = before.ns, after.ns
-        whole = Measured.between(before.process, after.process)
+        self.whole = whole = Measured.between(before.process, after.process)
         if self.scope == "process":
             self._measured = whole
             return

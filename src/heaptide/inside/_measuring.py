@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from heaptide.errors import OutputError
+from heaptide.errors import OutputError, UsageError
 from heaptide.inside._agent import WRITE, State, agent
 from heaptide.inside._session import OwnSession
 from heaptide.recorder.session import Config
@@ -74,6 +74,30 @@ class Measuring:
                 self._stop()
 
     @contextlib.contextmanager
+    def into(self, path: Path) -> Iterator[None]:
+        """What is measured meanwhile is a recording of its own, at ``path``, whole at the end.
+
+        Raises OutputError, LaunchError; UsageError: a measurement goes on, or somebody else records
+        this process.
+        """
+        with self._lock:
+            self._forget_parents()
+            if self.active or (
+                not self._is_recording() and agent().state is not State.NOT_RECORDED
+            ):
+                raise UsageError("this process is recorded already")
+            if self._is_recording():
+                self._stop()
+            self._start(path)
+            self._users = 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._is_recording():
+                    self._stop()
+
+    @contextlib.contextmanager
     def written(self) -> Iterator[Path | None]:
         """The recording as of now, for reading; None: there is none."""
         with self._lock:
@@ -91,19 +115,21 @@ class Measuring:
             self._session = None
             self._users = self._parts = 0
 
-    def _start(self) -> None:
-        folder = tempfile.mkdtemp(prefix="heaptide-")
-        try:
-            path = Path(folder) / "measured.tide"
-            session = OwnSession(path, _CONFIG)
+    def _start(self, path: Path | None = None) -> None:
+        if path is None:
+            folder = tempfile.mkdtemp(prefix="heaptide-")
             try:
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                session.abandon()
-                raise OutputError(f"{path}: {error.strerror}") from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._session, self._file = session, file
+                self._start(Path(folder) / "measured.tide")
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+        session = OwnSession(path, _CONFIG, force=True)
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            session.abandon()
+            raise OutputError(f"{path}: {error.strerror}") from error
+        self._session = session
         self._users, self._parts = 0, 1
 
     def _stop(self) -> None:

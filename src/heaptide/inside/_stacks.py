@@ -91,6 +91,26 @@ def stacks_in(
         ]
 
 
+def stacks_by_name(path: Path) -> dict[tuple[tuple[str, str], ...], Stack]:
+    """All that a recording's stacks did over the whole time, by the names of their functions and
+    files: what another version of the program has too."""
+    with Recording.open(path) as recording:
+        ends = recording.slices.end
+        sums = sums_by_stack(recording, -1, int(ends[-1]) if len(ends) else 0, None)
+        names = Namer(recording)
+        found: dict[tuple[tuple[str, str], ...], Stack] = {}
+        for row, number in enumerate(sums.stack.tolist()):
+            frames = names.frames(number)
+            key = tuple((frame.function, frame.file) for frame in frames)
+            old = found.get(key)
+            figures = {
+                name: int(column[row]) + (getattr(old, name) if old else 0)
+                for name, column in sums.figures.items()
+            }
+            found[key] = Stack(frames, **figures)
+        return found
+
+
 @dataclass(frozen=True)
 class Sums:
     """Rows of the recording's stacks, and by the name of each of Stack's figures a column."""
@@ -135,18 +155,23 @@ class Namer:
         self._recording = recording
         self._at = locate(recording)
 
+    def innermost(self, frame: int) -> Frame:
+        """Of a frame that stands for several functions, the one that was inlined deepest."""
+        return self._frame(int(self._at.first[frame]))
+
+    def _frame(self, row: int) -> Frame:
+        at = self._at
+        return Frame(
+            at.texts[int(at.function[row])],
+            at.texts[int(at.file[row])] or at.texts[int(at.module[row])],
+            int(at.line[row]),
+            bool(at.origin[row] == Origin.OWN),
+        )
+
     def frames(self, stack: int) -> tuple[Frame, ...]:
         """Innermost first."""
-        at, found = self._at, []
+        found = []
         for frame in self._recording.stack_frames(stack):
-            first = int(at.first[frame])
-            for row in range(first, first + int(at.count[frame])):
-                found.append(
-                    Frame(
-                        at.texts[int(at.function[row])],
-                        at.texts[int(at.file[row])] or at.texts[int(at.module[row])],
-                        int(at.line[row]),
-                        bool(at.origin[row] == Origin.OWN),
-                    )
-                )
+            first = int(self._at.first[frame])
+            found += [self._frame(row) for row in range(first, first + int(self._at.count[frame]))]
         return tuple(found)

@@ -1,0 +1,1 @@
+"""The pytest plugin: budgets, leak checks, benchmarks and baselines of tests."""

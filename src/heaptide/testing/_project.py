@@ -1,0 +1,142 @@
+"""What the tests of a session share: defaults, the baseline, the recordings that are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from heaptide._printable import shell_word
+from heaptide.errors import HeaptideError
+from heaptide.inside._stacks import stacks_by_name
+from heaptide.testing._baseline import Baseline, Compared, Tolerance
+from heaptide.testing._measures import SHOWN
+from heaptide.testing._results import TestResult
+from heaptide.testing._settings import Settings, with_options
+from heaptide.testing._words import is_of_test, stack_lines
+
+_GROWN = 3  # stacks
+
+
+@dataclass
+class Project:
+    """``limits``: (folder, name, limit) as the project's configuration says; ``root``: what
+    folders are below. ``updating``: the baseline is to be written anew."""
+
+    root: Path
+    baseline_path: Path
+    recordings: Path
+    defaults: Settings = field(default_factory=Settings)
+    limits: list[tuple[str, str, str]] = field(default_factory=list)
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    updating: bool = False
+    all: bool = False
+    isolated: bool = False  # this process is that of one test
+    arguments: tuple[str, ...] = ()  # of pytest, for processes of tests
+    _baseline: Baseline | None = None
+
+    @property
+    def baseline(self) -> Baseline:
+        """Raises UsageError: the file is no baseline."""
+        if self._baseline is None:
+            self._baseline = Baseline(self.baseline_path)
+        return self._baseline
+
+    def defaults_for(self, path: Path, own: Mapping[str, Any]) -> Settings:
+        """Of a test in the file ``path``; ``own``: what its conftest files say."""
+        said: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            relative = path.relative_to(self.root).as_posix()
+            for folder, name, limit in sorted(self.limits, key=lambda one: len(one[0])):
+                if not folder or relative == folder or relative.startswith(f"{folder}/"):
+                    said[name] = limit
+        return with_options(self.defaults, {**said, **own})
+
+    def recording_of(self, test: str, settings: Settings) -> Path | None:
+        """Where what a test is recorded into, if it may be needed: to be compared with."""
+        if not settings.baseline or not (self.updating or test in self.baseline):
+            return None
+        self.recordings.mkdir(parents=True, exist_ok=True)
+        ignore = self.recordings / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        return self.recordings / f"{_file_name(test)}.{os.getpid()}.partial"
+
+    def compare(self, result: TestResult, settings: Settings) -> Compared | None:
+        """With the baseline; None: there is none, or it is being written."""
+        if not settings.baseline or self.updating or result.status == "error":
+            return None
+        if not len(self.baseline):
+            return None
+        figures: dict[str, float] = {
+            name: result.figures[name] for name in SHOWN if name in result.figures
+        }
+        return self.baseline.compare(result.test, figures, self.tolerance)
+
+    def _base(self, test: str) -> Path:
+        return self.recordings / f"{_file_name(test)}.base.tide"
+
+    def _new(self, test: str) -> Path:
+        return self.recordings / f"{_file_name(test)}.new.tide"
+
+    def keep(self, path: Path, result: TestResult) -> list[str]:
+        """What has been recorded becomes the base, or stays beside it where a test has grown; else
+        it goes. The stacks that grew, and how to look at both recordings."""
+        if not path.exists():
+            return []
+        base, new = self._base(result.test), self._new(result.test)
+        if self.updating and result.status == "ok":
+            path.replace(base)
+            return []
+        if result.baseline != "higher":
+            path.unlink()
+            return []
+        path.replace(new)
+        if not base.exists():
+            result.recordings = [os.fspath(new)]
+            return [
+                "the recording is kept; the baseline's is not here (--memory-update makes it):",
+                f"  heaptide open {shell_word(_relative(new))}",
+            ]
+        result.recordings = [os.fspath(base), os.fspath(new)]
+        lines: list[str] = []
+        with contextlib.suppress(HeaptideError):
+            lines = _changes(base, new)
+        return [
+            *lines,
+            "both recordings are kept:",
+            f"  heaptide open {shell_word(_relative(base))} {shell_word(_relative(new))}",
+        ]
+
+
+def _changes(base: Path, new: Path) -> list[str]:
+    """The stacks that grew."""
+    before, after = (stacks_by_name(path) for path in (base, new))
+    grown = []
+    for key, stack in after.items():
+        if not is_of_test(stack.frames):
+            continue
+        old = before.get(key)
+        more = stack.bytes - (old.bytes if old else 0)
+        if more > 0:
+            calls = stack.allocations - (old.allocations if old else 0)
+            grown.append(replace(stack, bytes=more, allocations=calls, live=0))
+    grown.sort(key=lambda stack: -stack.bytes)
+    return stack_lines(grown, heading="what grew:", limit=_GROWN)
+
+
+def _relative(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return path.relative_to(Path.cwd()).as_posix()
+    return os.fspath(path)
+
+
+def _file_name(test: str) -> str:
+    """A name for files about a test, unlike any other test's."""
+    word = re.sub(r"[^\w.+-]+", "_", test.rpartition("/")[2])[:80].strip("_.")
+    return f"{word}.{hashlib.sha256(test.encode()).hexdigest()[:8]}"

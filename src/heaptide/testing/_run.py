@@ -1,0 +1,255 @@
+"""One measured test: its body run, its figures judged, what became of it attached to its report."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from heaptide.budgets import Limit, Result
+from heaptide.errors import HeaptideError
+from heaptide.inside import Measurement, Stack, measure
+from heaptide.inside._measuring import measuring
+from heaptide.inside._stacks import stacks_in
+from heaptide.testing._baseline import Compared
+from heaptide.testing._body import Body
+from heaptide.testing._measures import MEASURES, SHOWN, Figures
+from heaptide.testing._results import PROPERTY, TestResult
+from heaptide.testing._words import ran_into, stack_lines, varying
+from heaptide.views.budgets import sentence
+
+if TYPE_CHECKING:
+    from heaptide.testing._project import Project
+    from heaptide.testing._settings import Settings
+
+_STACKS = 5
+_SURE_BYTES = 50_000
+
+
+@dataclass
+class MeasuredTest:
+    """Runs ``item`` by ``original``, its own way to run."""
+
+    item: pytest.Function
+    settings: Settings
+    project: Project
+    original: Callable[[], object]
+
+    def __call__(self) -> None:
+        """Raises what the test raises, or fails it."""
+        if self.settings.isolate and not self.project.isolated:
+            from heaptide.testing._isolate import run_apart
+
+            result = run_apart(self.item, self.project)
+        else:
+            result = self._here()
+        attach(self.item, result)
+        if result.problems:
+            pytest.fail("\n".join(result.problems), pytrace=False)
+
+    def _here(self) -> TestResult:
+        __tracebackhide__ = True
+        body = Body(self.settings)
+        function = self.item.obj
+        kept = self.project.recording_of(self.item.nodeid, self.settings)
+        peak = _PeakRss() if self.settings.isolate else None
+        stacks: list[Stack] = []
+        try:
+            _be_sure()
+            with recorded(kept):
+                self.item.obj = body.wrap(function)
+                try:
+                    self.original()
+                finally:
+                    self.item.obj = function
+                figures = body.figures()
+                if figures is not None and peak is not None:
+                    figures.rss = peak.above_start()
+            results = [] if figures is None else self._judge(figures)
+            if any(one.status == "over" for one in results):
+                stacks = _stacks(body.measurements[-1], kept)
+        except HeaptideError as error:
+            return TestResult(self.item.nodeid, "error", {}, problems=[f"memory: {error}"])
+        if figures is None:
+            problem = (
+                "memory: nothing was measured: the body of the test did not run where it could be "
+                "seen (is it run by another plugin, or in another process?)"
+            )
+            return TestResult(self.item.nodeid, "error", {}, problems=[problem])
+        result = self._result(figures, results)
+        if body.repetitions is not None:
+            stacks = body.repetitions.stacks or stacks
+        before = len(result.problems)
+        hold_to_baseline(result, self.settings, self.project, kept)
+        if before:
+            leaks = body.repetitions is not None and bool(body.repetitions.stacks)
+            heading = "what grows:" if leaks else "most was allocated in:"
+            result.problems += stack_lines(stacks, heading=heading, limit=_STACKS)
+        places = [stack.place for stack in stacks if stack.place is not None]
+        if places:
+            result.place = [places[0].file, places[0].line]
+        return result
+
+    def _judge(self, figures: Figures) -> list[Result]:
+        found = []
+        for name, limit in self.settings.limits.items():
+            measure_ = MEASURES[name]
+            value = measure_.of(figures)
+            status = "unknown" if value is None else "over" if value > limit.value else "ok"
+            reason = "" if value is not None else "it was not measured"
+            found.append(
+                Result(
+                    name,
+                    measure_.words,
+                    "",
+                    limit.unit,
+                    limit.value,
+                    value,
+                    status,
+                    reason,
+                    limit.binary,
+                )
+            )
+        return found
+
+    def _result(self, figures: Figures, results: list[Result]) -> TestResult:
+        names = dict.fromkeys([*SHOWN, *self.settings.limits])
+        values = {name: MEASURES[name].of(figures) for name in names}
+        others = Figures(figures.others, figures.others)
+        found = TestResult(
+            self.item.nodeid,
+            "ok",
+            {name: value for name, value in values.items() if value is not None},
+            {name: limit.value for name, limit in self.settings.limits.items()},
+            {name: float(MEASURES[name].of(others) or 0) for name in SHOWN},
+            figures.repeats,
+            figures.repetitions,
+        )
+        if not figures.own.allocations and not _expects_nothing(self.settings.limits):
+            found.status = "error"
+            found.problems.append(
+                "memory: nothing was measured: the body made no allocation at all. If that is what "
+                "it has to do, say allocations=0"
+            )
+        if varying(figures.counts, self.settings.vary):
+            found.status = "error"
+            found.problems.append(
+                "memory: the repeats do not agree: "
+                f"{', '.join(f'{count:,}' for count in figures.counts)} calls to allocation "
+                'functions. More warm-up (warmup=2), or an allowance (vary="2 %")'
+            )
+        bad = [result for result in results if result.status != "ok"]
+        if bad:
+            found.status = "over" if found.status == "ok" else found.status
+            found.problems += [f"memory: {sentence(result)}" for result in bad]
+        return found
+
+
+def hold_to_baseline(
+    result: TestResult, settings: Settings, project: Project, kept: Path | None
+) -> None:
+    """Compares with the baseline, and decides what becomes of the recording at ``kept``."""
+    if not settings.baseline:
+        result.baseline = "off"
+    compared = project.compare(result, settings)
+    if compared is not None:
+        result.baseline, result.base = compared.status, compared.base
+        if compared.higher:
+            result.status = "over" if result.status == "ok" else result.status
+            result.problems += _higher(compared, result)
+    if kept is not None:
+        result.problems += project.keep(kept, result)
+
+
+def attach(item: pytest.Item, result: TestResult) -> None:
+    """Puts the result among the properties of the item's reports."""
+    properties = item.user_properties
+    properties[:] = [one for one in properties if not one[0].startswith((PROPERTY, "memory."))]
+    for name, value in result.figures.items():
+        properties.append((f"memory.{name}", round(value, 3)))
+    for name, value in result.limits.items():
+        properties.append((f"memory.limit.{name}", round(value, 3)))
+    properties.append(("memory.status", result.status))
+    properties.append((PROPERTY, result.to_json()))
+
+
+def _higher(compared: Compared, result: TestResult) -> list[str]:
+    return [
+        "memory: " + ran_into(name, result.figures[name], compared.base[name], exact=compared.exact)
+        for name in compared.higher
+    ]
+
+
+def _expects_nothing(limits: object) -> bool:
+    zero = ("allocations", "total", "peak")
+    return isinstance(limits, dict) and any(
+        name in limits and isinstance(limits[name], Limit) and limits[name].value == 0
+        for name in zero
+    )
+
+
+def _stacks(measurement: Measurement, recording: Path | None) -> list[Stack]:
+    """Where most was allocated; of a recording that has ended, from its file."""
+    with contextlib.suppress(HeaptideError):
+        if recording is None:
+            return measurement.stacks(_STACKS)
+        tid = measurement.thread_id
+        span = measurement.start_ns, measurement.end_ns
+        return stacks_in(recording, *span, tid=tid, limit=_STACKS)
+    return []
+
+
+@contextlib.contextmanager
+def recorded(path: Path | None) -> Iterator[None]:
+    """The session goes on from the first to the last repeat; at ``path``, if that is to be kept."""
+    if path is not None:
+        with measuring.into(path):
+            yield
+        return
+    owns = measuring.begin()
+    try:
+        yield
+    finally:
+        if owns:
+            measuring.end()
+
+
+_sure = False
+
+
+def _be_sure() -> None:
+    """Once in a process: what is allocated is seen. Raises HeaptideError."""
+    global _sure
+    if _sure:
+        return
+    with measure() as m:
+        kept = bytes(_SURE_BYTES)
+    if m.bytes < len(kept):
+        raise HeaptideError(
+            "the recorder sees nothing of what this interpreter allocates: heaptide run "
+            "python -c 1 says why"
+        )
+    _sure = True
+
+
+class _PeakRss:
+    """The highest resident size of this process from now on."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is the size of now
+        self._start = _status("VmRSS")
+
+    def above_start(self) -> int:
+        return max(_status("VmHWM") - self._start, 0)
+
+
+def _status(name: str) -> int:
+    text = Path("/proc/self/status").read_text()
+    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

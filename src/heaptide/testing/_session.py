@@ -1,0 +1,214 @@
+"""The plugin at work: which tests are measured and how, and what is said of them at the end."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heaptide.budgets import parse_limit
+from heaptide.errors import HeaptideError, UsageError
+from heaptide.testing._baseline import Growth, Tolerance
+from heaptide.testing._environment import environment, fingerprint
+from heaptide.testing._isolate import SKIPPED
+from heaptide.testing._project import Project
+from heaptide.testing._results import TestResult, results_of
+from heaptide.testing._settings import Settings, limits_of_lines, settings_of, with_options
+from heaptide.testing._summary import markdown, print_summary, workflow_warnings
+from heaptide.testing._words import figures_of_entry
+
+JSON_VERSION = 1
+
+
+class Session:
+    """A plugin of its own, registered when a test is measured, or results may come from workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._is_worker = hasattr(config, "workerinput")
+        self._results: dict[str, TestResult] = {}
+        self._isolated: dict[str, Any] = {}
+        try:
+            self.project = _project(config)
+            if not self.project.updating:
+                len(self.project.baseline)  # read, so that it is told now if it cannot be
+        except UsageError as error:
+            raise pytest.UsageError(f"memory: {error}") from None
+
+    def header(self) -> str | None:
+        """A line about the baseline, where there is one."""
+        path = self.project.baseline_path
+        if not (self.project.updating or path.exists()):
+            return None
+        count = 0 if self.project.updating else len(self.project.baseline)
+        what = "to be written" if self.project.updating else f"{count} tests"
+        shown = os.path.relpath(path, self._config.rootpath)
+        return f"memory: baseline {shown} ({what}), environment {fingerprint()}"
+
+    def take(self, item: pytest.Item) -> None:
+        """Measures the item, if anything is asked of it. Raises pytest.UsageError."""
+        own: dict[str, Any] = {}
+        for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
+            own.update(found or {})
+        marked = item.get_closest_marker("memory") is not None
+        try:
+            defaults = self.project.defaults_for(item.path, own)
+            settings = settings_of(item, defaults)
+        except UsageError as error:
+            raise pytest.UsageError(f"memory: {error}") from None
+        if not (marked or settings.limits or self.project.all):
+            return
+        if not isinstance(item, pytest.Function):
+            if marked:
+                raise pytest.UsageError(f"memory: {item.nodeid} is no function: it has no body")
+            return
+        from heaptide.testing._run import MeasuredTest
+
+        test = MeasuredTest(item, settings, self.project, item.runtest)
+        item.runtest = functools.partial(test)  # type: ignore[method-assign]
+
+    # ----------------------------------------------------------------------------- reports
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for result in results_of(report.user_properties):
+            self._results[result.test] = result
+        if self.project.isolated:
+            if report.skipped and isinstance(report.longrepr, tuple):
+                self._isolated[SKIPPED] = str(report.longrepr[2]).removeprefix("Skipped: ")
+            elif report.failed:
+                self._isolated["failed"] = report.longreprtext
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        if self._is_worker:
+            return
+        try:
+            self._write()
+        except HeaptideError as error:
+            raise pytest.UsageError(f"memory: {error}") from None
+
+    def _write(self) -> None:
+        option = self._config.option
+        results = list(self._results.values())
+        if self.project.isolated:
+            answer = dict(self._isolated)
+            if results:
+                answer["result"] = json.loads(results[-1].to_json())
+                if results[-1].status != "ok":  # its problems are told by who asked
+                    answer.pop("failed", None)
+            Path(option.memory_isolated).write_text(json.dumps(answer))
+            return
+        if self.project.updating:
+            self.project.baseline.update(
+                {
+                    one.test: figures_of_entry(one)
+                    for one in results
+                    if one.status == "ok" and one.baseline != "off"
+                }
+            )
+        if option.memory_json:
+            _write_json(Path(option.memory_json), results)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary and results:
+            with open(summary, "a", encoding="utf-8") as file:
+                file.write(markdown(results))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._is_worker or self.project.isolated or not self._results:
+            return
+        results = list(self._results.values())
+        print_summary(terminalreporter, results, self._config.option.memory_top)
+        if self.project.updating:
+            path = os.path.relpath(self.project.baseline_path, Path.cwd())
+            terminalreporter.write_line(f"baseline written: {path}")
+        if os.environ.get("GITHUB_ACTIONS"):
+            for line in workflow_warnings(results, self._config.rootpath):
+                terminalreporter.write_line(line)
+
+
+def _write_json(path: Path, results: list[TestResult]) -> None:
+    document = {
+        "schema_version": JSON_VERSION,
+        "environment": {"fingerprint": fingerprint(), **environment()},
+        "passed": all(one.status == "ok" for one in results),
+        "tests": [json.loads(one.to_json()) for one in results],
+    }
+    try:
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+# ------------------------------------------------------------------------------------ options
+
+
+def _project(config: pytest.Config) -> Project:
+    option, root = config.option, config.rootpath
+    said: dict[str, Any] = {}
+    for name in ("warmup", "repeats"):
+        value = getattr(option, f"memory_{name}")
+        written = config.getini(f"memory_{name}")
+        if value is None and written:
+            if not str(written).strip().isdigit():
+                raise UsageError(f"memory_{name} = {written}: it is a number")
+            value = int(written)
+        if value is not None:
+            said[name] = value
+    for name in ("threads", "isolate"):
+        said[name] = bool(getattr(option, f"memory_{name}") or config.getini(f"memory_{name}"))
+    limits = limits_of_lines(config.getini("memory_limits") or [])
+    defaults = with_options(Settings(), said)
+    for folder, name, limit in limits_of_lines(option.memory_limit):
+        limits.append((folder, name, limit))
+    return Project(
+        root=root,
+        baseline_path=_path(config, "memory_baseline", "memory-baseline.json"),
+        recordings=_path(config, "memory_recordings", ".heaptide"),
+        defaults=defaults,
+        limits=limits,
+        tolerance=_tolerance(config.getini("memory_growth") or []),
+        updating=option.memory_update,
+        all=option.memory_all,
+        isolated=bool(option.memory_isolated),
+        arguments=tuple(map(str, config.invocation_params.args)),
+    )
+
+
+def _path(config: pytest.Config, name: str, default: str) -> Path:
+    """As an option relative to the working directory, as an ini value to the project's root."""
+    given = getattr(config.option, name)
+    if given:
+        return Path(given).absolute()
+    return config.rootpath / (config.getini(name) or default)
+
+
+_GROWTHS = {
+    "same": ("same_bytes", "same_counts"),
+    "other": ("other_bytes", "other_counts"),
+}
+
+
+def _tolerance(lines: list[str]) -> Tolerance:
+    """``same: 0.1 %, 1 kB, 0 %, 0`` or ``other: ...``: part and bytes, then part and calls."""
+    found: dict[str, Growth] = {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        parts = [part.strip() for part in rest.split(",")]
+        if name.strip() not in _GROWTHS or len(parts) != 4:
+            raise UsageError(
+                f"memory_growth: {line!r}: say same: 0.1 %, 1 kB, 0 %, 0 (of figures of the same "
+                "environment: part and bytes, part and calls), or other: ..."
+            )
+        units = ("ratio", "bytes", "ratio", "count")
+        try:
+            values = [parse_limit(part, unit).value for part, unit in zip(parts, units)]
+        except ValueError as error:
+            raise UsageError(f"memory_growth: {line!r}: {error}") from None
+        in_bytes, in_counts = _GROWTHS[name.strip()]
+        found[in_bytes] = Growth(values[0], values[1])
+        found[in_counts] = Growth(values[2], values[3])
+    return Tolerance(**found)

@@ -1,0 +1,77 @@
+"""What tests say of memory, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from heaptide.budgets import BYTES, COUNT, RATIO
+from heaptide.inside import Frame, Stack
+from heaptide.testing._measures import MEASURES, SHOWN
+from heaptide.testing._results import TestResult
+from heaptide.views import units
+
+_FRAMES = 5
+_PLUGIN = str(Path(__file__).parent)
+_HEAPTIDE = str(Path(__file__).parent.parent)
+
+
+def amount(name: str, value: float) -> str:
+    """A figure in the unit of its measure."""
+    unit = MEASURES[name].unit
+    if unit == RATIO:
+        return units.percent(value)
+    if unit == COUNT:
+        return units.count(round(value))
+    assert unit == BYTES
+    return units.size(round(value))
+
+
+def ran_into(name: str, now: float, base: float, *, exact: bool) -> str:
+    """How a figure is above its baseline."""
+    more = now - base
+    part = f", {units.percent(more / base)}" if base else ""
+    against = "in the baseline" if exact else "in the baseline, of another environment"
+    return (
+        f"{MEASURES[name].words}: {amount(name, now)}, {amount(name, base)} {against}: "
+        f"{amount(name, more)} more{part}"
+    )
+
+
+def is_of_test(frames: Sequence[Frame]) -> bool:
+    """Whether a stack is of the body of a test (or of another thread), not of what measures it."""
+    end = _end_of_body(frames)
+    return not any(frame.file.startswith(_HEAPTIDE) for frame in frames[:end]) and end != 0
+
+
+def _end_of_body(frames: Sequence[Frame]) -> int | None:
+    return next((i for i, frame in enumerate(frames) if frame.file.startswith(_PLUGIN)), None)
+
+
+def shown_frames(frames: Sequence[Frame]) -> list[Frame]:
+    """Of a stack, what leads from the test to the allocation: not what runs the test."""
+    within = [frame for frame in frames[: _end_of_body(frames)] if frame.line or frame.own]
+    return within[:_FRAMES] or list(frames[:1])
+
+
+def figures_of_entry(result: TestResult) -> dict[str, float]:
+    """What of a result goes into a baseline."""
+    return {name: result.figures[name] for name in SHOWN if name in result.figures}
+
+
+def varying(counts: Sequence[int], part: float) -> bool:
+    """Whether repeats disagree by more than a part."""
+    return len(counts) > 1 and max(counts) - min(counts) > part * min(counts)
+
+
+def stack_lines(stacks: Sequence[Stack], *, heading: str, limit: int) -> list[str]:
+    """Where it came from: of what grows, what is live."""
+    if not stacks:
+        return []
+    lines = [heading]
+    grows = heading.startswith("what grows")
+    for stack in stacks[:limit]:
+        size = stack.live if grows and stack.live > 0 else stack.bytes
+        lines.append(f"  {units.size(size)} in {stack.allocations:,} allocations")
+        lines += [f"    {frame}" for frame in shown_frames(stack.frames)]
+    return lines

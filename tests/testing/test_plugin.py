@@ -1,0 +1,607 @@
+"""The pytest plugin: pytest run by pytest, for each option, as it passes and as it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.interpreters
+
+ALONE = ("-p", "no:asyncio", "-p", "no:cov", "-p", "no:rerunfailures", "-p", "no:xdist")
+
+
+@pytest.fixture(autouse=True)
+def _with_this_heaptide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Outcome:
+    """What a run of pytest said."""
+
+    def __init__(self, result: pytest.RunResult, path: Path) -> None:
+        usage = result.ret == pytest.ExitCode.USAGE_ERROR
+        self.counts = {} if usage else result.parseoutcomes()
+        self.status = result.ret
+        self.text = result.stdout.str()
+        self.errors = result.stderr.str()
+        self.path = path
+
+    @property
+    def results(self) -> dict[str, dict[str, object]]:
+        """The tests of --memory-json, by their names."""
+        document = json.loads((self.path / "memory.json").read_text())
+        assert document["schema_version"] == 1
+        return {test["test"].rpartition("::")[2]: test for test in document["tests"]}
+
+
+def run(pytester: pytest.Pytester, source: str, *options: str, plugins: bool = False) -> Outcome:
+    """The tests of ``source``, measured as they say."""
+    (pytester.path / "test_it.py").write_text("import pytest\n" + source)
+    chosen = () if plugins else ALONE
+    result = pytester.runpytest_subprocess(*chosen, "--memory-json=memory.json", *options)
+    return Outcome(result, pytester.path)
+
+
+def mark(arguments: str, body: str, *, name: str = "test_it", before: str = "") -> str:
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    return f"{before}\n@pytest.mark.memory({arguments})\ndef {name}():\n{lines}\n"
+
+
+# ------------------------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "keeps"),
+    [
+        ('peak="1 MB"', "bytes(900_000)", True),
+        ('peak="1 MB"', "bytes(1_100_000)", False),
+        ('"1 MiB"', "bytes(1_040_000)", True),
+        ('"1 MB"', "bytes(1_040_000)", False),
+        ('total="1 MB"', "for _ in range(9): bytes(100_000)", True),
+        ('total="1 MB"', "for _ in range(11): bytes(100_000)", False),
+        ("allocations=60", "for _ in range(50): bytes(2000)", True),
+        ("allocations=60", "for _ in range(70): bytes(2000)", False),
+        ("reallocations=5", "bytes(10)", True),
+        ("reallocations=5", "x = []\nfor i in range(1000): x.append(i)", False),
+        ('copied="1 kB"', "bytes(10)", True),
+        ('copied="1 kB"', "x = bytearray()\nfor i in range(9999): x += b'x'", False),
+        ('temporary="50 %"', "x = [bytes(2000) for _ in range(100)]", True),
+        ('temporary="50 %"', "for _ in range(100): bytes(2000)", False),
+        ('live="10 kB"', "bytes(100_000)", True),
+        ('live="10 kB"', "global kept\nkept = bytes(100_000)", False),
+        ("live_blocks=10", "x = [bytes(100) for _ in range(50)]", True),
+        ("live_blocks=10", "global kept\nkept = [bytes(1000) for _ in range(50)]", False),
+    ],
+)
+def test_limits(pytester: pytest.Pytester, arguments: str, body: str, keeps: bool) -> None:
+    """Each is kept by what keeps it, and fails what does not, with the line in the report."""
+    found = run(pytester, mark(arguments, body))
+    assert found.counts == ({"passed": 1} if keeps else {"failed": 1}), found.text
+    [test] = found.results.values()
+    assert test["status"] == ("ok" if keeps else "over")
+    if not keeps:
+        assert "memory: " in found.text
+        assert re.search(r"test_it \(.*test_it\.py:\d+\)", found.text)
+
+
+def test_figures_are_those_of_the_body(pytester: pytest.Pytester) -> None:
+    """Not of fixtures, of other tests, or of what runs them; the same each time."""
+    source = """
+@pytest.fixture
+def large():
+    yield bytes(50_000_000)
+    bytes(40_000_000)
+
+@pytest.mark.parametrize("turn", range(20))
+@pytest.mark.memory(peak="2 MB")
+def test_it(turn, large, tmp_path):
+    kept = [bytes(1000) for _ in range(1000)]
+
+def test_other():
+    bytes(70_000_000)
+"""
+    found = run(pytester, source)
+    assert found.counts == {"passed": 21}, found.text
+    figures = [test["figures"] for test in found.results.values()]
+    assert len(figures) == 20
+    assert all(one == figures[0] for one in figures)
+    assert isinstance(figures[0], dict)
+    assert 1_033_000 <= figures[0]["peak"] < 1_060_000
+
+
+def test_a_failing_test_is_not_judged(pytester: pytest.Pytester) -> None:
+    source = mark("allocations=0", "bytes(1000)\nassert not 1, 'for itself'")
+    found = run(pytester, source)
+    assert found.counts == {"failed": 1}
+    assert "for itself" in found.text
+    assert "memory: calls" not in found.text
+    source = mark("allocations=0", "bytes(1000)\npytest.skip('not here')")
+    assert run(pytester, source).counts == {"skipped": 1}
+    source = "@pytest.mark.xfail(strict=True)" + mark('peak="1 kB"', "bytes(5000)")
+    assert run(pytester, source).counts == {"xfailed": 1}
+
+
+def test_nothing_measured_is_an_error(pytester: pytest.Pytester) -> None:
+    """Never a pass; unless that is what is asked for."""
+    found = run(pytester, mark('peak="1 MB"', "pass"))
+    assert found.counts == {"failed": 1}
+    assert "nothing was measured" in found.text
+    assert run(pytester, mark("allocations=0", "pass")).counts == {"passed": 1}
+    source = """
+import unittest.mock
+@pytest.mark.memory(peak="1 MB")
+def test_it():
+    bytes(1000)
+"""
+    (pytester.path / "conftest.py").write_text(
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"
+    )
+    found = run(pytester, source)
+    assert found.counts == {"failed": 1}
+    assert "did not run where it could be seen" in found.text
+
+
+def test_wrong_marks_are_told(pytester: pytest.Pytester) -> None:
+    """Before any test runs, with the test's name."""
+    for arguments, words in (
+        ('peek="1 MB"', "did you mean peak"),
+        ('peak="1 XB"', "is no limit"),
+        ("repeats=0", "at least 1"),
+        ("isolate=1", "True or False"),
+        ('rss="1 MB"', "isolate=True"),
+        ('"1 MB", "2 MB"', "one amount"),
+    ):
+        found = run(pytester, mark(arguments, "bytes(1000)") + "def test_other(): pass\n")
+        assert found.status == pytest.ExitCode.USAGE_ERROR, found.text
+        assert words in found.errors
+        assert "test_it.py::test_it" in found.errors
+        assert "Traceback" not in found.errors + found.text
+
+
+# -------------------------------------------------------------------- defaults, and for whom
+
+
+def test_command_line_and_ini(pytester: pytest.Pytester) -> None:
+    """A limit for all tests; those of a folder before it, a test's own before these."""
+    source = "def test_it(): bytes(1_500_000)\n"
+    assert run(pytester, source).counts == {"passed": 1}
+    assert run(pytester, source, "--memory-limit", "peak=1MB").counts == {"failed": 1}
+    pytester.makeini("[pytest]\nmemory_limits =\n  peak = 1 MB\n  sub: peak = 2 MB\n")
+    (pytester.path / "sub").mkdir()
+    (pytester.path / "sub" / "test_sub.py").write_text(source.replace("test_it", "test_sub"))
+    own = mark('peak="3 MB"', "bytes(2_500_000)", name="test_own")
+    free = mark("peak=None", "bytes(9_500_000)", name="test_free")
+    found = run(pytester, source + own + free)
+    assert {name: test["status"] for name, test in found.results.items()} == {
+        "test_it": "over",
+        "test_sub": "ok",
+        "test_own": "ok",
+        "test_free": "ok",
+    }
+    pytester.makeini("[pytest]\nmemory_limits = peak 1 MB\n")
+    found = run(pytester, source)
+    assert found.status == pytest.ExitCode.USAGE_ERROR
+    assert "is no limit" in found.errors
+
+
+def test_conftest_of_a_folder(pytester: pytest.Pytester) -> None:
+    (pytester.path / "sub").mkdir()
+    (pytester.path / "sub" / "conftest.py").write_text(
+        "def pytest_heaptide_limits(item): return {'peak': '1 MB'}\n"
+    )
+    (pytester.path / "sub" / "test_sub.py").write_text("def test_sub(): bytes(1_500_000)\n")
+    found = run(pytester, "def test_it(): bytes(1_500_000)\n")
+    assert {name: test["status"] for name, test in found.results.items()} == {"test_sub": "over"}
+    assert found.counts == {"passed": 1, "failed": 1}
+
+
+def test_all_are_shown(pytester: pytest.Pytester) -> None:
+    found = run(pytester, "def test_it(): bytes(1_500_000)\n", "--memory-all")
+    assert found.counts == {"passed": 1}
+    assert "memory of tests" in found.text
+    assert "1.5 MB" in found.text
+    found = run(pytester, "def test_it(): bytes(1_500_000)\n", "--memory-all", "--memory-top=0")
+    assert "memory of tests" not in found.text
+
+
+def test_silent_until_used(pytester: pytest.Pytester) -> None:
+    """Without a mark nothing is imported, no test runs in another way, nothing is said."""
+    source = """
+import sys
+def test_it(request):
+    assert not any(name.startswith("heaptide.inside") for name in sys.modules)
+    assert "numpy" not in sys.modules
+    assert "runtest" not in vars(request.node)
+"""
+    (pytester.path / "test_it.py").write_text(source)
+    result = pytester.runpytest_subprocess(*ALONE)
+    assert result.parseoutcomes() == {"passed": 1}
+    assert "memory" not in result.stdout.str()
+
+
+# -------------------------------------------------------------- warm-ups, repeats, isolation
+
+
+def test_warm_up_and_repeats(pytester: pytest.Pytester) -> None:
+    """What happens once is not measured after a warm-up; the body has run as often as said."""
+    before = "runs, kept = [0], []\n"
+    body = "if not runs[0]: kept.append(bytes(5_000_000))\nruns[0] += 1\nbytes(1000)"
+    source = mark('peak="1 MB", warmup=1, repeats=3', body, before=before)
+    source += "def test_after(): assert runs[0] == 4\n"
+    found = run(pytester, source)
+    assert found.counts == {"passed": 2}, found.text
+    assert found.results["test_it"]["repeats"] == 3
+    assert run(pytester, mark('peak="1 MB"', body, before=before)).counts == {"failed": 1}
+
+
+def test_repeats_have_to_agree(pytester: pytest.Pytester) -> None:
+    before = "runs = []\n"
+    body = "runs.append(1)\nkept = [bytes(1000) for _ in range(100 + len(runs))]"
+    found = run(pytester, mark("repeats=3", body, before=before))
+    assert found.counts == {"failed": 1}
+    assert "do not agree" in found.text
+    found = run(pytester, mark('repeats=3, vary="10 %"', body, before=before))
+    assert found.counts == {"passed": 1}, found.text
+
+
+def test_a_body_that_cannot_be_repeated(pytester: pytest.Pytester) -> None:
+    source = mark("repeats=2", "assert not runs\nruns.append(1)", before="runs = []\n")
+    found = run(pytester, source)
+    assert found.counts == {"failed": 1}
+    if sys.version_info >= (3, 11):
+        assert "has to be repeatable" in found.text
+
+
+def test_isolated(pytester: pytest.Pytester) -> None:
+    """In a process of its own, which tells its resident size; failures and skips come back."""
+    here = mark("isolate=True", "import os\nassert os.getpid() != parent", name="test_pid")
+    source = f"""
+import os
+parent = int(os.environ.setdefault("TEST_PARENT", str(os.getpid())))
+{here}
+@pytest.mark.memory(rss="2 MB", isolate=True)
+@pytest.mark.parametrize("size", [1_000_000, 20_000_000])
+def test_rss(size, tmp_path):
+    kept = b"x" * size
+
+@pytest.mark.memory(isolate=True)
+def test_fails():
+    assert 1 == 2
+
+@pytest.mark.memory(isolate=True)
+def test_skips():
+    pytest.skip("not today")
+
+@pytest.mark.memory(isolate=True)
+def test_dies():
+    os._exit(3)
+"""
+    found = run(pytester, source, "-rs")
+    assert found.counts == {"passed": 2, "failed": 3, "skipped": 1}, found.text
+    assert "assert 1 == 2" in found.text
+    assert "not today" in found.text
+    assert "ended with status 3" in found.text
+    results = found.results
+    assert results["test_rss[1000000]"]["status"] == "ok"
+    assert results["test_rss[20000000]"]["status"] == "over"
+    figures = results["test_rss[20000000]"]["figures"]
+    assert isinstance(figures, dict)
+    assert 20_000_000 <= figures["rss"] < 25_000_000
+
+
+def test_others_threads(pytester: pytest.Pytester) -> None:
+    """Not counted unless asked for, but told."""
+    source = """
+import threading
+def work():
+    bytes(3_000_000)
+def body():
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+@pytest.mark.memory(peak="1 MB")
+def test_own(): body()
+@pytest.mark.memory(peak="1 MB", threads=True)
+def test_all(): body()
+"""
+    found = run(pytester, source)
+    assert found.counts == {"passed": 1, "failed": 1}, found.text
+    results = found.results
+    assert results["test_all"]["status"] == "over"
+    others = results["test_own"]["others"]
+    assert isinstance(others, dict)
+    assert others["total"] >= 3_000_000
+    assert run(pytester, source, "--memory-threads").counts == {"failed": 2}
+
+
+def test_collections_are_under_control(pytester: pytest.Pytester) -> None:
+    source = """
+import gc, sys
+@pytest.mark.memory
+def test_off():
+    assert not gc.isenabled() and sys.dont_write_bytecode
+    list(range(10))
+@pytest.mark.memory(gc=True)
+def test_on():
+    assert gc.isenabled()
+    list(range(10))
+def test_after():
+    assert gc.isenabled() and not gc.get_freeze_count()
+"""
+    assert run(pytester, source).counts == {"passed": 3}
+
+
+# ------------------------------------------------------------------------------------- leaks
+
+
+def test_leaks_by_repetition(pytester: pytest.Pytester) -> None:
+    """What each run leaves behind is found, with its line; what fills up once is not a leak."""
+    source = """
+import functools
+kept, cache, seen = [], {}, []
+
+def remember():
+    kept.append(bytes(1000))
+
+@pytest.mark.memory(leaked=0)
+def test_leaks():
+    remember()
+
+@pytest.mark.memory(leaked="2 kB")
+def test_allowed():
+    remember()
+
+@pytest.mark.memory(leaked=0, growth=0)
+def test_fills():
+    seen.append(None)
+    cache[len(seen) % 50] = bytes(1000)
+    del seen[100:]
+
+@pytest.mark.memory(growth=0)
+def test_clean():
+    [bytes(1000) for _ in range(10)]
+"""
+    found = run(pytester, source)
+    assert found.counts == {"passed": 3, "failed": 1}, found.text
+    figures = found.results["test_leaks"]["figures"]
+    assert isinstance(figures, dict)
+    assert 1000 <= figures["leaked"] < 1200
+    assert re.search(r"remember \(.*test_it\.py:7\)", found.text)
+    assert found.results["test_clean"]["repetitions"] == 64
+
+
+# --------------------------------------------------------------------- benchmark, baselines
+
+
+BENCH = """
+def test_it(memory_benchmark):
+    assert memory_benchmark(lambda n: [bytes(1000) for _ in range(n)], {count})
+def test_limits():
+    pass
+@pytest.mark.memory
+def test_marked():
+    kept = [bytes(1000) for _ in range({count})]
+"""
+
+
+def test_memory_benchmark(pytester: pytest.Pytester) -> None:
+    found = run(pytester, BENCH.format(count=10))
+    assert found.counts == {"passed": 3}, found.text
+    figures = found.results["test_it"]["benchmark"]
+    assert isinstance(figures, dict)
+    assert 10 <= figures["allocations"] < 20
+    assert 10_330 <= figures["bytes"] < 11_000
+    assert 10_330 <= figures["peak"] < 25_000
+    assert figures["iterations"] == 10
+    source = """
+def test_twice(memory_benchmark):
+    memory_benchmark(len, "x")
+    memory_benchmark(len, "x")
+def test_numbers(memory_benchmark):
+    calls = []
+    memory_benchmark.pedantic(calls.append, (1,), iterations=3, warmup=1, rounds=2)
+    assert len(calls) == 7
+    memory_benchmark.pedantic(calls.append, (1,), iterations=0)
+"""
+    found = run(pytester, source)
+    assert found.counts == {"failed": 2}
+    assert "once is all" in found.text
+    assert "at least 1" in found.text
+
+
+def test_baselines(pytester: pytest.Pytester) -> None:
+    """New, the same, higher (with what grew and both recordings), written anew."""
+    found = run(pytester, BENCH.format(count=10))
+    assert found.results["test_marked"]["baseline"] == ""
+    found = run(pytester, BENCH.format(count=10), "--memory-update")
+    assert found.counts == {"passed": 3}
+    document = json.loads((pytester.path / "memory-baseline.json").read_text())
+    assert set(document["tests"]) == {"test_it.py::test_it", "test_it.py::test_marked"}
+    assert len(document["environments"]) == 1
+    found = run(pytester, BENCH.format(count=10))
+    assert found.counts == {"passed": 3}, found.text
+    assert found.results["test_marked"]["baseline"] == "same"
+    assert found.results["test_it"]["baseline"] == "same"
+
+    found = run(pytester, BENCH.format(count=20) + mark("", "bytes(9)", name="test_new"))
+    assert found.counts == {"passed": 2, "failed": 2}, found.text
+    results = found.results
+    assert {name: test["baseline"] for name, test in results.items()} == {
+        "test_it": "higher",
+        "test_marked": "higher",
+        "test_new": "new",
+    }
+    assert "what grew:" in found.text
+    assert "both recordings are kept" in found.text
+    recordings = results["test_marked"]["recordings"]
+    assert isinstance(recordings, list)
+    assert len(recordings) == 2
+    assert all(Path(path).exists() for path in recordings)
+    [command] = re.findall(r"heaptide open (.*test_marked.*)", found.text)
+    assert len(command.split()) == 2
+
+    assert run(pytester, BENCH.format(count=5)).results["test_it"]["baseline"] == "lower"
+    assert run(pytester, BENCH.format(count=20), "--memory-update").counts == {"passed": 3}
+    assert run(pytester, BENCH.format(count=20)).counts == {"passed": 3}
+    leftovers = [path.name for path in (pytester.path / ".heaptide").iterdir()]
+    assert not any(name.endswith(".partial") for name in leftovers)
+
+
+def test_baselines_of_another_environment(pytester: pytest.Pytester) -> None:
+    """Are held to within a tolerance."""
+    source = mark("", "kept = [bytes(1000) for _ in range({})]")
+    run(pytester, source.format(1000), "--memory-update")
+    path = pytester.path / "memory-baseline.json"
+    document = json.loads(path.read_text())
+    [entry] = document["tests"]["test_it.py::test_it"].values()
+    document["tests"]["test_it.py::test_it"] = {"another": entry}
+    document["environments"] = {"another": {}}
+    path.write_text(json.dumps(document))
+    assert run(pytester, source.format(1020)).results["test_it"]["baseline"] == "same"
+    found = run(pytester, source.format(1200))
+    assert found.results["test_it"]["baseline"] == "higher"
+    assert "of another environment" in found.text
+    pytester.makeini("[pytest]\nmemory_growth = other: 50 %, 1 kB, 50 %, 10\n")
+    assert run(pytester, source.format(1200)).results["test_it"]["baseline"] == "same"
+    assert run(pytester, source.format(1200), "--memory-update").counts == {"passed": 1}
+    assert len(json.loads(path.read_text())["tests"]["test_it.py::test_it"]) == 2
+    path.write_text("{]")
+    found = run(pytester, source.format(1000))
+    assert found.status == pytest.ExitCode.USAGE_ERROR
+    assert "is no baseline" in found.errors
+
+
+# ---------------------------------------------------------------------- beside other plugins
+
+
+def test_xdist(pytester: pytest.Pytester) -> None:
+    """Workers measure, the results come together; baselines are written and read."""
+    source = """
+@pytest.mark.parametrize("turn", range(6))
+@pytest.mark.memory(peak="1 MB")
+def test_it(turn):
+    kept = bytes(200_000 * (turn + 1))
+"""
+    options = ("-p", "no:asyncio", "-p", "no:cov", "-n2")
+    found = run(pytester, source, *options, plugins=True)
+    assert found.counts == {"passed": 4, "failed": 2}, found.text
+    assert len(found.results) == 6
+    assert "memory of tests" in found.text
+    source = source.replace('peak="1 MB"', "")
+    run(pytester, source, *options, "--memory-update", plugins=True)
+    found = run(pytester, source, *options, plugins=True)
+    assert {test["baseline"] for test in found.results.values()} == {"same"}
+
+
+def test_asyncio(pytester: pytest.Pytester) -> None:
+    """A coroutine is measured from its first step to its end, not the loop around it."""
+    pytester.makeini(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+    )
+    source = """
+import asyncio
+@pytest.fixture
+async def large():
+    return bytes(9_000_000)
+@pytest.mark.memory(peak="1 MB", repeats=3, warmup=1, vary="20 %")
+async def test_it(large):
+    await asyncio.sleep(0)
+    return None
+@pytest.mark.memory(peak="1 MB")
+async def test_over():
+    await asyncio.sleep(0)
+    bytes(2_000_000)
+kept = []
+@pytest.mark.memory(leaked=0)
+async def test_leaks():
+    kept.append(bytes(1000))
+"""
+    found = run(pytester, source, "-p", "no:xdist", plugins=True)
+    assert found.counts == {"passed": 1, "failed": 2}, found.text
+    figures = found.results["test_it"]["figures"]
+    assert isinstance(figures, dict)
+    assert figures["allocations"] < 30
+
+
+def test_cov(pytester: pytest.Pytester) -> None:
+    """Lines are covered as ever; after a warm-up its own allocations are not counted."""
+    (pytester.path / "module.py").write_text("def make(n):\n    return [bytes(1000)] * n\n")
+    source = "from module import make\n" + mark("warmup=1", "make(10)")
+    found = run(pytester, source, "-p", "no:xdist", "--cov=module", plugins=True)
+    assert found.counts == {"passed": 1}, found.text
+    assert re.search(r"module\.py\s+2\s+0\s+100%", found.text)
+    covered = found.results["test_it"]["figures"]
+    assert run(pytester, source).results["test_it"]["figures"] == covered
+
+
+def test_reruns_and_classes(pytester: pytest.Pytester) -> None:
+    """Run again, a test is measured again; methods, class fixtures, unittest."""
+    source = """
+import unittest
+runs = []
+@pytest.mark.memory(peak="1 MB")
+def test_again():
+    runs.append(1)
+    bytes(2_000_000 if len(runs) == 1 else 1000)
+class TestIt:
+    @pytest.fixture(autouse=True, scope="class")
+    def large(self):
+        yield bytes(5_000_000)
+    @pytest.mark.memory(peak="1 MB")
+    def test_method(self):
+        bytes(1000)
+@pytest.mark.memory(peak="1 MB")
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        self.large = bytes(5_000_000)
+    def test_ok(self):
+        for n in range(3):
+            with self.subTest(n=n):
+                bytes(1000 * n)
+    def test_over(self):
+        bytes(2_000_000)
+"""
+    found = run(pytester, source, "-p", "no:xdist", "-p", "no:asyncio", "--reruns=1", plugins=True)
+    assert found.counts["passed"] == 3, found.text
+    assert found.counts["failed"] == 1
+    assert found.results["test_again"]["status"] == "ok"
+    assert found.results["test_over"]["status"] == "over"
+
+
+# ------------------------------------------------------------------------------ for machines
+
+
+def test_junit(pytester: pytest.Pytester) -> None:
+    found = run(pytester, mark('peak="1 MB"', "bytes(500_000)"), "--junitxml=junit.xml")
+    assert found.counts == {"passed": 1}
+    root = ElementTree.parse(pytester.path / "junit.xml").getroot()
+    properties = {one.get("name"): one.get("value") for one in root.iter("property")}
+    assert 500_000 <= float(properties["memory.peak"] or 0) < 510_000
+    assert properties["memory.limit.peak"] == "1000000.0"
+    assert properties["memory.status"] == "ok"
+
+
+def test_github(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table in the summary, and a warning at the line that allocates."""
+    summary = pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
+    source = "def make():\n    return bytes(2_000_000)\n" + mark('peak="1 MB"', "make()")
+    run(pytester, source + mark("", "bytes(1000)", name="test_ok"))
+    text = summary.read_text()
+    assert text.count("| OVER | test_it.py::test_it | 2.0 MB |") == 1
+    assert text.count("| ok | test_it.py::test_ok |") == 1
+    found = run(pytester, source)
+    [line] = [one for one in found.text.splitlines() if one.startswith("::warning")]
+    assert "file=test_it.py,line=3," in line
+    assert "limit 1.0 MB" in line
