@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -388,6 +389,62 @@ def test_full_standard_output_is_2(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert b"standard output cannot be written" in result.stderr
     assert (tmp_path / "a.json").exists()
+
+
+def shell(script: str, cwd: Path) -> Result:
+    """``$BENCH`` in it measures a program that holds something, three times."""
+    words = [*HEAPTIDE, "bench", "--runs", "3", "--warmup", "0"]
+    code = "held = bytes(1000)"
+    told = f'bench() {{ {shlex.join(words)} "$@" -- -c "{code}"; }}; {script}'
+    result: Result = subprocess.run(["sh", "-c", told], cwd=cwd, capture_output=True)
+    return result
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mkdir gone && cd gone && rmdir ../gone && bench",
+        "bench --save a.json >&-",
+        "bench <&-",
+        "bench 2>&-",
+        "trap '' CHLD; bench",
+    ],
+)
+def test_strange_places_to_start_from(tmp_path: Path, script: str) -> None:
+    done = shell(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nowhere_to_show_it(tmp_path: Path) -> None:
+    refused(shell("bench >&-", tmp_path), 2, "standard output is closed")
+
+
+def test_without_setsid(tmp_path: Path) -> None:
+    """The resident size is not measured; that is an error only where it was asked for."""
+    (tmp_path / "p.py").write_text(PROGRAM)
+    words = ["--runs", "3", "--json", "--no-recording"]
+    some = bench(*words, "--", "p.py", "1", cwd=tmp_path, PATH="/nowhere")
+    assert some.returncode == 0, some.stderr
+    _, figures = told(some)
+    assert figures["peak_rss"]["new"] is None and "setsid" in figures["peak_rss"]["reason"]
+    assert figures["wall"]["new"]["count"] == 3
+    asked = bench("--runs", "3", "--metric", "peak_rss", "--", "p.py", "1", cwd=tmp_path, PATH="/")
+    assert asked.returncode == 2
+    assert b"setsid" in asked.stdout
+
+
+def test_names_that_are_no_text(build: Builder, tmp_path: Path) -> None:
+    """The program, in all that is written of it."""
+    name = os.fsdecode(b"./k\xff|`")
+    shutil.copy(build("keeps.c"), tmp_path / name)
+    words = ["--runs", "3", "--metric", "total"]
+    first = bench(*words, "--save", "a.json", "--markdown", "a.md", "--", name, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = bench(*words, "--compare", "a.json", "--json", "--", name, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    document, figures = told(again)
+    assert figures["total"]["verdict"] == "same"
+    assert document["base"]["command"] == document["command"]
 
 
 def test_the_environment_of_the_command(tmp_path: Path) -> None:

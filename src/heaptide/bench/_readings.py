@@ -147,7 +147,8 @@ class _Measuring:
         if found and all(reading.value is None for reading in found.values()):
             why = ", ".join(dict.fromkeys(reading.reason for reading in found.values()))
             raise HeaptideError(
-                f"{side.name}: {side.words[0]} was not measured {_when(number)}: {why}"
+                f"{side.name}: {side.words[0]} was not measured {_when(number)}: {why}; "
+                "--no-recording measures peak RSS and times without it"
             )
         return found
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import shlex
 import signal
-import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from heaptide.cli.benching import (
+    Asked,
+    base_words,
+    deviations,
+    environment_changes,
+    places,
+    relative_part,
+)
 from heaptide.cli.output import print_json
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import prepare_to_read
-from heaptide.errors import OutputError, UsageError
+from heaptide.errors import HeaptideError, UsageError
 
 if TYPE_CHECKING:
     from heaptide.bench import Base, Bench, Side
@@ -32,54 +36,6 @@ FIGURES = (  # as the package has them; a test keeps them equal
     *("peak_rss", "wall", "cpu"),
 )
 _HASH_SEED = "PYTHONHASHSEED"
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What the command line says, by the names of its options."""
-
-    words: tuple[str, ...]
-    base: str | None
-    base_rev: str | None
-    setup: str | None
-    compare: Path | None
-    runs: int
-    warmup: int
-    relative: str
-    mads: float
-    metrics: tuple[str, ...]
-    budgets: tuple[str, ...]
-    sample: int | None
-    no_recording: bool
-    changes: tuple[str, ...]
-    ignore_status: bool
-    show_output: bool
-    output: Path | None
-    as_json: bool
-    markdown: str | None
-    save: Path | None
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for what makes no sense together."""
-        if not any(self.words[:1]):
-            raise UsageError("name the command behind --")
-        _exclude({"--base": self.base, "--base-rev": self.base_rev, "--compare": self.compare})
-        _exclude({"--json": self.as_json, "--markdown without a file": self.markdown == "-"})
-        _exclude({"--no-recording": self.no_recording, "-o": self.output})
-        _exclude({"--no-recording": self.no_recording, "--sample": self.sample})
-        if self.setup is not None and self.base_rev is None:
-            raise UsageError("--setup is for the trees of --base-rev: run it before, otherwise")
-
-    @property
-    def out(self) -> IO[str] | int | None:
-        """Where what the programs print goes: JSON and Markdown are alone on standard output."""
-        if not self.show_output:
-            return subprocess.DEVNULL
-        return sys.stderr if self.as_json or self.markdown == "-" else None
-
-    @property
-    def markdown_file(self) -> Path | None:
-        return None if self.markdown in (None, "-") else Path(str(self.markdown))
 
 
 class _Bench(click.Command):
@@ -199,19 +155,21 @@ def command(words: list[str] | None, /, **given: Any) -> NoReturn:
     A line for each figure: medians, their difference, what readings stray by. The status is 0
     without a regression, 1 with one, 2 if something could not be measured.
     """
-    asked = _Asked(words=tuple(words or ()), **given)
+    asked = Asked(words=tuple(words or ()), **given)
+    if sys.stdout is None and asked.save is None and asked.markdown_file is None:
+        raise HeaptideError("standard output is closed: there is nowhere to show the result")
     environment = dict(os.environ)  # what follows changes ours for NumPy's sake
     environment.setdefault(_HASH_SEED, "0")
     with ExitStack() as stack:
         prepare_to_read()
-        _end_on_hang_up()
+        _prepare_for_children()
         bench, results = _bench(asked, environment, stack)
     _tell(bench, results, asked)
     raise click.exceptions.Exit(bench.status)
 
 
 def _bench(
-    asked: _Asked, environment: dict[str, str], stack: ExitStack
+    asked: Asked, environment: dict[str, str], stack: ExitStack
 ) -> tuple[Bench, list[Result]]:
     """All of it, but for telling."""
     from heaptide import bench
@@ -219,14 +177,14 @@ def _bench(
 
     figures = bench.chosen(asked.metrics, recording=not asked.no_recording)
     budgets = bench.budgets_for(asked.budgets, figures)
-    thresholds = bench.Thresholds(_part(asked.relative), _mads(asked.mads))
-    changes = _changes(asked.changes)
+    thresholds = bench.Thresholds(relative_part(asked.relative), deviations(asked.mads))
+    changes = environment_changes(asked.changes)
     seed = {**environment, **changes}[_HASH_SEED]
     saved = None
     if asked.compare is not None:
         saved = bench.load(asked.compare, sample=asked.sample, hash_seed=seed)
     sides, base = _sides(asked, changes, stack)
-    recordings = _places(asked, sides)
+    recordings = places(asked, sides)
     plan = bench.Plan(
         figures=figures,
         runs=asked.runs,
@@ -274,14 +232,14 @@ def _bench(
 
 
 def _sides(
-    asked: _Asked, changes: dict[str, str], stack: ExitStack
+    asked: Asked, changes: dict[str, str], stack: ExitStack
 ) -> tuple[list[Side], Base | None]:
     """What runs, the base first, and what the base is called."""
     from heaptide import bench
 
     sides = [bench.Side(bench.NEW, asked.words, Path(), changes)]
     if asked.base is not None:
-        words = _words(asked.base)
+        words = base_words(asked.base)
         return [bench.Side(bench.BASE, words, Path(), changes), *sides], bench.Base(words)
     if asked.base_rev is not None:
         tree = stack.enter_context(bench.checked_out(asked.base_rev, Path.cwd()))
@@ -290,77 +248,16 @@ def _sides(
     return sides, None
 
 
-def _exclude(options: dict[str, object]) -> None:
-    """Raises UsageError: more than one of them is given, by its name."""
-    given = [name for name, value in options.items() if value not in (None, False)]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other")
-
-
-def _words(text: str) -> tuple[str, ...]:
-    try:
-        words = tuple(shlex.split(text))
-    except ValueError as error:
-        raise UsageError(f"--base {text!r} cannot be read as a shell does: {error}") from None
-    if not words:
-        raise UsageError("--base needs a command, as in --base './prog.old 1000'")
-    return words
-
-
-def _changes(options: tuple[str, ...]) -> dict[str, str]:
-    """Of the environment."""
-    found = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--env {option!r}: say NAME=VALUE")
-        found[name] = value
-    return found
-
-
-def _part(text: str) -> float:
-    from heaptide.budgets import parse_limit
-
-    try:
-        return parse_limit(text, "ratio").value
-    except ValueError:
-        raise UsageError(f'--relative {text!r}: say "5%" or 0.05') from None
-
-
-def _mads(number: float) -> float:
-    if not (math.isfinite(number) and number >= 0):
-        raise UsageError(f"--mads {number}: say a number from 0 on, as 3")
-    return number
-
-
-def _places(asked: _Asked, sides: list[Side]) -> dict[str, Path]:
-    """Where recordings are to stay, by side. Raises before anything runs that would be in vain."""
-    for file in (asked.save, asked.markdown_file):
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            raise OutputError(f"{file} cannot be written; choose another place")
-    if asked.output is None:
-        return {}
-    try:
-        asked.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{asked.output} cannot be created: {error.strerror}; choose another place"
-        ) from None
-    found = {side.name: asked.output / f"{side.name}.tide" for side in sides}
-    for path in found.values():
-        if path.exists():
-            raise UsageError(f"{path} exists; choose another directory")
-    return found
-
-
-def _end_on_hang_up() -> None:
-    """As SIGTERM does: what is temporary goes first."""
+def _prepare_for_children() -> None:
+    """They are waited for, whoever has started us; and a hang-up ends us as SIGTERM does: what is
+    temporary goes first."""
     with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
-def _tell(bench: Bench, results: list[Result], asked: _Asked) -> None:
+def _tell(bench: Bench, results: list[Result], asked: Asked) -> None:
     from heaptide.bench import document
     from heaptide.cli.check import write_file
     from heaptide.views import bench as view
@@ -375,6 +272,8 @@ def _tell(bench: Bench, results: list[Result], asked: _Asked) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         write_file(Path(summary), text.encode(), "ab")
+    if sys.stdout is None:
+        return
     if asked.as_json:
         print_json(document(bench))
     elif asked.markdown == "-":

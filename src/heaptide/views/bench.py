@@ -180,8 +180,10 @@ def print_bench(
     for number, line in enumerate(heading(bench)):
         screen.line(screen.head(screen.clean(line), screen.width), "dim" if number else "bold")
     screen.line()
-    _print_table(screen, table(bench))
-    screen.line()
+    rows = table(bench)
+    if len(rows) > 1:
+        _print_table(screen, rows)
+        screen.line()
     for line in remarks(bench):
         screen.paragraph(Text("  "), screen.clean(line), "dim")
     marks = {"ok": screen.glyphs.good, "over": screen.glyphs.bad, "unknown": "?"}
