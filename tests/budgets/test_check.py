@@ -36,6 +36,7 @@ def test_every_measure_of_a_recording(tmp_path: Path) -> None:
         summary = {
             "peak_heap": 2000,
             "peak_rss": 50 << 20,
+            "startup": None,
             "idle_rss": 30 << 20,
             "alive": 600,
             "alive_blocks": 6,
@@ -104,6 +105,71 @@ def test_phases_last_from_mark_to_mark(tmp_path: Path) -> None:
         ("never", "total", None, "unknown"),
     ]
     assert found[-1].reason == "the recording has no mark 'never'"
+
+
+def starting(*marks: tuple[int, str], ends: str = "finished") -> Builder:
+    """A hundred bytes a second for nine seconds, in two processes of which one has ended after two;
+    marks at these seconds."""
+    build = Builder()
+    build.process(end=9 * SECOND)
+    brief = build.process(pid=2, end=2 * SECOND)
+    build.thread()
+    build.thread(process=brief, tid=2)
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    gone = build.context(process=brief, stack=build.stack(build.python("g", "/a.py", 2)))
+    for second in range(9):
+        build.slice(
+            second * SECOND,
+            (second + 1) * SECOND,
+            {context: Change(1, 100), **({gone: Change(1, 1000)} if second == 0 else {})},
+        )
+    for second, name in marks:
+        build.mark(second * SECOND, name)
+    build.finish(9 * SECOND, ends)
+    return build
+
+
+@pytest.mark.parametrize(
+    ("marks", "value"),
+    [
+        ([(4, "started")], 400),
+        ([(4, "ready"), (6, "started"), (2, "loading")], 400),
+        ([(7, "started"), (5, "started")], 500),
+        ([(1, "started")], 1100),
+        ([(9, "started")], 900),
+        ([(4, "Started"), (5, "started up")], None),
+        ([(0, "started")], None),
+        ([(20, "started")], None),
+        ([], None),
+    ],
+)
+def test_what_is_live_when_it_has_started(
+    tmp_path: Path, marks: list[tuple[int, str]], value: int | None
+) -> None:
+    """At the first such mark; of a process that has ended by then nothing."""
+    with Recording.open(starting(*marks).write(tmp_path / "a.tide")) as recording:
+        [found] = check(Profile(recording), budgets(startup=450))
+    assert found.value == value
+    if value is None:
+        assert found.status == "unknown"
+        assert 'heaptide.mark("started")' in found.reason
+    else:
+        assert found.status == ("over" if value > 450 else "ok")
+
+
+def test_starting_is_of_the_whole_run(tmp_path: Path) -> None:
+    path = starting((4, "started"), (6, "serving")).write(tmp_path / "a.tide")
+    phases = {"serving": budgets(startup="1 MB")}
+    with Recording.open(path) as recording:
+        [found] = check(Profile(recording), Budgets(phases=phases))
+    assert (found.status, found.reason) == ("unknown", "it is of the whole run, not of a phase")
+
+
+def test_starting_is_known_of_a_run_that_was_cut(tmp_path: Path) -> None:
+    path = starting((4, "started"), ends="disk-full").write(tmp_path / "a.tide")
+    with Recording.open(path) as recording:
+        found = check(Profile(recording), budgets(startup=400, alive="1 MB"))
+    assert [(result.value, result.status) for result in found] == [(400, "ok"), (None, "unknown")]
 
 
 def test_phases_at_odd_times(tmp_path: Path) -> None:
@@ -231,7 +297,11 @@ def test_shares_of_modules(tmp_path: Path) -> None:
     ("name", "known", "unknown"),
     [
         ("heaptrack.cpp.small.zst", ["peak_heap", "allocations"], ["temporary"]),
-        ("mb.massif.out", ["peak_heap"], ["allocations", "temporary", "leaked", "total"]),
+        (
+            "mb.massif.out",
+            ["peak_heap"],
+            ["allocations", "temporary", "leaked", "total"],
+        ),
         ("cpp.dhat.json", ["peak_heap", "allocations", "total"], ["temporary", "leaked"]),
     ],
 )
@@ -241,3 +311,6 @@ def test_foreign_files(name: str, known: list[str], unknown: list[str]) -> None:
         found = values(recording, *known, *unknown)
     assert all(found[measure] is not None for measure in known), found
     assert all(found[measure] is None for measure in unknown), found
+    with open_recording(DATA / name) as recording:
+        [startup] = check(Profile(recording), budgets(startup=0))
+    assert (startup.status, startup.reason) == ("unknown", "this recording does not tell")

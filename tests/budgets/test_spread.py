@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heaptide.budgets._spread import change, spread
+from heaptide.budgets._spread import change, spread, unpaired
 
 
 def test_spread_of_readings() -> None:
@@ -46,3 +46,12 @@ def test_shrinking_is_the_mirror_of_growing() -> None:
 def test_unequal_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="2 readings of the base, 1 of the new"):
         change([1, 2], [1])
+
+
+def test_readings_that_were_not_taken_in_turn() -> None:
+    """The medians are compared, however many there are of each, and drift is not seen through."""
+    found = unpaired([100, 200, 300], [110, 110, 150, 110])
+    assert (found.difference, found.base.mad, found.new.mad) == (-90, 100, 0)
+    assert found.difference_mad == found.combined_mad == 100
+    with pytest.raises(ValueError, match="no readings"):
+        unpaired([], [1])

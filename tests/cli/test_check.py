@@ -133,6 +133,25 @@ def test_a_command_is_recorded(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.tide", "p.py"]
 
 
+def test_what_a_program_holds_when_it_has_started(tmp_path: Path) -> None:
+    """To its mark, not beyond; and only what it has not freed by then."""
+    (tmp_path / "p.py").write_text(
+        "import heaptide\n"
+        "bytearray(20_000_000)\n"
+        "held = bytearray(5_000_000)\n"
+        "heaptide.mark('ready')\n"
+        "more = bytearray(50_000_000)\n"
+        "heaptide.mark('started')\n"
+    )
+    result = check("-b", "startup=1MB", "--json", "--", "p.py", cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    [startup] = json.loads(result.stdout)["results"]
+    assert 5e6 < startup["value"] < 20e6
+    unmarked = check("-b", "startup=1MB", "--", "-c", "pass", cwd=tmp_path)
+    assert unmarked.returncode == 2
+    assert b"heaptide.mark" in unmarked.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

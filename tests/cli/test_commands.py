@@ -30,7 +30,8 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"], ["top"]]
+    "words",
+    [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"], ["top"], ["bench"]],
 )
 def test_help(words: list[str]) -> None:
     """Each command has a help in 80 columns, by both names."""

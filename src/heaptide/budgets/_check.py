@@ -75,8 +75,10 @@ def _cut(recording: Recording) -> str:
 
 
 def _of_a_part(result: Result, cut: str) -> Result:
-    """What is exceeded already stays so; anything else may have been otherwise later."""
-    if not cut or result.value is None or (result.status == "over" and result.budget in _RISING):
+    """What is exceeded already, and the start, stay so; anything else may have been otherwise
+    later."""
+    stays = result.budget == "startup" or (result.status == "over" and result.budget in _RISING)
+    if not cut or result.value is None or stays:
         return result
     return replace(result, value=None, status="unknown", reason=cut)
 

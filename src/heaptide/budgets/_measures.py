@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from heaptide.profile import LEAKED, METRICS, metric_figures, timeline_of, unknown
+from heaptide.profile import (
+    LEAKED,
+    METRICS,
+    Profile,
+    metric_figures,
+    summarize,
+    timeline_of,
+    unknown,
+)
 
 from ._limits import BYTES, COUNT, RATE, RATIO
 
 if TYPE_CHECKING:
-    from heaptide.profile import Profile, Summary
+    from heaptide.profile import Summary
 
 _SETTLED = 0.9  # from here on, of the time, a program is taken to be idle
 _LEAST_SECONDS = 1.0  # of a recording, for a rate to say anything
+STARTED: Final = ("started", "ready")  # marks that end a program's start
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,26 @@ def _idle_rss(profile: Profile, summary: Summary) -> float | None:
     return float(np.median(rows.rss[late] if late.any() else rows.rss[read][-1:]))
 
 
+def _startup(profile: Profile, summary: Summary) -> float | None:
+    """The heap that is live at the first mark of STARTED, of all processes; None: there is none, or
+    this is a phase only."""
+    recording, at = profile.recording, started_at(profile)
+    if at is None or profile.selection.ranged or "alive_at_exit_bytes" in unknown(recording):
+        return None
+    until = replace(profile.selection, end=at / 1e9)
+    return summarize(Profile(recording, until)).alive_at_exit_bytes
+
+
+def started_at(profile: Profile) -> int | None:
+    """When the program had started, in nanoseconds, as far as the recording reaches."""
+    recording = profile.recording
+    marks, slices = recording.marks, recording.slices
+    last = int(slices.end[-1]) if len(slices) else 0
+    times = [int(marks.time[row]) for row in range(len(marks)) if marks.name[row] in STARTED]
+    found = min(times, default=0)
+    return found if 0 < found <= last else None
+
+
 def _leaked(profile: Profile, summary: Summary) -> float | None:
     """None: not known, or too short to tell."""
     from heaptide.profile.leaks import windows
@@ -86,6 +115,7 @@ MEASURES: Final = {
     for measure in (
         Measure("peak_heap", "peak heap", BYTES, _figure("peak_bytes")),
         Measure("peak_rss", "peak RSS", BYTES, _peak_rss),
+        Measure("startup", "live when started", BYTES, _startup),
         Measure("idle_rss", "RSS at the end", BYTES, _idle_rss),
         Measure("alive", "alive at the end", BYTES, _figure("alive_at_exit_bytes")),
         Measure(
@@ -115,6 +145,14 @@ MEASURES: Final = {
 
 def why_not(profile: Profile, name: str) -> str:
     """Why there is no figure of this name."""
+    if name == "startup":
+        if profile.selection.ranged:
+            return "it is of the whole run, not of a phase"
+        if started_at(profile) is None and not profile.recording.source:
+            return (
+                "the recording has no mark 'started' or 'ready': call "
+                'heaptide.mark("started") where the program has started'
+            )
     if name in ("leaked", "growth") and LEAKED.column not in unknown(profile.recording):
         return "the time is too short to tell"
     return "this recording does not tell"

@@ -33,8 +33,8 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Change:
-    """Readings of two versions, taken in turn. ``difference``: the median of new minus base, by
-    pairs; ``difference_mad``: how far the pairs' differences stray from it."""
+    """Readings of two versions. ``difference``: the median of new minus base, by pairs where they
+    were taken in turn; ``difference_mad``: how far the differences stray from it."""
 
     base: Spread
     new: Spread
@@ -70,3 +70,10 @@ def change(base: Sequence[float], new: Sequence[float]) -> Change:
         raise ValueError(f"{len(base)} readings of the base, {len(new)} of the new version")
     differences = spread([after - before for before, after in zip(base, new)])
     return Change(spread(base), spread(new), differences.median, differences.mad)
+
+
+def unpaired(base: Sequence[float], new: Sequence[float]) -> Change:
+    """Of readings that were not taken in turn: the difference of their medians. Raises ValueError:
+    none."""
+    before, after = spread(base), spread(new)
+    return Change(before, after, after.median - before.median, math.hypot(before.mad, after.mad))

@@ -219,17 +219,18 @@ def _tell(
 
     # Files first: of the screen nobody knows whether it takes anything.
     if junit is not None:
-        _write(junit, view.junit(results, title=title), "wb")
+        write_file(junit, view.junit(results, title=title), "wb")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        _write(Path(summary), view.markdown(results, title=title).encode(), "ab")
+        write_file(Path(summary), view.markdown(results, title=title).encode(), "ab")
     if as_json:
         print_json(view.as_json(results, recording=path, source=budgets.source))
     else:
         view.print_results(results, title=title, source=budgets.source)
 
 
-def _write(path: Path, data: bytes, mode: str) -> None:
+def write_file(path: Path, data: bytes, mode: str) -> None:
+    """Raises OutputError."""
     try:
         with path.open(mode) as file:
             file.write(data)

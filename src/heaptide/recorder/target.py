@@ -60,6 +60,27 @@ def resolve(words: Sequence[str], search_path: str | None = None) -> Target:
     return Target(path, tuple(words), name)
 
 
+def plain_command(
+    words: Sequence[str], cwd: Path, search_path: str | None = None
+) -> tuple[str, ...]:
+    """What ``words``, as for ``resolve``, are in ``cwd`` for a run that is not recorded.
+
+    Whatever the kernel executes will do. Raises LaunchError for what is missing or no program.
+    """
+    first = words[0]
+    if first[:2] in ("-m", "-c"):
+        _python_option(words)
+        return (sys.executable, *words)
+    here = Path(first) if "/" not in first and not (cwd / first).exists() else cwd / first
+    if _is_python_program(str(here)):
+        return (sys.executable, *words)
+    if "/" in first:
+        _check_executable(str(here))
+    else:
+        _search(first, os.environ.get("PATH", os.defpath) if search_path is None else search_path)
+    return tuple(words)
+
+
 def _python_option(words: Sequence[str]) -> Target:
     option, value = words[0][:2], words[0][2:] or (words[1] if len(words) > 1 else None)
     if value is None:

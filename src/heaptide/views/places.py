@@ -29,7 +29,10 @@ def short_path(path: str, here: str | None = None) -> str:
     short = _PREFIXES.sub("", path)
     if short != path:
         return short
-    here = os.getcwd() if here is None else here  # noqa: PTH109 - a string is wanted
+    try:
+        here = os.getcwd() if here is None else here  # noqa: PTH109 - a string is wanted
+    except FileNotFoundError:  # we are in a directory that has been removed
+        return path
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]
     return path
