@@ -410,10 +410,11 @@ def test_numbers(memory_benchmark):
     calls = []
     memory_benchmark.pedantic(calls.append, (1,), iterations=3, warmup=1, rounds=2)
     assert len(calls) == 7
-    memory_benchmark.pedantic(calls.append, (1,), iterations=0)
+def test_none(memory_benchmark):
+    memory_benchmark.pedantic(len, ("x",), iterations=0)
 """
     found = run(pytester, source)
-    assert found.counts == {"failed": 2}
+    assert found.counts == {"passed": 1, "failed": 2}
     assert "once is all" in found.text
     assert "at least 1" in found.text
 
