@@ -10,15 +10,19 @@ from ._config import Budgets, Project, find_budgets, from_options, load_budgets,
 from ._limits import Limit, parse_limit
 from ._measures import MEASURES, Measure
 from ._presets import PRESETS
+from ._spread import Change, Spread, change, spread
 
 __all__ = [
     "MEASURES",
     "PRESETS",
     "Budgets",
+    "Change",
     "Limit",
     "Measure",
     "Project",
     "Result",
+    "Spread",
+    "change",
     "check",
     "exit_status",
     "find_budgets",
@@ -26,4 +30,5 @@ __all__ = [
     "load_budgets",
     "parse_limit",
     "program_of",
+    "spread",
 ]

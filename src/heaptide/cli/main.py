@@ -28,6 +28,7 @@ _COMMANDS = {
     "report": ("heaptide.cli.report", "Make a page of a recording."),
     "convert": ("heaptide.cli.convert", "Turn a recording into another format, or back."),
     "check": ("heaptide.cli.check", "Hold a program to its memory budget."),
+    "idle": ("heaptide.cli.idle", "Measure what a program takes when it is idle."),
     "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. May end the process by a signal instead."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    failed = 2 if words[:1] == ["check"] else 1  # its 1 says that a budget was exceeded
+    failed = 2 if words[:1] in (["check"], ["idle"]) else 1  # their 1 says: over a budget
     try:
         status = cli.main(words or ["--help"], "heaptide", standalone_mode=False)
         if sys.stdout is not None:  # closed by whoever has started us

@@ -150,7 +150,7 @@ def sentence(result: Result) -> str:
 def markdown(results: Sequence[Result], *, title: str) -> str:
     """A table, as ``$GITHUB_STEP_SUMMARY`` takes it."""
     lines = [
-        f"### Memory of {_cell(title)}",
+        f"### Memory of {cell(title)}",
         "",
         "| | budget | figure | limit | margin |",
         "|---|---|---:|---:|---|",
@@ -159,15 +159,15 @@ def markdown(results: Sequence[Result], *, title: str) -> str:
         value = "" if result.value is None else figure(result.value, result)
         cells = (
             _MARKS[result.status],
-            _cell(_name(result)),
+            cell(_name(result)),
             value,
             figure(result.limit, result),
-            _cell(_margin(result)),
+            cell(_margin(result)),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     plain = _plain(text).replace("&", "&amp;").replace("<", "&lt;")
     return plain.replace("|", "\\|").replace("`", "'")
