@@ -17,7 +17,7 @@ from heaptide.cli.output import print_json, say
 from heaptide.cli.params import DurationType, PercentType
 from heaptide.cli.progress import progress_bar
 from heaptide.cli.reading import TerminatedError
-from heaptide.errors import HeaptideError, LaunchError, UsageError
+from heaptide.errors import HeaptideError, LaunchError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from heaptide.budgets import Budgets
@@ -209,6 +209,9 @@ def command(
         raise UsageError("--fail-on-growth compares with --base CMD: name that too")
     if plot is not None and plot.suffix not in (".svg", ".html"):
         raise UsageError(f"{plot} is no name of a picture: say FILE.svg or FILE.html")
+    for path in (plot, markdown):
+        if path is not None and path != Path("-"):
+            _check_place(path)
     plan = _plan(steps)
     try:
         target = _resolve(words)
@@ -227,6 +230,14 @@ def command(
             plot=plot,
         )
     )
+
+
+def _check_place(path: Path) -> None:
+    """Raises OutputError: better before minutes of measuring than behind them."""
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        reason = "a directory" if path.is_dir() else "no such directory, or not ours to write to"
+        raise OutputError(f"{path} cannot be written: {reason}; choose another place")
 
 
 def _plan(steps: dict[str, object]) -> Plan:

@@ -58,6 +58,7 @@ class Commands:
         try:
             while (status := popen.poll()) is None:
                 program.check(when)
+                program.log.tidy()
                 self._log.tidy()
                 if deadline is not None and program.clock.now() > deadline:
                     return None

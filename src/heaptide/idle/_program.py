@@ -106,7 +106,6 @@ class Program:
 
         That its first process ends with status 0 and leaves others is how a daemon begins.
         """
-        self.log.tidy()
         assert self._popen is not None
         status = self._popen.poll()
         found = self.processes()

@@ -174,7 +174,7 @@ def parse_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536 or len(port) > 5:
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UsageError(f"{text!r} is no port: say 8000 or HOST:8000")
     return host or "127.0.0.1", int(port)
 

@@ -62,8 +62,9 @@ class Settling:
         self._now = sample.time
         window = self._window
         window.append(sample)
-        # The first of the window is the last that is at least as old as the window is long.
-        while len(window) > 1 and sample.time - window[1].time >= self._rule.window:
+        # The first of the window is the last that is at least as old as the window is long; where
+        # looking takes long, the window is as long as a few looks.
+        while len(window) > _LEAST_SAMPLES and sample.time - window[1].time >= self._rule.window:
             window.popleft()
         return self.converged
 

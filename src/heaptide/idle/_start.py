@@ -237,6 +237,7 @@ class _Measuring:
 
     def _look(self, program: Program, when: str) -> Reading:
         """Reads all processes; also a point of the series."""
+        program.log.tidy()
         begun = self._clock.now()
         stand_aside()
         found = []
