@@ -31,7 +31,7 @@ _PROGRAMS = Path(__file__).parent.parent / "tests" / "programs"
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of one session, in bytes. ``outside``: what was sampled meanwhile."""
+    """One figure of one session, in bytes. ``outside``: what was sampled meanwhile, if it was."""
 
     server: str
     session: int
@@ -40,12 +40,14 @@ class Figure:
     mad: float
     low: float
     high: float
-    outside: float
+    outside: float | None
     settled: bool
 
     @property
-    def off(self) -> float:
+    def off(self) -> float | None:
         """How far the two are apart, as a part of what was sampled."""
+        if self.outside is None:
+            return None
         return abs(self.median - self.outside) / self.outside
 
 
@@ -60,7 +62,7 @@ def measure_idle(server: str, sessions: int, starts: int, say: Say) -> list[Figu
         text, sampling = sample(command, cwd=_PROGRAMS)
         new = json.loads(text)["new"]
         outside = sampling.of_session(new["starts"])
-        for name in FIGURES:
+        for name in (*FIGURES, "alone"):
             one = new["figures"][name]
             figure = Figure(
                 server,
@@ -70,14 +72,14 @@ def measure_idle(server: str, sessions: int, starts: int, say: Say) -> list[Figu
                 one["mad"],
                 one["min"],
                 one["max"],
-                outside[name],
+                outside.get(name),
                 new["settled"],
             )
             found.append(figure)
+            apart = "" if figure.off is None else f", {figure.off:.2%} from what is seen outside"
             say(
                 f"{server}, session {session}, {name}: {figure.median / 1e6:.2f} MB, MAD "
-                f"{figure.mad / 1e3:.0f} kB, from outside {figure.outside / 1e6:.2f} MB, "
-                f"{figure.off:.2%} apart"
+                f"{figure.mad / 1e3:.0f} kB{apart}"
             )
     return found
 
@@ -92,7 +94,7 @@ class Agreement:
     median: float
     mad: float  # the median of the sessions'
     range: float  # of the sessions' medians
-    off: float  # the most that one was off from outside
+    off: float | None  # the most that one was off from outside
     agree: int
     pairs: int
 
@@ -111,7 +113,7 @@ def agreements(figures: Sequence[Figure]) -> list[Agreement]:
                 statistics.median(medians),
                 statistics.median(one.mad for one in own),
                 max(medians) - min(medians),
-                max(one.off for one in own),
+                max((one.off for one in own if one.off is not None), default=None),
                 sum(abs(a.median - b.median) <= a.mad + b.mad for a, b in pairs),
                 len(pairs),
             )
@@ -129,14 +131,19 @@ def markdown(figures: Sequence[Figure], sessions: int, starts: int) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for one in agreements(figures):
+        off = "" if one.off is None else f"{one.off:.2%}"
+        if one.off is not None and one.off >= CLOSE:
+            off += " **missed**"
         lines.append(
             f"| {one.server} | {one.name.upper()} | {one.median / 1e6:.2f} MB | "
             f"{one.mad / 1e3:.0f} kB | {one.range / 1e3:.0f} kB | {one.agree} of {one.pairs} | "
-            f"{one.off:.2%}{'' if one.off < CLOSE else ' **missed**'} |"
+            f"{off} |"
         )
     lines += ["", "| server | session | figure | reported | MAD | from outside | apart |"]
     lines += ["|---|---:|---|---:|---:|---:|---:|"]
     for figure in figures:
+        if figure.outside is None or figure.off is None:
+            continue
         lines.append(
             f"| {figure.server} | {figure.session} | {figure.name.upper()} | "
             f"{figure.median / 1e6:.3f} MB | {figure.mad / 1e3:.0f} kB | "

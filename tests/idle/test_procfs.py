@@ -13,7 +13,7 @@ ROLLUP = """\
 55a4e0000000-7ffd1c5f6000 ---p 00000000 00:00 0                          [rollup]
 Rss:               {rss} kB
 Pss:               {pss} kB
-Pss_Anon:          9999 kB
+Pss_Anon:           600 kB
 Shared_Clean:      1111 kB
 Private_Clean:      100 kB
 Private_Dirty:      300 kB
@@ -67,6 +67,7 @@ def test_memory_of_a_process(proc: FakeProc) -> None:
     assert Procfs(proc.root).memory(7) == Memory(
         rss=2000 << 10,
         pss=1000 << 10,
+        pss_anon=600 << 10,
         uss=400 << 10,
         private_dirty=300 << 10,
         swap=20 << 10,
@@ -75,8 +76,8 @@ def test_memory_of_a_process(proc: FakeProc) -> None:
 
 
 def test_sums() -> None:
-    assert Memory(1, 2, 3, 4, 5, 6) + Memory(10, 20, 30, 40, 50, 60) == Memory(
-        11, 22, 33, 44, 55, 66
+    assert Memory(1, 2, 3, 4, 5, 6, 7) + Memory(10, 20, 30, 40, 50, 60, 70) == Memory(
+        11, 22, 33, 44, 55, 66, 77
     )
 
 
@@ -112,6 +113,47 @@ def test_what_may_not_be_read(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(HeaptideError, match="another user"):
         Procfs(proc.root).memory(7)
+
+
+def mapped(proc: FakeProc, pid: int, maps: str, pages: dict[int, int]) -> None:
+    """``pages``: flags of pagemap by the number of the page of addresses."""
+    folder = proc.root / str(pid)
+    (folder / "maps").write_text(maps)
+    with (folder / "pagemap").open("wb") as file:
+        for page, flags in pages.items():
+            file.seek(page * 8)
+            file.write(flags.to_bytes(8, "little"))
+
+
+def test_each_page_once(proc: FakeProc) -> None:
+    """Pages of a file by their places in it, wherever they are mapped; not own copies of them, nor
+    what is not in memory."""
+    there, file = 1 << 63, 1 << 61
+    anonymous = Memory(rss=1, pss_anon=1000)
+    for pid in (7, 8):
+        proc.add(pid, 1)
+    mapped(
+        proc,
+        7,
+        "10000-14000 r-xp 00002000 fe:01 55    /lib/a b.so\n"
+        "20000-21000 rw-p 00000000 00:00 0     [heap]\n",
+        # 2, 3 of the file; then a copy that it has written to, and one that was swapped out.
+        {0x10: there | file, 0x11: there | file, 0x12: there, 0x13: 1 << 62, 0x20: there},
+    )
+    mapped(
+        proc,
+        8,
+        "30000-32000 r--p 00003000 fe:01 55    /lib/a b.so\n"
+        "40000-41000 r--p 00003000 fe:02 55    /another\n"
+        "50000-51000 rw-s 00000000 00:05 9     /dev/shm/x (deleted)\n",
+        # 3, 4 of the file; the same place of another one; shared memory.
+        {0x30: there | file, 0x31: there | file, 0x40: there | file, 0x50: there | file},
+    )
+    procfs = Procfs(proc.root)
+    assert procfs.alone({7: anonymous}) == 2 * 4096 + 1000
+    assert procfs.alone({7: anonymous, 8: anonymous}) == 5 * 4096 + 2000
+    assert procfs.alone({7: anonymous, 99: anonymous}) == 2 * 4096 + 2000
+    assert procfs.alone({7: Memory(rss=1)}) is None
 
 
 def test_names_may_hold_anything(proc: FakeProc) -> None:

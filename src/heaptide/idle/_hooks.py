@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ class Commands:
         It and what it has started are killed then, and if this is interrupted. Raises StartError if
         the program ends meanwhile.
         """
-        pids = [one.pid for one in program.check(when)]
+        pids = [one.pid for one in program.check(when)] or [program.pid]
         first = program.pid if program.pid in pids else pids[0]
         popen = subprocess.Popen(
             ["/bin/sh", "-c", command],
@@ -65,8 +64,8 @@ class Commands:
                 program.clock.sleep(_POLL)
         finally:
             # What it leaves running would be counted as idle nowhere, and take the processor.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(popen.pid, signal.SIGKILL)
+            popen.poll()
+            program.end_session(popen.pid)
             popen.wait()
         return status if status >= 0 else 128 - status
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from heaptide.errors import HeaptideError
 
+from ._alone import file_pages
+
 _LINE = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _GONE = (errno.ENOENT, errno.ESRCH)
 _DEAD = ("Z", "X", "x")
@@ -24,6 +26,7 @@ class Memory:
 
     rss: int = 0
     pss: int = 0
+    pss_anon: int = 0  # of it what is of no file; 0: the kernel does not tell
     uss: int = 0
     private_dirty: int = 0
     swap: int = 0
@@ -83,11 +86,19 @@ class Procfs:
         return Memory(
             rss=found[b"Rss"],
             pss=found.get(b"Pss", 0),
+            pss_anon=found.get(b"Pss_Anon", 0),
             uss=found.get(b"Private_Clean", 0) + dirty,
             private_dirty=dirty,
             swap=found.get(b"Swap", 0),
             swap_pss=found.get(b"SwapPss", 0),
         )
+
+    def alone(self, memories: Mapping[int, Memory]) -> int | None:
+        """What these processes would take if nothing else ran, in bytes; None: it is not told."""
+        if not all(memory.pss_anon for memory in memories.values()):
+            return None
+        files = file_pages(self._root, memories)
+        return None if files is None else files + sum(m.pss_anon for m in memories.values())
 
     def command(self, pid: int) -> list[str]:
         """The words that it was started with; none if it has gone."""

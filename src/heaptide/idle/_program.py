@@ -69,6 +69,9 @@ class Program:
             raise HeaptideError(
                 f"{self._target.path} cannot be started: {error.strerror}"
             ) from None
+        except BaseException:  # interrupted: it may run already
+            self._kill()
+            raise
         return self
 
     def __exit__(
@@ -80,7 +83,8 @@ class Program:
         try:
             self._end()
         except BaseException:  # a second Ctrl-C: without any more patience
-            self._kill()
+            with _signals_held():
+                self._kill()
             raise
 
     @property
@@ -101,14 +105,29 @@ class Program:
                     os.waitpid(one.pid, os.WNOHANG)
         return [one for one in found if not one.dead]
 
+    def end_session(self, leader: int) -> None:
+        """Kills what is left of a session of others, and takes note of their ends."""
+        deadline = self.clock.now() + _KILLING
+        while self.clock.now() < deadline:
+            left = [one for one in self.procfs.processes().values() if one.session == leader]
+            for one in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(one.pid, signal.SIGKILL)
+                if _is_ours(one):
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(one.pid, os.WNOHANG)
+            if not left:
+                return
+            self.clock.sleep(_POLL)
+
     def check(self, when: str) -> list[Process]:
         """The processes, if the program is well. Raises StartError: it has ended, ``when``.
 
         That its first process ends with status 0 and leaves others is how a daemon begins.
         """
         assert self._popen is not None
-        status = self._popen.poll()
         found = self.processes()
+        status = self._popen.poll()
         if status or (status == 0 and not found):
             ended = Ended(status) if status >= 0 else Ended(128 - status, -status)
             how = f"ended with status {status}" if status >= 0 else f"was ended by {ended}"
@@ -147,6 +166,17 @@ class Program:
 
 def _is_ours(process: Process) -> bool:
     return process.parent == os.getpid()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keeps what would interrupt us until the end of the block."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

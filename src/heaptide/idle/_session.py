@@ -10,10 +10,15 @@ from heaptide.errors import LaunchError, OutputError
 from heaptide.recorder import Target
 
 from ._errors import StartError
-from ._program import adopting
 from ._start import FIGURES, Plan, Start, measure_start
 
-COMPARED = ("rss", "pss", "uss", "heap")  # swap says more about the machine than about a program
+COMPARED = (
+    "rss",
+    "pss",
+    "uss",
+    "alone",
+    "heap",
+)  # swap says more about the machine than about a program
 Progress = Callable[[int, int, str], None]
 
 
@@ -99,26 +104,25 @@ def measure(
     recorded: dict[str, list[Start]] = {name: [] for name in targets}
     untraced = dict.fromkeys(targets, "")
     total = (starts + traced) * len(targets)
-    with adopting():
-        for done, (number, name, is_traced) in enumerate(_order(list(targets), starts, traced)):
-            of = f"{name}, " if base is not None else ""
-            where = f"{of}{'traced ' if is_traced else ''}start {number + 1}"
+    for done, (number, name, is_traced) in enumerate(_order(list(targets), starts, traced)):
+        of = f"{name}, " if base is not None else ""
+        where = f"{of}{'traced ' if is_traced else ''}start {number + 1}"
 
-            def say(step: str, done: int = done, where: str = where) -> None:
-                progress(done, total, f"{where}: {step}")
+        def say(step: str, done: int = done, where: str = where) -> None:
+            progress(done, total, f"{where}: {step}")
 
-            try:
-                start = measure_start(targets[name], plan, environment, traced=is_traced, say=say)
-            except StartError as error:
-                error.place(where)
+        try:
+            start = measure_start(targets[name], plan, environment, traced=is_traced, say=say)
+        except StartError as error:
+            error.place(where)
+            raise
+        except (LaunchError, OutputError) as error:
+            if not is_traced:
                 raise
-            except (LaunchError, OutputError) as error:
-                if not is_traced:
-                    raise
-                untraced[name] = error.message
-                continue
-            (recorded if is_traced else plain)[name].append(start)
-            untraced[name] = untraced[name] or start.untraced
+            untraced[name] = error.message
+            continue
+        (recorded if is_traced else plain)[name].append(start)
+        untraced[name] = untraced[name] or start.untraced
     versions = {
         name: Version(target, tuple(plain[name]), tuple(recorded[name]), untraced[name])
         for name, target in targets.items()

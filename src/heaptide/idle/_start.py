@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -17,13 +17,13 @@ from ._errors import StartError
 from ._hooks import Answered, Commands, PythonHooks
 from ._log import Log
 from ._procfs import Memory
-from ._program import Program
+from ._program import Program, adopting
 from ._ready import Ready, check_free, wait_ready
 from ._settle import Rule, Sample, Settled, Settling
 from ._traced import Tracing
 
 _SHARE = 20  # of the time at most a 20th goes into looking
-FIGURES = ("rss", "pss", "uss", "private_dirty", "swap", "swap_pss", "heap")
+FIGURES = ("rss", "pss", "uss", "alone", "private_dirty", "swap", "swap_pss", "heap")
 Say = Callable[[str], None]
 
 
@@ -56,16 +56,19 @@ class ProcessReading:
 
 @dataclass(frozen=True)
 class Reading:
-    """``time``: seconds since the start. ``heap``: live bytes, of a traced start only."""
+    """``time``: seconds since the start. ``heap``: live bytes, of a traced start only; ``alone``:
+    bytes, each page of the processes once; both None where they are not known."""
 
     time: float
     processes: tuple[ProcessReading, ...]
     heap: int | None = None
+    alone: int | None = None
 
     def value(self, figure: str) -> int | None:
         """The sum over the processes, in bytes."""
-        if figure == "heap":
-            return self.heap
+        if figure in ("heap", "alone"):
+            whole: int | None = getattr(self, figure)
+            return whole
         values: list[int] = [getattr(one.memory, figure) for one in self.processes]
         return sum(values)
 
@@ -110,6 +113,7 @@ def measure_start(
     """
     clock = clock or Clock()
     with ExitStack() as stack:
+        stack.enter_context(adopting())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heaptide-idle-")))
         log = stack.enter_context(closing(Log(folder / "output")))
         commands_log = stack.enter_context(closing(Log(folder / "commands")))
@@ -266,9 +270,11 @@ class _Measuring:
             answered = self._hooks.run(program, when)
             if answered is not None:
                 hooks.append(answered)
-            readings.append(self._look(program, when))
-            if not readings[-1].processes:
+            reading = self._look(program, when)
+            if not reading.processes:
                 raise StartError(
                     f"{program.name} has no process whose memory can be read", self._log
                 )
+            memories = {one.pid: one.memory for one in reading.processes}
+            readings.append(replace(reading, alone=program.procfs.alone(memories)))
         return readings, hooks

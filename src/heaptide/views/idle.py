@@ -20,12 +20,13 @@ WORDS = {
     "rss": "RSS",
     "pss": "PSS",
     "uss": "USS",
+    "alone": "alone",
     "private_dirty": "private dirty",
     "swap": "swap",
     "swap_pss": "swap PSS",
     "heap": "traced heap",
 }
-_SHOWN = ("rss", "pss", "uss", "heap", "swap")
+_SHOWN = ("rss", "pss", "uss", "alone", "heap", "swap")
 _MB, _MIB = 1e6, float(1 << 20)
 _GAP = 2
 _PROCESSES = 20  # listed; of a server with more than that one is like the others

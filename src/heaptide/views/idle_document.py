@@ -107,6 +107,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
     return {
         "time": reading.time,
         "heap": reading.heap,
+        "alone": reading.alone,
         "processes": [
             {
                 "pid": one.pid,
