@@ -33,12 +33,15 @@ def test_a_program_that_waits(tmp_path: Path) -> None:
         assert len(times) == 5
         assert start["ready"] < start["idle"] <= times[0]
         assert times == sorted(times)
-    assert found["new"]["figures"]["swap"]["count"] == 3
+    figures = found["new"]["figures"]
+    assert figures["swap"]["count"] == 3
+    # Of one process nearly each page is in one place only.
+    assert figures["alone"]["median"] == pytest.approx(figures["rss"]["median"], rel=0.01)
 
 
 def test_children_are_summed_by_pss(tmp_path: Path) -> None:
-    """8 MB that all share count once; RSS has them for each."""
-    found = measured(tmp_path, *ONE, *READY, "--", SERVER, "forks", "3")
+    """8 MB that all share count once; RSS has them for each. So do blocks of the heap."""
+    found = measured(tmp_path, *ONE, *READY, "--traced", "1", "--", SERVER, "forks", "3")
     reading = found["new"]["starts"][0]["readings"][-1]
     assert len(reading["processes"]) == 4
     parent = reading["processes"][0]
@@ -50,6 +53,9 @@ def test_children_are_summed_by_pss(tmp_path: Path) -> None:
         )
     assert figures["rss"]["median"] - figures["pss"]["median"] > 3 * 7 * MB
     assert figures["pss"]["median"] > figures["uss"]["median"] + 7 * MB
+    assert figures["pss"]["median"] <= figures["alone"]["median"]
+    assert figures["alone"]["median"] < figures["rss"]["median"] - 3 * 7 * MB
+    assert 11 * MB < figures["heap"]["median"] < 16 * MB
 
 
 def test_ready_by_an_answer(tmp_path: Path) -> None:
@@ -145,6 +151,12 @@ def test_programs_that_end(tmp_path: Path, words: list[str], said: str) -> None:
     assert str(log) in kept
     assert log.read_text() == "the last line\n"
     assert done.stdout == ""
+
+
+def test_last_words_move_no_cursor(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text(r"print('\x1b]0;a\x07 b'); raise SystemExit(5)")
+    done = idle(tmp_path, *ONE, "--", "p.py", status=2)
+    assert done.stderr.splitlines()[0] == r"  | \x1b]0;a\x07 b"
 
 
 @pytest.mark.parametrize("option", ["--load", "--before-reading"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from heaptide._printable import printable
 from heaptide.cli.check import BehindDashes, read_budgets, write_file
 from heaptide.cli.output import print_json, say
 from heaptide.cli.params import DurationType, PercentType
@@ -354,7 +355,7 @@ def _measure(
             )
     except StartError as error:
         for line in error.tail:
-            click.echo(f"  | {line}", err=True)
+            click.echo(f"  | {printable(line)}", err=True)
         if error.kept is not None:
             say(f"all that it printed is in {error.kept}")
         raise
