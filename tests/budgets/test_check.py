@@ -30,7 +30,13 @@ def test_every_measure_of_a_recording(tmp_path: Path) -> None:
     """The figures that the example says of itself."""
     build = example()
     for second in range(31):
-        build.timeline(second * SECOND // 10, rss=(40 if second < 28 else 30) << 20)
+        late = second >= 28
+        build.timeline(
+            second * SECOND // 10,
+            rss=(30 if late else 40) << 20,
+            pss=(20 if late else 30) << 20,
+            uss=(10 if late else 20) << 20,
+        )
     with Recording.open(build.write(tmp_path / "a.tide")) as recording:
         found = values(recording, *MEASURES)
         summary = {
@@ -38,6 +44,8 @@ def test_every_measure_of_a_recording(tmp_path: Path) -> None:
             "peak_rss": 50 << 20,
             "startup": None,
             "idle_rss": 30 << 20,
+            "idle_pss": 20 << 20,
+            "idle_uss": 10 << 20,
             "alive": 600,
             "alive_blocks": 6,
             "total": 3300,

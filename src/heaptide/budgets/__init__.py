@@ -11,6 +11,7 @@ from ._config import Budgets, Project, find_budgets, from_options, load_budgets,
 from ._limits import BYTES, COUNT, RATIO, Limit, parse_limit
 from ._measures import MEASURES, Measure
 from ._presets import PRESETS
+from ._spread import Change, Spread, change, spread
 
 __all__ = [
     "BYTES",
@@ -20,11 +21,14 @@ __all__ = [
     "PRESETS",
     "RATIO",
     "Budgets",
+    "Change",
     "CodeMeasure",
     "Limit",
     "Measure",
     "Project",
     "Result",
+    "Spread",
+    "change",
     "check",
     "code_limits",
     "exit_status",
@@ -34,4 +38,5 @@ __all__ = [
     "load_budgets",
     "parse_limit",
     "program_of",
+    "spread",
 ]

@@ -58,15 +58,20 @@ def _peak_rss(profile: Profile, summary: Summary) -> float | None:
     return summary.peak_rss_bytes or None
 
 
-def _idle_rss(profile: Profile, summary: Summary) -> float | None:
-    """The median resident size in the last tenth of the time."""
-    rows = timeline_of(profile)
-    read = rows.rss > 0
-    if not read.any():
-        return None
-    first, last = int(rows.time[0]), int(rows.time[-1])
-    late = read & (rows.time >= first + _SETTLED * (last - first))
-    return float(np.median(rows.rss[late] if late.any() else rows.rss[read][-1:]))
+def _idle(column: str) -> Callable[[Profile, Summary], float | None]:
+    """The median of a column of the timeline in the last tenth of the time."""
+
+    def of(profile: Profile, summary: Summary) -> float | None:
+        rows = timeline_of(profile)
+        values = getattr(rows, column)
+        read = values > 0
+        if not read.any():
+            return None
+        first, last = int(rows.time[0]), int(rows.time[-1])
+        late = read & (rows.time >= first + _SETTLED * (last - first))
+        return float(np.median(values[late] if late.any() else values[read][-1:]))
+
+    return of
 
 
 def _startup(profile: Profile, summary: Summary) -> float | None:
@@ -116,7 +121,9 @@ MEASURES: Final = {
         Measure("peak_heap", "peak heap", BYTES, _figure("peak_bytes")),
         Measure("peak_rss", "peak RSS", BYTES, _peak_rss),
         Measure("startup", "live when started", BYTES, _startup),
-        Measure("idle_rss", "RSS at the end", BYTES, _idle_rss),
+        Measure("idle_rss", "RSS at the end", BYTES, _idle("rss")),
+        Measure("idle_pss", "PSS at the end", BYTES, _idle("pss")),
+        Measure("idle_uss", "USS at the end", BYTES, _idle("uss")),
         Measure("alive", "alive at the end", BYTES, _figure("alive_at_exit_bytes")),
         Measure(
             "alive_blocks", "blocks alive at the end", COUNT, _figure("alive_at_exit_allocations")

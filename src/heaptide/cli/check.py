@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from heaptide.budgets import Budgets, Project, Result
 
 
-class _Check(click.Command):
-    """Keeps what stands behind ``--`` apart: click would take it for the recording."""
+class BehindDashes(click.Command):
+    """Keeps what stands behind ``--`` apart, as ``ctx.obj``: click would take it for arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
@@ -33,6 +33,8 @@ class _Check(click.Command):
             args = args[:place]
         return super().parse_args(ctx, args)
 
+
+class _Check(BehindDashes):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return ["[OPTIONS]", "RECORDING | -- COMMAND..."]
 
@@ -90,8 +92,6 @@ def command(
         raise UsageError("name a recording, or a command behind --")
     if path is not None and output is not None:
         raise UsageError("-o keeps the recording of a command: this one there is already")
-    if config is not None and no_config:
-        raise UsageError("--config and --no-config exclude each other")
     env = dict(os.environ)  # what follows changes it for NumPy's sake
     with ExitStack() as stack:
         prepare_to_read()
@@ -99,7 +99,12 @@ def command(
         from heaptide.profile import Profile
         from heaptide.views.commands import recorded_command
 
-        given, project = _budgets(options, presets, config, no_config)
+        given, project = read_budgets(options, presets, config, no_config)
+        if not given and not project:
+            raise UsageError(
+                "there is no budget: say --budget peak_heap=256MB or --preset guide, or write "
+                "[tool.heaptide.budgets] into pyproject.toml"
+            )
         if path is None:
             assert words
             path = _recorded(words, output, stack, env, out=sys.stderr if as_json else None)
@@ -186,23 +191,20 @@ def _ended(status: int) -> str:
     return f"was ended by {Ended(128 - status, -status)}"
 
 
-def _budgets(
+def read_budgets(
     options: tuple[str, ...], presets: tuple[str, ...], config: Path | None, no_config: bool
 ) -> tuple[Budgets, Project | None]:
     """Those of options, and those of a file; before a program runs for them, perhaps for long."""
     from heaptide.budgets import find_budgets, from_options, load_budgets
 
+    if config is not None and no_config:
+        raise UsageError("--config and --no-config exclude each other")
     given, project = from_options(options, presets), None
     if config is not None:
         project = load_budgets(config)
     elif not no_config:
         with contextlib.suppress(FileNotFoundError):  # we are in a directory that has been removed
             project = find_budgets(Path.cwd())
-    if not given and not project:
-        raise UsageError(
-            "there is no budget: say --budget peak_heap=256MB or --preset guide, or write "
-            "[tool.heaptide.budgets] into pyproject.toml"
-        )
     return given, project
 
 

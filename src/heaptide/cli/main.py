@@ -29,6 +29,7 @@ _COMMANDS = {
     "convert": ("heaptide.cli.convert", "Turn a recording into another format, or back."),
     "check": ("heaptide.cli.check", "Hold a program to its memory budget."),
     "bench": ("heaptide.cli.bench", "Compare a command with another version of it, run by run."),
+    "idle": ("heaptide.cli.idle", "Measure what a program takes when it is idle."),
     "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit status. May end the process by a signal instead."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    failed = 2 if words[:1] in (["check"], ["bench"]) else 1  # their 1 is a verdict
+    failed = 2 if words[:1] in (["check"], ["bench"], ["idle"]) else 1  # their 1 is a verdict
     try:
         status = cli.main(words or ["--help"], "heaptide", standalone_mode=False)
         if sys.stdout is not None:  # closed by whoever has started us

@@ -25,12 +25,14 @@ class Target:
     name: str  # for people, and for the recording's file name
 
 
-def resolve(words: Sequence[str], search_path: str | None = None) -> Target:
+def resolve(
+    words: Sequence[str], search_path: str | None = None, *, recorded: bool = True
+) -> Target:
     """What ``words`` mean: ``script.py …``, ``-m module …``, ``-c code …`` or any program.
 
     Programs are looked up in ``search_path`` (default: ``PATH``) as a shell would. Raises
     LaunchError with the exit status a shell would give for what is missing, cannot be executed or,
-    being executed, could not be recorded.
+    being executed, could not be recorded; that only if it is to be ``recorded``.
     """
     if not words:
         raise UsageError("no program to record: give a script, -m MODULE, -c CODE or a program")
@@ -46,9 +48,10 @@ def resolve(words: Sequence[str], search_path: str | None = None) -> Target:
     else:
         path = first
         _check_executable(path)
-    check_recordable(Path(path))
+    if recorded:
+        check_recordable(Path(path))
     meant = program_meant(words)
-    if meant is not words:
+    if recorded and meant is not words:
         # What the wrapper will not find or not start, it says better itself.
         found = shutil.which(meant[0], path=search_path)
         if found is not None:

@@ -29,13 +29,17 @@ def short_path(path: str, here: str | None = None) -> str:
     short = _PREFIXES.sub("", path)
     if short != path:
         return short
-    try:
-        here = os.getcwd() if here is None else here  # noqa: PTH109 - a string is wanted
-    except FileNotFoundError:  # we are in a directory that has been removed
-        return path
+    here = _here() if here is None else here
     if here != "/" and path.startswith(here + "/"):
         return path[len(here) + 1 :]
     return path
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string is wanted
+    except FileNotFoundError:  # we are in a directory that has been removed
+        return "/"
 
 
 def short_place(where: str, width: int) -> str:
