@@ -11,7 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytestmark = pytest.mark.interpreters
+# Not anew with each pytest that runs in this process.
+import heaptide.testing._benchmark
+import heaptide.testing._isolate
+import heaptide.testing._session  # noqa: F401
+
+on_each = pytest.mark.interpreters
 
 ALONE = ("-p", "no:asyncio", "-p", "no:cov", "-p", "no:rerunfailures", "-p", "no:xdist")
 
@@ -43,10 +48,14 @@ class Outcome:
 
 
 def run(pytester: pytest.Pytester, source: str, *options: str, plugins: bool = False) -> Outcome:
-    """The tests of ``source``, measured as they say."""
+    """The tests of ``source``, measured as they say: in this process, or beside all the other
+    ``plugins`` in one of its own."""
     (pytester.path / "test_it.py").write_text("import pytest\n" + source)
-    chosen = () if plugins else ALONE
-    result = pytester.runpytest_subprocess(*chosen, "--memory-json=memory.json", *options)
+    (pytester.path / "memory.json").unlink(missing_ok=True)
+    if plugins:
+        result = pytester.runpytest_subprocess("--memory-json=memory.json", *options)
+    else:
+        result = pytester.runpytest_inprocess(*ALONE, "--memory-json=memory.json", *options)
     return Outcome(result, pytester.path)
 
 
@@ -58,6 +67,7 @@ def mark(arguments: str, body: str, *, name: str = "test_it", before: str = "") 
 # ------------------------------------------------------------------------------------- limits
 
 
+@on_each
 @pytest.mark.parametrize(
     ("arguments", "body", "keeps"),
     [
@@ -92,6 +102,7 @@ def test_limits(pytester: pytest.Pytester, arguments: str, body: str, keeps: boo
         assert re.search(r"test_it \(.*test_it\.py:\d+\)", found.text)
 
 
+@on_each
 def test_figures_are_those_of_the_body(pytester: pytest.Pytester) -> None:
     """Not of fixtures, of other tests, or of what runs them; the same each time."""
     source = """
@@ -129,6 +140,7 @@ def test_a_failing_test_is_not_judged(pytester: pytest.Pytester) -> None:
     assert run(pytester, source).counts == {"xfailed": 1}
 
 
+@on_each
 def test_nothing_measured_is_an_error(pytester: pytest.Pytester) -> None:
     """Never a pass; unless that is what is asked for."""
     found = run(pytester, mark('peak="1 MB"', "pass"))
@@ -343,6 +355,7 @@ def test_after():
 # ------------------------------------------------------------------------------------- leaks
 
 
+@on_each
 def test_leaks_by_repetition(pytester: pytest.Pytester) -> None:
     """What each run leaves behind is found, with its line; what fills up once is not a leak."""
     source = """
@@ -419,6 +432,7 @@ def test_none(memory_benchmark):
     assert "at least 1" in found.text
 
 
+@on_each
 def test_baselines(pytester: pytest.Pytester) -> None:
     """New, the same, higher (with what grew and both recordings), written anew."""
     found = run(pytester, BENCH.format(count=10))
@@ -503,6 +517,7 @@ def test_it(turn):
     assert {test["baseline"] for test in found.results.values()} == {"same"}
 
 
+@on_each
 def test_asyncio(pytester: pytest.Pytester) -> None:
     """A coroutine is measured from its first step to its end, not the loop around it."""
     pytester.makeini(
@@ -533,6 +548,7 @@ async def test_leaks():
     assert figures["allocations"] < 30
 
 
+@on_each
 def test_cov(pytester: pytest.Pytester) -> None:
     """Lines are covered as ever; after a warm-up its own allocations are not counted."""
     (pytester.path / "module.py").write_text("def make(n):\n    return [bytes(1000)] * n\n")
@@ -544,6 +560,7 @@ def test_cov(pytester: pytest.Pytester) -> None:
     assert run(pytester, source).results["test_it"]["figures"] == covered
 
 
+@on_each
 def test_reruns_and_classes(pytester: pytest.Pytester) -> None:
     """Run again, a test is measured again; methods, class fixtures, unittest."""
     source = """

@@ -67,6 +67,12 @@ class Measuring:
         """Whether a measurement goes on."""
         return self._is_recording() and self._users > 0
 
+    def fresh(self) -> None:
+        """The next measurement begins a session of its own, for who is going to read it."""
+        with self._lock:
+            if self._is_recording() and self._users == 0:
+                self._stop()
+
     def stop(self) -> None:
         """Ends the session: what follows begins another."""
         with self._lock:

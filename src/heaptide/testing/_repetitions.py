@@ -51,6 +51,7 @@ class Repetitions:
         return len(self._times)
 
     def __enter__(self) -> Repetitions:
+        measuring.fresh()
         self._owns = measuring.begin()
         if not self._owns:
             raise LaunchError(

@@ -61,6 +61,8 @@ class MeasuredTest:
         stacks: list[Stack] = []
         try:
             _be_sure()
+            if self.settings.repeats_for_leaks:
+                measuring.fresh()
             with recorded(kept):
                 self.item.obj = body.wrap(function)
                 try:
