@@ -255,6 +255,44 @@ def test_warm_up_and_repeats(pytester: pytest.Pytester) -> None:
     assert run(pytester, mark('peak="1 MB"', body, before=before)).counts == {"failed": 1}
 
 
+def test_defaults_of_how_it_is_measured(pytester: pytest.Pytester) -> None:
+    """By ini and by option; a mark goes before both."""
+    source = "runs = [0]\n" + mark("", "runs[0] += 1\nbytes(1000)")
+    source += "def test_after(): assert runs[0] == {}\n"
+    options = ("--memory-warmup=2", "--memory-repeats=4")
+    assert run(pytester, source.format(6), *options).counts == {"passed": 2}
+    pytester.makeini("[pytest]\nmemory_warmup = 1\nmemory_repeats = 3\n")
+    assert run(pytester, source.format(4)).counts == {"passed": 2}
+    assert run(pytester, source.format(5), "--memory-repeats=4").counts == {"passed": 2}
+    own = source.replace("memory()", "memory(warmup=0, repeats=1)")
+    assert run(pytester, own.format(1)).counts == {"passed": 2}
+    pytester.makeini("[pytest]\nmemory_isolate = true\nmemory_threads = true\n")
+    apart = "import os\nparent = os.getpid()\n" + mark("", "assert os.getpid() != parent")
+    found = run(pytester, apart.replace("parent = os.getpid()", "parent = " + str(os.getpid())))
+    assert found.counts == {"passed": 1}, found.text
+    pytester.makeini("[pytest]\nmemory_warmup = some\n")
+    assert run(pytester, own.format(1)).status == pytest.ExitCode.USAGE_ERROR
+
+
+def test_places_of_baselines(pytester: pytest.Pytester) -> None:
+    """Of the file and of the recordings, by ini below the root, by option from here."""
+    pytester.makeini("[pytest]\nmemory_baseline = base/a.json\nmemory_recordings = base/kept\n")
+    (pytester.path / "base").mkdir()
+    source = mark("", "bytes(1000)")
+    assert run(pytester, source, "--memory-update").counts == {"passed": 1}
+    assert {path.name for path in (pytester.path / "base").iterdir()} == {"a.json", "kept"}
+    assert len(list((pytester.path / "base" / "kept").glob("*.base.tide"))) == 1
+    options = ("--memory-baseline=b.json", "--memory-recordings=kept", "--memory-update")
+    assert run(pytester, source, *options).counts == {"passed": 1}
+    assert (pytester.path / "b.json").exists()
+    found = run(pytester, source, "--memory-baseline=missing/b.json", "--memory-update")
+    assert "cannot be written" in found.text + found.errors
+    assert found.status != 0
+    found = run(pytester, mark("baseline=False", "bytes(9000)"))
+    assert found.counts == {"passed": 1}
+    assert found.results["test_it"]["baseline"] == "off"
+
+
 def test_repeats_have_to_agree(pytester: pytest.Pytester) -> None:
     before = "runs = []\n"
     body = "runs.append(1)\nkept = [bytes(1000) for _ in range(100 + len(runs))]"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heaptide.profile import Profile, summarize
 
 from ._limits import BYTES
 from ._measures import MEASURES, module_share, why_not
+from ._result import Result
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
@@ -20,29 +20,6 @@ if TYPE_CHECKING:
 
 _CUT = ("max-size", "disk-full", "error")  # how a recording ends that nobody has ended
 _RISING = ("peak_heap", "peak_rss", "total", "allocations", "reallocations", "copied")
-
-
-@dataclass(frozen=True)
-class Result:
-    """``status``: ``ok``, ``over``, or ``unknown``: it could not be measured, and why.
-
-    ``value`` and ``limit`` in ``unit``: bytes, counts, parts of 1, or bytes an hour.
-    """
-
-    budget: str  # peak_heap; modules.numpy
-    words: str
-    phase: str  # "": the whole run
-    unit: str
-    limit: float
-    value: float | None
-    status: str
-    reason: str = ""
-    binary: bool = False  # the limit was given in MiB
-
-    @property
-    def margin(self) -> float | None:
-        """What is left of the limit; negative: so much too much."""
-        return None if self.value is None else self.limit - self.value
 
 
 def check(profile: Profile, budgets: Budgets) -> list[Result]:
@@ -81,12 +58,6 @@ def _of_a_part(result: Result, cut: str) -> Result:
     if not cut or result.value is None or stays:
         return result
     return replace(result, value=None, status="unknown", reason=cut)
-
-
-def exit_status(results: Sequence[Result]) -> int:
-    """2: something could not be measured; 1: a budget was exceeded; else 0."""
-    statuses = {result.status for result in results}
-    return 2 if "unknown" in statuses else 1 if "over" in statuses else 0
 
 
 def _of(profile: Profile | None, budgets: Budgets, phase: str, missing: str) -> list[Result]:

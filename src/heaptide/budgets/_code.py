@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from heaptide.errors import UsageError
 
-from ._check import Result
 from ._limits import BYTES, COUNT, RATIO, Limit, parse_limit
+from ._result import Result
 
 
 class CodeFigures(Protocol):

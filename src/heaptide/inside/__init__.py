@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ._budget import Budget, BudgetError, budget
+from ._frames import Frame, Stack
 from ._measure import Measurement, measure
 from ._measured import Measured
 from ._record import Recorder, record
-from ._stacks import Frame, Stack
 from ._stats import HeapStats, stats
 
 __all__ = [

@@ -130,8 +130,9 @@ def _judge(measurement: Measurement, budget: Budget) -> None:
     words = "; ".join(sentence(result) for result in over)
     try:
         stacks = measurement.stacks(_STACKS)
-    except HeaptideError:
-        stacks = []
-    places = [f"{stack.place} {stack.bytes:,} bytes" for stack in stacks if stack.place]
-    where = f"; most was allocated in {', '.join(places)}" if places else ""
+    except HeaptideError as error:
+        where = f"; where it was allocated is not known: {error}"
+    else:
+        places = [f"{stack.place} {stack.bytes:,} bytes" for stack in stacks if stack.place]
+        where = f"; most was allocated in {', '.join(places)}" if places else ""
     raise BudgetError(f"over budget: {words}{where}", results)

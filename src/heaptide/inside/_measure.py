@@ -12,7 +12,7 @@ from heaptide.inside._measured import Measured
 from heaptide.inside._measuring import measuring
 
 if TYPE_CHECKING:
-    from heaptide.inside._stacks import Stack
+    from heaptide.inside._frames import Stack
 
 SCOPES = ("process", "thread")
 

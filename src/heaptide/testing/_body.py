@@ -8,14 +8,16 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heaptide.errors import HeaptideError
 from heaptide.inside import Measured, Measurement, measure
 from heaptide.testing._garbage import no_collections
 from heaptide.testing._measures import Figures
-from heaptide.testing._repetitions import Repetitions
 from heaptide.testing._settings import Settings
+
+if TYPE_CHECKING:
+    from heaptide.testing._repetitions import Repetitions
 
 Function = Callable[..., Any]
 
@@ -59,7 +61,7 @@ class Body:
                 with measurement:
                     result = function(*args)
         if self.settings.repeats_for_leaks:
-            self.repetitions = repetitions = Repetitions(self.settings.threads)
+            repetitions = self._repetitions()
             with self._in_control(), repetitions:
                 while repetitions.more():
                     with _repeated(1, "repetition"):
@@ -79,13 +81,19 @@ class Body:
                 with measurement:
                     result = await function(*args)
         if self.settings.repeats_for_leaks:
-            self.repetitions = repetitions = Repetitions(self.settings.threads)
+            repetitions = self._repetitions()
             with self._in_control(), repetitions:
                 while repetitions.more():
                     with _repeated(1, "repetition"):
                         await function(*args)
                     repetitions.turn()
         return result
+
+    def _repetitions(self) -> Repetitions:
+        from heaptide.testing._repetitions import Repetitions
+
+        self.repetitions = Repetitions(self.settings.threads)
+        return self.repetitions
 
     def _next(self) -> Measurement:
         measurement = measure("thread")

@@ -13,7 +13,6 @@ from typing import Any
 
 from heaptide._printable import shell_word
 from heaptide.errors import HeaptideError
-from heaptide.inside._stacks import stacks_by_name
 from heaptide.testing._baseline import Baseline, Compared, Tolerance
 from heaptide.testing._measures import SHOWN
 from heaptide.testing._results import TestResult
@@ -116,6 +115,8 @@ class Project:
 
 def _changes(base: Path, new: Path) -> list[str]:
     """The stacks that grew."""
+    from heaptide.inside._stacks import stacks_by_name
+
     before, after = (stacks_by_name(path) for path in (base, new))
     grown = []
     for key, stack in after.items():

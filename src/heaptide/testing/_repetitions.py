@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from heaptide.errors import LaunchError
 from heaptide.inside._agent import agent
+from heaptide.inside._frames import Stack
 from heaptide.inside._measuring import measuring
-from heaptide.inside._stacks import Namer, Stack, sums_by_stack
+from heaptide.inside._stacks import Namer, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
 from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of

@@ -15,7 +15,6 @@ from heaptide.budgets import Limit, Result
 from heaptide.errors import HeaptideError
 from heaptide.inside import Measurement, Stack, measure
 from heaptide.inside._measuring import measuring
-from heaptide.inside._stacks import stacks_in
 from heaptide.testing._baseline import Compared
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
@@ -197,6 +196,8 @@ def _expects_nothing(limits: object) -> bool:
 
 def _stacks(measurement: Measurement, recording: Path | None) -> list[Stack]:
     """Where most was allocated; of a recording that has ended, from its file."""
+    from heaptide.inside._stacks import stacks_in
+
     with contextlib.suppress(HeaptideError):
         if recording is None:
             return measurement.stacks(_STACKS)
