@@ -240,6 +240,11 @@ HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
 HT_ALWAYS_INLINE bool ht_is_current(const ht_ctx *ctx) {
   return ctx->generation == atomic_load_explicit(&ht.generation, memory_order_acquire);
 }
+// Whether what has just been sent by it went to where it will be read, not to where events go when the
+// recording has ended or paused in the middle. Else nothing may refer to it later.
+HT_ALWAYS_INLINE bool ht_has_sent(const ht_ctx *ctx) {
+  return ht_recording(ctx) && ht_is_current(ctx);
+}
 // Has every thread look at the state of the recording with its next event.
 void ht_recall_threads(void);
 // The rings are other ones from now on: contexts of threads that are gone serve others.

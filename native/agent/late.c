@@ -76,6 +76,7 @@ HT_EXPORT int heaptide_attach(const char *path) {
 HT_EXPORT int heaptide_pause(void) {
   if (heaptide_state() != RECORDS_ITSELF) return NOT_ATTACHED;
   ht_python_pause();
+  atomic_fetch_add(&ht.generation, 1); // what is first seen from here on would not be sent
   atomic_store(&ht.paused, 1);
   ht_recall_threads();
   return DONE;

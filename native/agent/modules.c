@@ -295,7 +295,7 @@ static uint64_t hash_bytes(uint64_t h, const void *data, size_t length) { // FNV
   return h;
 }
 
-static void announce(ht_ctx *ctx, uint32_t id, const ht_image *image, const char *path,
+static bool announce(ht_ctx *ctx, uint32_t id, const ht_image *image, const char *path,
                      const uint8_t *build, uint32_t build_length) {
   ht_meta meta;
   ht_meta_begin(&meta, ctx, HT_META_MODULE);
@@ -306,6 +306,7 @@ static void announce(ht_ctx *ctx, uint32_t id, const ht_image *image, const char
   ht_meta_bytes(&meta, path, (uint32_t)strlen(path));
   ht_meta_bytes(&meta, build, build_length);
   ht_meta_end(&meta);
+  return ht_has_sent(meta.ctx);
 }
 
 static bool in_module(uint64_t key, void *closure) {
@@ -358,7 +359,10 @@ static HT_COLD uint32_t add_module(ht_ctx *ctx, const ht_image *image) {
   atomic_store(&m->alive, 1);
   if (m->generation) atomic_store(&ht_modules_salted, true);
   if (generation > 0xffff) ht_trie_forget(in_module, m); // salts start again
-  announce(ctx, count + 1, image, path, build, build_length);
+  if (!announce(ctx, count + 1, image, path, build, build_length)) {
+    atomic_store(&m->alive, 0);
+    return 0;
+  }
   atomic_store_explicit(&modules, count + 1, memory_order_release);
   return count + 1;
 }

@@ -232,6 +232,7 @@ static uint32_t describe(ht_ctx *ctx, uintptr_t code) {
   ht_meta_bytes(&m, name_utf8, name_length);
   ht_meta_bytes(&m, (const void *)(table + l->bytes), length);
   ht_meta_end(&m);
+  if (HT_UNLIKELY(!ht_has_sent(m.ctx))) return 0;
   known->id = id;
   known->hash = hash;
   texts_used++;

@@ -114,7 +114,12 @@ uint32_t ht_trie_add(ht_ctx *ctx, uint32_t parent, uint64_t key, unsigned aux, u
     w[1] = word1;
     w[2] = (uint64_t)parent | (uint64_t)module << 32;
     ht_commit(ctx, w, HT_WORD(HT_OP_NODE, aux, id));
-    put(t, parent, key, id);
+    if (HT_LIKELY(ht_has_sent(ctx))) {
+      put(t, parent, key, id);
+    } else {
+      nodes--;
+      id = 0;
+    }
   }
   ht_lock_drop(&lock);
   return id;

@@ -333,3 +333,17 @@ def test_the_program_does_not_notice(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["no child []", "True"]
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_code_that_is_first_seen_between_two_blocks() -> None:
+    """Has its name in the next one: what could not be sent then is sent when it is needed."""
+    for turn in range(20):
+        code: dict[str, Callable[[], bytes]] = {}
+        exec(f"def make_{turn}():\n    return bytes(1_000_000 + {turn})\n", code)
+        make = code[f"make_{turn}"]
+        with heaptide.measure():
+            bytes(10)
+        make()
+        with heaptide.measure() as m:
+            make()
+        assert m.stacks(1)[0].frames[0].function == f"make_{turn}"
