@@ -67,7 +67,6 @@ def mark(arguments: str, body: str, *, name: str = "test_it", before: str = "") 
 # ------------------------------------------------------------------------------------- limits
 
 
-@on_each
 @pytest.mark.parametrize(
     ("arguments", "body", "keeps"),
     [
@@ -140,7 +139,6 @@ def test_a_failing_test_is_not_judged(pytester: pytest.Pytester) -> None:
     assert run(pytester, source).counts == {"xfailed": 1}
 
 
-@on_each
 def test_nothing_measured_is_an_error(pytester: pytest.Pytester) -> None:
     """Never a pass; unless that is what is asked for."""
     found = run(pytester, mark('peak="1 MB"', "pass"))
@@ -470,7 +468,6 @@ def test_none(memory_benchmark):
     assert "at least 1" in found.text
 
 
-@on_each
 def test_baselines(pytester: pytest.Pytester) -> None:
     """New, the same, higher (with what grew and both recordings), written anew."""
     found = run(pytester, BENCH.format(count=10))
@@ -598,7 +595,6 @@ def test_cov(pytester: pytest.Pytester) -> None:
     assert run(pytester, source).results["test_it"]["figures"] == covered
 
 
-@on_each
 def test_reruns_and_classes(pytester: pytest.Pytester) -> None:
     """Run again, a test is measured again; methods, class fixtures, unittest."""
     source = """
