@@ -238,6 +238,28 @@ def test_a_child_by_fork_measures_for_itself() -> None:
     assert m.bytes < 100_000
 
 
+def test_a_child_that_is_forked_between_two_blocks() -> None:
+    """Has a session of its own, as often as it measures; the parent's goes on."""
+    for _ in range(3):
+        with heaptide.measure() as before:
+            bytes(100_000)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for _ in range(3):
+                    with heaptide.measure("thread") as own:
+                        kept = bytes(500_000)
+                status = 0 if 500_000 < own.bytes < 520_000 and kept else 2
+            finally:
+                os._exit(status)
+        _, how = os.waitpid(child, 0)
+        assert how == 0
+        with heaptide.measure() as after:
+            bytes(100_000)
+        assert after.figures == before.figures
+
+
 def test_wrong_uses_are_told() -> None:
     m = heaptide.measure()
     with pytest.raises(HeaptideError, match="nothing has been measured yet"):
