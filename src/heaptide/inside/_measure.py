@@ -118,6 +118,11 @@ class Measurement:
         return self.figures.reallocs
 
     @property
+    def frees(self) -> int:
+        """Blocks that were freed, of those that were seen to be allocated."""
+        return self.figures.frees
+
+    @property
     def bytes(self) -> int:
         """Allocated in total."""
         return self.figures.bytes
@@ -131,6 +136,11 @@ class Measurement:
     def live(self) -> int:
         """Bytes that are live now and were not at the beginning; below 0: more were freed."""
         return self.figures.live
+
+    @property
+    def live_blocks(self) -> int:
+        """Of as many blocks."""
+        return self.figures.live_blocks
 
     @property
     def temporary(self) -> int:
