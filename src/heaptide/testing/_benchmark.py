@@ -112,7 +112,13 @@ def _round(
 ) -> tuple[Any, Measured]:
     result = None
     turns = repeat(None, iterations)
-    with no_collections(), measure("process" if threads else "thread") as m:
-        for _ in turns:
-            result = call(*args)
-    return result, m.figures
+    with no_collections():
+        measurement = measure("process" if threads else "thread")
+        measurement.__enter__()  # no `with`, see Body
+        try:
+            for _ in turns:
+                result = None  # what the call before has given is not alive in this one
+                result = call(*args)
+        finally:
+            measurement.__exit__(None, None, None)
+    return result, measurement.figures

@@ -20,6 +20,7 @@ from heaptide.testing._baseline import Compared
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
 from heaptide.testing._results import PROPERTY, TestResult
+from heaptide.testing._settings import MARK
 from heaptide.testing._words import ran_into, stack_lines, varying
 from heaptide.views.budgets import sentence
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from heaptide.testing._settings import Settings
 
 _STACKS = 5
+_READ = 50  # stacks, of which some are shown as the same lines
 _SURE_BYTES = 50_000
 
 
@@ -42,10 +44,12 @@ class MeasuredTest:
 
     def __call__(self) -> None:
         """Raises what the test raises, or fails it."""
-        if self.settings.isolate and not self.project.isolated:
+        if self.settings.isolate and self.project.isolated is None:
             from heaptide.testing._isolate import run_apart
 
-            result = run_apart(self.item, self.project)
+            kept = self.project.recording_of(self.item.nodeid, self.settings)
+            result = run_apart(self.item, self.project, kept)
+            hold_to_baseline(result, self.settings, self.project, kept)
         else:
             result = self._here()
         attach(self.item, result)
@@ -88,8 +92,10 @@ class MeasuredTest:
         hold_to_baseline(result, self.settings, self.project, kept)
         if before:
             leaks = body.repetitions is not None and bool(body.repetitions.stacks)
-            heading = "what grows:" if leaks else "most was allocated in:"
-            result.problems += stack_lines(stacks, heading=heading, limit=_STACKS)
+            heading = "most was allocated in:"
+            if leaks:
+                heading = f"what grows, in the last {result.repetitions // 2} repetitions:"
+            result.problems += stack_lines(stacks, heading=heading, limit=_STACKS, live=leaks)
         places = [stack.place for stack in stacks if stack.place is not None]
         if places:
             result.place = [places[0].file, places[0].line]
@@ -130,7 +136,8 @@ class MeasuredTest:
             figures.repeats,
             figures.repetitions,
         )
-        if not figures.own.allocations and not _expects_nothing(self.settings.limits):
+        marked = self.item.get_closest_marker(MARK) is not None
+        if marked and not figures.own.allocations and not _expects_nothing(self.settings.limits):
             found.status = "error"
             found.problems.append(
                 "memory: nothing was measured: the body made no allocation at all. If that is what "
@@ -197,10 +204,10 @@ def _stacks(measurement: Measurement, recording: Path | None) -> list[Stack]:
     """Where most was allocated; of a recording that has ended, from its file."""
     with contextlib.suppress(HeaptideError):
         if recording is None:
-            return measurement.stacks(_STACKS)
+            return measurement.stacks(_READ)
         tid = measurement.thread_id
         span = measurement.start_ns, measurement.end_ns
-        return stacks_in(recording, *span, tid=tid, limit=_STACKS)
+        return stacks_in(recording, *span, tid=tid, limit=_READ)
     return []
 
 

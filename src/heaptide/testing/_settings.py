@@ -19,8 +19,7 @@ MARK = "memory"
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one test. ``limits``: by the names of measures. ``asked``: the test itself, or its
-    project, asks for a verdict or figures; else they are only shown."""
+    """Of one test. ``limits``: by the names of measures."""
 
     limits: Mapping[str, Limit] = field(default_factory=dict)
     warmup: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from heaptide.budgets import BYTES, COUNT, RATIO
@@ -10,6 +11,7 @@ from heaptide.inside import Frame, Stack
 from heaptide.testing._measures import MEASURES, SHOWN
 from heaptide.testing._results import TestResult
 from heaptide.views import units
+from heaptide.views.places import short_path
 
 _FRAMES = 5
 _PLUGIN = str(Path(__file__).parent)
@@ -64,14 +66,26 @@ def varying(counts: Sequence[int], part: float) -> bool:
     return len(counts) > 1 and max(counts) - min(counts) > part * min(counts)
 
 
-def stack_lines(stacks: Sequence[Stack], *, heading: str, limit: int) -> list[str]:
-    """Where it came from: of what grows, what is live."""
+def stack_lines(
+    stacks: Sequence[Stack], *, heading: str, limit: int, live: bool = False
+) -> list[str]:
+    """Where it came from: ``live`` bytes, or all that were allocated. What is shown as the same
+    lines is one."""
     if not stacks:
         return []
+    merged: dict[tuple[str, ...], list[int]] = {}
+    for stack in stacks:
+        key = tuple(_frame(frame) for frame in shown_frames(stack.frames))
+        sums = merged.setdefault(key, [0, 0])
+        sums[0] += stack.live if live and stack.live > 0 else stack.bytes
+        sums[1] += stack.allocations
     lines = [heading]
-    grows = heading.startswith("what grows")
-    for stack in stacks[:limit]:
-        size = stack.live if grows and stack.live > 0 else stack.bytes
-        lines.append(f"  {units.size(size)} in {stack.allocations:,} allocations")
-        lines += [f"    {frame}" for frame in shown_frames(stack.frames)]
+    for frames, (size, count) in sorted(merged.items(), key=lambda one: -one[1][0])[:limit]:
+        lines.append(f"  {units.size(size)} in {count:,} allocation{'s' * (count != 1)}")
+        lines += [f"    {frame}" for frame in frames]
     return lines
+
+
+def _frame(frame: Frame) -> str:
+    """As tables show it: files as seen from here, or from where they are installed."""
+    return str(replace(frame, file=short_path(frame.file)))
