@@ -132,10 +132,10 @@ class Session:
         }
         changed = self.project.baseline.update(taken)
         path = os.path.relpath(self.project.baseline_path, Path.cwd())
-        self._updated = f"baseline written: {path}, {len(taken)} tests, {changed} of them changed"
+        self._updated = f"baseline written: {path}, {_tests(len(taken))}, {changed} of them changed"
         left = sum(one.status != "ok" for one in results)
         if left:
-            self._updated += f"; {left} failed and were left as they are"
+            self._updated += f"; of {_tests(left)} that failed the old figures stay"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._is_worker or self.project.isolated is not None:
@@ -150,6 +150,10 @@ class Session:
         if os.environ.get("GITHUB_ACTIONS"):
             for line in workflow_warnings(results, self._config.rootpath):
                 terminalreporter.write_line(line)
+
+
+def _tests(count: int) -> str:
+    return f"{count:,} test{'s' * (count != 1)}"
 
 
 def _write_json(path: Path, results: list[TestResult]) -> None:

@@ -14,6 +14,7 @@ from heaptide.views import units
 from heaptide.views.places import short_path
 
 _FRAMES = 5
+_WORTH = 0.01  # of the largest: what is less is not shown
 _PLUGIN = str(Path(__file__).parent)
 _HEAPTIDE = str(Path(__file__).parent.parent)
 
@@ -79,10 +80,13 @@ def stack_lines(
         sums = merged.setdefault(key, [0, 0])
         sums[0] += stack.live if live and stack.live > 0 else stack.bytes
         sums[1] += stack.allocations
+    ordered = sorted(merged.items(), key=lambda one: -one[1][0])[:limit]
     lines = [heading]
-    for frames, (size, count) in sorted(merged.items(), key=lambda one: -one[1][0])[:limit]:
-        lines.append(f"  {units.size(size)} in {count:,} allocation{'s' * (count != 1)}")
-        lines += [f"    {frame}" for frame in frames]
+    for frames, (size, count) in ordered:
+        if size < _WORTH * ordered[0][1][0]:
+            break
+        words = f" in {count:,} allocation{'s' * (count != 1)}" if count > 0 else ""
+        lines += [f"  {units.size(size)}{words}", *(f"    {frame}" for frame in frames)]
     return lines
 
 
