@@ -437,6 +437,8 @@ def test_memory_benchmark(pytester: pytest.Pytester) -> None:
     assert 10_330 <= figures["bytes"] < 11_000
     assert 10_330 <= figures["peak"] < 12_000  # what the call before has given is gone
     assert figures["iterations"] == 10
+    again = run(pytester, BENCH.format(count=10), "--memory-all", "--memory-limit=peak=1GB")
+    assert again.results["test_it"]["benchmark"] == figures
     source = """
 def test_twice(memory_benchmark):
     memory_benchmark(len, "x")
@@ -484,6 +486,9 @@ def test_baselines(pytester: pytest.Pytester) -> None:
     assert all(Path(path).exists() for path in recordings)
     [command] = re.findall(r"heaptide open (.*test_marked.*)", found.text)
     assert len(command.split()) == 2
+
+    grown = [line for line in found.text.splitlines() if re.match(r" {4}\S.* \(.*:\d+\)$", line)]
+    assert grown and all("test_it.py:" in line for line in grown), found.text
 
     assert run(pytester, BENCH.format(count=5)).results["test_it"]["baseline"] == "lower"
     assert run(pytester, BENCH.format(count=20), "--memory-update").counts == {"passed": 3}

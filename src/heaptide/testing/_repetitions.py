@@ -17,6 +17,7 @@ from heaptide.inside._stacks import Namer, Stack, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
 from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of
+from heaptide.testing._words import calls_body
 
 Ints = npt.NDArray[np.int64]
 
@@ -137,6 +138,7 @@ class _Places:
         number = [numbers.setdefault(str(frame), len(numbers)) for frame in of_frame]
         own = [frame.own and frame.line > 0 for frame in of_frame]
         plugin = [frame.file.startswith(_PLUGIN) for frame in of_frame]
+        body = [is_plugin and calls_body(of) for is_plugin, of in zip(plugin, of_frame)]
         count = len(stacks)
         within, everywhere = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
         inside, chosen = [False] * count, [False] * count
@@ -144,7 +146,7 @@ class _Places:
         for stack, (parent, frame) in enumerate(zip(stacks.parent.tolist(), stacks.frame.tolist())):
             below = parent >= 0
             if plugin[frame]:
-                inside[stack] = True  # of the plugin itself; what it calls is the body
+                inside[stack] = body[frame]  # of the plugin itself; what it calls is the body
                 continue
             inside[stack] = below and inside[parent]
             if own[frame] or not (below and chosen[parent]):

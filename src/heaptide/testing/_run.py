@@ -94,7 +94,7 @@ class MeasuredTest:
             leaks = body.repetitions is not None and bool(body.repetitions.stacks)
             heading = "most was allocated in:"
             if leaks:
-                heading = f"what grows, in the last {result.repetitions // 2} repetitions:"
+                heading = f"what grows, in the last {(result.repetitions - 1) // 2} repetitions:"
             result.problems += stack_lines(stacks, heading=heading, limit=_STACKS, live=leaks)
         places = [stack.place for stack in stacks if stack.place is not None]
         if places:

@@ -15,6 +15,7 @@ from heaptide.views.places import short_path
 
 _FRAMES = 5
 _WORTH = 0.01  # of the largest: what is less is not shown
+_CALLERS = {"_body.py": ("_run", "_run_coroutine"), "_benchmark.py": ("pedantic", "_round")}
 _PLUGIN = str(Path(__file__).parent)
 _HEAPTIDE = str(Path(__file__).parent.parent)
 
@@ -44,7 +45,14 @@ def ran_into(name: str, now: float, base: float, *, exact: bool) -> str:
 def is_of_test(frames: Sequence[Frame]) -> bool:
     """Whether a stack is of the body of a test (or of another thread), not of what measures it."""
     end = _end_of_body(frames)
+    if end is not None and not calls_body(frames[end]):
+        return False
     return not any(frame.file.startswith(_HEAPTIDE) for frame in frames[:end]) and end != 0
+
+
+def calls_body(frame: Frame) -> bool:
+    """Whether a frame of the plugin is one that runs what is measured."""
+    return frame.function.rpartition(".")[2] in _CALLERS.get(Path(frame.file).name, ())
 
 
 def _end_of_body(frames: Sequence[Frame]) -> int | None:
