@@ -47,7 +47,16 @@ class Measurement:
             self.scope = "process"  # who records this process does not keep threads apart
         # The last thing done here, and the first below: what is between is the block's.
         self._window = library.open()
+        if self._window < 0:
+            self._give_up()
         return self
+
+    def _give_up(self) -> None:
+        """It cannot be begun."""
+        number, self._window = self._window, -1
+        if self._owns:
+            measuring.end()
+        raise LaunchError(_reason(number))
 
     def __exit__(
         self,

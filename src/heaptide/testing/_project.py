@@ -111,7 +111,7 @@ class Project:
         result.recordings = [os.fspath(base), os.fspath(new)]
         lines: list[str] = []
         with contextlib.suppress(HeaptideError):
-            many = result.repeats > 1 or bool(result.benchmark)
+            many = result.repeats > 1 or result.repetitions > 0 or bool(result.benchmark)
             lines = _changes(base, new, "what grew, in all runs:" if many else "what grew:")
         return [
             *lines,
