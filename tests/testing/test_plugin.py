@@ -381,8 +381,9 @@ def test_after():
 def test_leaks_by_repetition(pytester: pytest.Pytester) -> None:
     """What each run leaves behind is found, with its line; what fills up once is not a leak."""
     source = """
-import functools
+import functools, itertools
 kept, cache, seen = [], {}, []
+numbers, all_seen = itertools.count(1000), set()
 
 def remember():
     kept.append(bytes(1000))
@@ -401,16 +402,21 @@ def test_fills():
     cache[len(seen) % 50] = bytes(1000)
     del seen[100:]
 
+@pytest.mark.memory(leaked=0)
+def test_small():
+    all_seen.add(next(numbers))
+
 @pytest.mark.memory(growth=0)
 def test_clean():
     [bytes(1000) for _ in range(10)]
 """
     found = run(pytester, source)
-    assert found.counts == {"passed": 3, "failed": 1}, found.text
+    assert found.counts == {"passed": 3, "failed": 2}, found.text
+    assert found.results["test_small"]["status"] == "over"
     figures = found.results["test_leaks"]["figures"]
     assert isinstance(figures, dict)
     assert 1000 <= figures["leaked"] < 1200
-    assert re.search(r"remember \(.*test_it\.py:7\)", found.text)
+    assert re.search(r"remember \(.*test_it\.py:8\)", found.text)
     assert found.results["test_clean"]["repetitions"] == 64
 
 

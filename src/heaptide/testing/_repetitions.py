@@ -6,6 +6,7 @@ import gc
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,11 @@ from heaptide.inside._measuring import measuring
 from heaptide.inside._stacks import Namer, Stack, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
-from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of
+from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of_place
 from heaptide.testing._words import calls_body
 
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.integer[Any]]
 
 _TOTAL = "all"
 
@@ -97,9 +99,13 @@ class Repetitions:
                 raise LaunchError("what was measured cannot be read: the collector is gone")
             with Recording.open(path) as recording:
                 places = _Places(recording, None if self._threads else self._tid)
-                live = places.live(self._begun, self._times)
-                trends = {str(place): trend_of(row) for place, row in enumerate(live) if row.any()}
-                trends[_TOTAL] = trend_of(live.sum(axis=0))
+                live, blocks = places.live(self._begun, self._times)
+                trends = {
+                    str(place): trend_of_place(row, blocks[place])
+                    for place, row in enumerate(live)
+                    if row.any()
+                }
+                trends[_TOTAL] = trend_of_place(live.sum(axis=0), blocks.sum(axis=0))
                 self._looks.append(trends)
                 verdict = decide(self._looks, last=last)
                 self.decided = verdict.decided
@@ -158,9 +164,9 @@ class _Places:
                 within[stack] = everywhere[stack]
         return within, everywhere, len(numbers)
 
-    def live(self, begun: int, times: list[int]) -> Ints:
-        """Bytes of each place after each repetition, above those at the beginning: shape (places,
-        repetitions)."""
+    def live(self, begun: int, times: list[int]) -> tuple[Ints, Ints]:
+        """Bytes and blocks of each place after each repetition, above those at the beginning: both
+        of shape (places, repetitions)."""
         recording = self._recording
         ends = recording.slices.end.astype(np.int64)
         first = int(np.searchsorted(ends, begun, side="right"))
@@ -172,10 +178,17 @@ class _Places:
         turn = turn_of_slice[slices]
         place = self._place[deltas.context]
         kept = (place >= 0) & (turn < len(times))
-        changes = np.zeros((max(self.count, 1), len(times)), np.int64)
-        change = deltas.bytes_in.astype(np.int64) - deltas.bytes_out.astype(np.int64)
-        np.add.at(changes, (place[kept], turn[kept]), change[kept])
-        return np.cumsum(changes, axis=1)
+        at = place[kept], turn[kept]
+
+        def sums(came: Counts, went: Counts) -> Ints:
+            changes = np.zeros((max(self.count, 1), len(times)), np.int64)
+            np.add.at(changes, at, (came.astype(np.int64) - went.astype(np.int64))[kept])
+            return np.cumsum(changes, axis=1)
+
+        return (
+            sums(deltas.bytes_in, deltas.bytes_out),
+            sums(deltas.blocks_in, deltas.blocks_out),
+        )
 
     def stacks(self, places: list[int], span: tuple[int, int]) -> list[Stack]:
         """Of each place the stack that added most in the span."""
