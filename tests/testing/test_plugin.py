@@ -462,6 +462,44 @@ def test_none(memory_benchmark):
     assert "at least 1" in found.text
 
 
+def test_limits_of_benchmarks(pytester: pytest.Pytester) -> None:
+    """Are those of an iteration, and what they limit has to be called."""
+    source = """
+def make(count):
+    return [bytes(1000) for _ in range(count)]
+@pytest.mark.memory("15 kB", total="15 kB", allocations=20, temporary="90 %")
+def test_keeps(memory_benchmark):
+    bytes(9_000_000)
+    assert len(memory_benchmark(make, 10)) == 10
+@pytest.mark.memory(total="5 kB")
+def test_exceeds(memory_benchmark):
+    memory_benchmark(make, 10)
+@pytest.mark.memory("1 MB")
+def test_forgets(memory_benchmark):
+    bytes(1000)
+@pytest.mark.memory("1 MB")
+def test_skips(memory_benchmark):
+    pytest.skip("today")
+"""
+    found = run(pytester, source)
+    assert found.counts == {"passed": 1, "failed": 2, "skipped": 1}, found.text
+    results = found.results
+    assert {name: test["status"] for name, test in results.items()} == {
+        "test_keeps": "ok",
+        "test_exceeds": "over",
+    }
+    assert results["test_exceeds"]["limits"] == {"total": 5000}
+    assert re.search(r"make.* \(test_it\.py:\d+\)", found.text)
+    assert "memory_benchmark has not been called" in found.text
+    found = run(pytester, source.replace('total="5 kB"', "leaked=0"))
+    assert found.status == pytest.ExitCode.USAGE_ERROR
+    assert "leaked cannot be limited in a test with memory_benchmark" in found.errors
+    # Of the project's limits those count that can.
+    options = ("--memory-limit=leaked=0", "--memory-limit=total=5kB")
+    found = run(pytester, BENCH.format(count=10), *options)
+    assert found.results["test_it"]["status"] == "over"
+
+
 def test_baselines(pytester: pytest.Pytester) -> None:
     """New, the same, higher (with what grew and both recordings), written anew."""
     found = run(pytester, BENCH.format(count=10))

@@ -23,7 +23,6 @@ from heaptide.testing._summary import markdown, print_summary, workflow_warnings
 from heaptide.testing._words import figures_of_entry
 
 JSON_VERSION = 1
-BENCHMARK = "memory_benchmark"
 
 
 class Session:
@@ -66,15 +65,19 @@ class Session:
             raise pytest.UsageError(f"memory: {error}") from None
         if not (marked or settings.limits or self.project.all):
             return
-        # What it measures is what counts, not the body with all that the fixture does.
-        if not marked and BENCHMARK in getattr(item, "fixturenames", ()):
-            return
         if not isinstance(item, pytest.Function):
             if marked:
                 raise pytest.UsageError(f"memory: {item.nodeid} is no function: it has no body")
             return
+        from heaptide.testing import _benchmark
         from heaptide.testing._run import MeasuredTest
 
+        if _benchmark.FIXTURE in item.fixturenames:
+            try:
+                _benchmark.take(item, settings, marked=marked)
+            except UsageError as error:
+                raise pytest.UsageError(f"memory: {error}") from None
+            return
         test = MeasuredTest(item, settings, self.project, item.runtest)
         item.runtest = functools.partial(test)  # type: ignore[method-assign]
 

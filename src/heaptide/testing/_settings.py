@@ -39,6 +39,12 @@ class Settings:
 _OPTIONS: Final = ("warmup", "repeats", "isolate", "threads", "gc", "baseline", "vary")
 
 
+def limited_to(settings: Settings, names: Iterable[str]) -> Settings:
+    """With limits of these names only."""
+    kept = {name: settings.limits[name] for name in names if name in settings.limits}
+    return replace(settings, limits=kept)
+
+
 def settings_of(item: pytest.Item, defaults: Settings) -> Settings:
     """Those of the marks of a test, the closest first, over ``defaults``.
 
