@@ -234,6 +234,14 @@ def test_conftest_of_a_folder(pytester: pytest.Pytester) -> None:
     found = run(pytester, "def test_it(): bytes(1_500_000)\n")
     assert {name: test["status"] for name, test in found.results.items()} == {"test_sub": "over"}
     assert found.counts == {"passed": 1, "failed": 1}
+    for value, words in (('{"peek": 1}', "did you mean peak"), ("3", "no dictionary")):
+        (pytester.path / "sub" / "conftest.py").write_text(
+            f"def pytest_heaptide_limits(item): return {value}\n"
+        )
+        found = run(pytester, "def test_it(): pass\n")
+        assert found.status == pytest.ExitCode.USAGE_ERROR, found.text
+        assert words in found.errors
+        assert "pytest_heaptide_limits for sub/test_sub.py::test_sub" in found.errors
 
 
 def test_all_are_shown(pytester: pytest.Pytester) -> None:
@@ -577,9 +585,11 @@ def test_baselines_of_another_environment(pytester: pytest.Pytester) -> None:
     assert run(pytester, source.format(1200), "--memory-update").counts == {"passed": 1}
     assert len(json.loads(path.read_text())["tests"]["test_it.py::test_it"]) == 2
     path.write_text("{]")
-    found = run(pytester, source.format(1000))
-    assert found.status == pytest.ExitCode.USAGE_ERROR
-    assert "is no baseline" in found.errors
+    for options in ((), ("--memory-update",)):  # what may be worth something is not overwritten
+        found = run(pytester, source.format(1000), *options)
+        assert found.status == pytest.ExitCode.USAGE_ERROR
+        assert "is no baseline" in found.errors
+    assert path.read_text() == "{]"
 
 
 # ---------------------------------------------------------------------- beside other plugins

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ class Session:
         self._failures: list[str] = []  # of writing files
         try:
             self.project = _project(config)
-            if not self.project.updating:
-                len(self.project.baseline)  # read, so that it is told now if it cannot be
+            len(self.project.baseline)  # read, so that it is told now if it cannot be
         except UsageError as error:
             raise pytest.UsageError(f"memory: {error}") from None
 
@@ -54,13 +53,9 @@ class Session:
 
     def take(self, item: pytest.Item) -> None:
         """Measures the item, if anything is asked of it. Raises pytest.UsageError."""
-        own: dict[str, Any] = {}
-        for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
-            own.update(found or {})
         marked = item.get_closest_marker("memory") is not None
         try:
-            defaults = self.project.defaults_for(item.path, own)
-            settings = settings_of(item, defaults)
+            settings = settings_of(item, self._defaults(item))
         except UsageError as error:
             raise pytest.UsageError(f"memory: {error}") from None
         if not (marked or settings.limits or self.project.all):
@@ -80,6 +75,19 @@ class Session:
             return
         test = MeasuredTest(item, settings, self.project, item.runtest)
         item.runtest = functools.partial(test)  # type: ignore[method-assign]
+
+    def _defaults(self, item: pytest.Item) -> Settings:
+        """What the project says of the item, its conftest files included. Raises UsageError."""
+        own: dict[str, Any] = {}
+        hook = f"pytest_heaptide_limits for {item.nodeid}"
+        for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
+            if not isinstance(found, Mapping):
+                raise UsageError(f"{hook}: {found!r} is no dictionary of limits")
+            own.update(found)
+        try:
+            return self.project.defaults_for(item.path, own)
+        except UsageError as error:
+            raise UsageError(f"{hook}: {error.message}") from None
 
     # ----------------------------------------------------------------------------- reports
 
