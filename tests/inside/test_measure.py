@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import os
@@ -270,6 +271,19 @@ def test_wrong_uses_are_told() -> None:
         heaptide.measure("everything")
     with pytest.raises(HeaptideError, match="not recorded"):
         heaptide.stats()
+
+
+def test_too_many_are_told_at_once() -> None:
+    """Those that go on are not touched by it."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(256):
+            stack.enter_context(heaptide.measure())
+        for _ in range(2):
+            with pytest.raises(HeaptideError, match="at most 256"):
+                heaptide.measure().__enter__()
+    with heaptide.measure() as m:
+        kept = bytes(100_000)
+    assert m.bytes > len(kept)
 
 
 def test_stats_within_a_block() -> None:
