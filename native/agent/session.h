@@ -36,6 +36,7 @@ bool ht_sample_alloc(ht_ctx *ctx, const void *p); // p is sampled: re-arms, reme
 bool ht_sample_free(ht_ctx *ctx, const void *p);  // was p sampled? then forgets it
 
 void ht_sample_after_fork(void);
+void ht_sample_reset(void); // another recording begins: no block has been sampled
 
 void ht_exec_resolve(void); // hooks_exec.c, in the constructor
 
