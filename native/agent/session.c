@@ -192,14 +192,23 @@ static bool claim_process(uint32_t parent_slot, uint32_t parent_generation) {
   return true;
 }
 
-// In a child of fork, on its first event: nothing of the parent's other threads is here, so any
-// lock they held is ours to reset.
-static bool register_child(void) {
+bool ht_session_is_parents(void) {
+  return ht.process != NULL && ht.process->pid != (uint32_t)ht_os_pid();
+}
+
+// In a child of fork: nothing of the parent's other threads is here, so any lock they held is ours to
+// reset.
+static void reset_locks(void) {
   ht_trie_after_fork();
   ht_native_after_fork();
   ht_python_after_fork();
   ht_sample_after_fork();
   ht_static_after_fork();
+}
+
+// On the child's first event.
+static bool register_child(void) {
+  reset_locks();
   if (!(ht.config & HT_CONFIG_FOLLOW)) {
     atomic_store(&ht.off, 1);
     return false;
@@ -296,6 +305,7 @@ bool ht_session_join(const char *path) {
   // From here on nothing of the former recording can be sent.
   atomic_store(&ht.off, 1);
   atomic_fetch_add(&ht.generation, 1);
+  if (ht_session_is_parents()) reset_locks();
   ht_session_header *session = ht.session;
   uint32_t rings = window_rings;
   if (!open_session(WINDOW_RINGS_LATE)) return false;

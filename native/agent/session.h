@@ -14,6 +14,8 @@ uint64_t *ht_session_ring(uint32_t index);
 // For programs that record themselves, see late.c; no two at a time. Joins the session at `path`, whatever
 // there was before: everything is sent anew. False: it cannot be had.
 bool ht_session_join(const char *path);
+// Whether this is a child by fork that has not taken part in its parent's session yet.
+bool ht_session_is_parents(void);
 // Goes on with it after ht.paused, as another process image: what was live before is not known any more.
 bool ht_session_go_on(void);
 // Gives back the memory of a session that has ended.

@@ -38,8 +38,8 @@ print(*wrong, sep="\\n")
 
 
 def test_threads_in_the_middle_of_allocating(tmp_path: Path, build: Builder) -> None:
-    """Those that are about to write an event when a part of the recording ends, or to begin a block of
-    them, do so into no ring that another thread has by then."""
+    """Those that are about to write an event when a part of the recording ends, or to begin a
+    block of them, do so into no ring that another thread has by then."""
     library = build("counted.c", "-O1", "-fPIC", "-shared")
     done = run(BUSY, tmp_path, [str(library)])
     assert done.stdout == "\n"
