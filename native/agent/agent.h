@@ -135,6 +135,7 @@ struct ht_ctx {
   uint32_t ring_index;
   uint32_t sample_state[2];
   uint32_t generation;    // of the recording that the ring is of (ht_global)
+  uint32_t recalls;       // how many times threads had been recalled when it last looked
   _Atomic uint32_t owner; // thread id; 0: spare
   struct ht_ctx *next;    // in the list of all
 };
@@ -166,6 +167,7 @@ typedef struct ht_global {
   ht_process *process;
   uint32_t process_slot;
   uint32_t config;
+  uint64_t sample_interval;
   _Atomic uint32_t off;          // recording is over in this process
   _Atomic uint32_t paused;       // by the program itself (late.c)
   _Atomic uint32_t generation;   // counts the recordings, and their parts between pauses
@@ -236,6 +238,19 @@ HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
   if (HT_UNLIKELY(ctx->limit == NULL)) ht_take_aside(ctx);
 }
 
+// Charges an allocation to the thread. True: its budget is spent. In one instruction, so that what a recall
+// stores is not undone by a thread that had read what was there before (ring.c).
+HT_ALWAYS_INLINE bool ht_charge(ht_ctx *ctx, size_t size) {
+  int64_t bytes = HT_CHARGE(size);
+#ifdef __x86_64__
+  bool spent;
+  __asm__ volatile("subq %2, %0" : "+m"(ctx->left), "=@ccle"(spent) : "r"(bytes) : "memory");
+  return spent;
+#else
+  return (ctx->left -= bytes) <= 0;
+#endif
+}
+
 // Whether the context's ring is of the recording that goes on: what it sends can be read.
 HT_ALWAYS_INLINE bool ht_is_current(const ht_ctx *ctx) {
   return ctx->generation == atomic_load_explicit(&ht.generation, memory_order_acquire);
@@ -247,8 +262,11 @@ HT_ALWAYS_INLINE bool ht_has_sent(const ht_ctx *ctx) {
 }
 // Has every thread look at the state of the recording with its next event.
 void ht_recall_threads(void);
-// The rings are other ones from now on: contexts of threads that are gone serve others.
-void ht_rings_changed(void);
+// The process is another one from now on, or its rings are in other memory too. Contexts of threads that
+// are gone serve others.
+void ht_rings_changed(bool other_memory);
+// After a recall that ended a recording: whether no thread is still about to write to its rings.
+bool ht_rings_are_left(void);
 
 // Takes this process out of the recording.
 void ht_turn_off(enum ht_off_reason reason);

@@ -41,7 +41,7 @@ static void *leave_early(void *old, size_t size) {
 }
 
 // True when the allocation is to be recorded: charged to the thread, and its budget is spent.
-#define CHARGED(ctx, size) HT_UNLIKELY(((ctx)->left -= HT_CHARGE(size)) <= 0)
+#define CHARGED(ctx, size) HT_UNLIKELY(ht_charge(ctx, size))
 // For one that then failed.
 #define REFUND(ctx, size) ((ctx)->left += HT_CHARGE(size))
 #define RECORD(ctx, p, size) \

@@ -48,6 +48,10 @@ HT_EXPORT int heaptide_state(void) {
   if (ht.session == NULL || ht.process == NULL || atomic_load(&ht.off)) return NOT_RECORDED;
   if (ht.session->state == HT_STATE_STOPPED) return NOT_RECORDED;
   if (!attached) return RECORDED;
+  // A child by fork is its parent's where that records children, and does so now.
+  if (ht_session_is_parents() && (atomic_load(&ht.paused) || !(ht.config & HT_CONFIG_FOLLOW))) {
+    return NOT_RECORDED;
+  }
   return atomic_load(&ht.paused) ? PAUSED : RECORDS_ITSELF;
 }
 
@@ -64,6 +68,9 @@ static ht_ctx *begin(void) {
 HT_EXPORT int heaptide_attach(const char *path) {
   if (heaptide_state() != NOT_RECORDED) return IS_RECORDED;
   attached = false;
+  if (ht_session_is_parents()) {
+    for (int i = 0; i < MOST; i++) heaptide_windows[i].is_open = 0; // open in the parent
+  }
   if (!ht_session_join(path)) return NO_SESSION;
   attached = true;
   ht_got_patch();

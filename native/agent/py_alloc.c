@@ -15,6 +15,7 @@ ht_py_domain ht_py_domains[HT_PY_DOMAINS] = {
     [HT_PY_OBJECT] = {.kind = HT_KIND_PY_OBJECT, .gil_held = true, .measurable = true},
 };
 static arena_allocator real_arena;
+static bool restored[HT_PY_DOMAINS]; // what was there before our hook is there again
 
 #define SMALL_REQUEST 512u // pymalloc's own limit
 
@@ -46,10 +47,15 @@ static void arena_free(void *ctx_of_real, void *p, size_t size) {
 // ------------------------------------------------------------------------------------- installing
 
 static ht_py_allocator ours(unsigned index) {
-  bool all_and_python_only = ht.session->sample_interval <= 1 &&
+  bool all_and_python_only = ht.sample_interval <= 1 &&
                              !(ht.config & (HT_CONFIG_NATIVE_ALL | HT_CONFIG_USABLE_SIZE));
   return index == HT_PY_RAW || !all_and_python_only ? ht_py_general_hooks[index]
                                                     : ht_py_fast_hooks(index);
+}
+
+static bool is_ours(unsigned index, const ht_py_allocator *a) {
+  return a->malloc == ht_py_general_hooks[index].malloc ||
+         (index != HT_PY_RAW && a->malloc == ht_py_fast_hooks(index).malloc);
 }
 
 static void get(unsigned index, ht_py_allocator *to) {
@@ -91,24 +97,33 @@ void ht_py_alloc_start(void) {
 
 void ht_py_alloc_stop(void) {
   for (unsigned i = 0; i < HT_PY_DOMAINS; i++) {
-    ht_py_allocator top, hook = ours(i);
+    ht_py_allocator top;
     get(i, &top);
     // One that somebody has wrapped stays: they would call it for ever.
-    if (top.malloc == hook.malloc) set(i, &ht_py_domains[i].real);
+    restored[i] = is_ours(i, &top);
+    if (restored[i]) set(i, &ht_py_domains[i].real);
   }
 }
 
-// Whether `top` is one of CPython's own allocators with none of our hooks below it. A wrapper of its
-// own (the debug hooks, tracemalloc) keeps what it wraps behind its ctx, in the image's data.
-static bool replaced(const ht_py_allocator *top, const ht_py_allocator *hook) {
-  const ht_py_symbols *s = &ht_py.symbols;
-  uintptr_t function = (uintptr_t)top->malloc, state = (uintptr_t)top->ctx;
-  if (function < s->image || function >= s->image_end) return false;
-  if (state < s->image || state + 64 > s->image_end) return state == 0;
-  for (unsigned i = 0; i < 8; i++) {
-    if (ht_py_word(state + i * 8) == (uintptr_t)hook->malloc) return false;
+static bool in_image(uintptr_t at) {
+  return at - ht_py.symbols.image < ht_py.symbols.image_end - ht_py.symbols.image;
+}
+
+// Whether an allocator is CPython's own, and whatever it wraps, so that none of our hooks is below it: ours
+// would call it, and it ours. A wrapper (the debug hooks, tracemalloc) keeps what it wraps behind its ctx,
+// in the image's data; the debug hooks a letter before it.
+static bool is_pure(const ht_py_allocator *top) {
+  ht_py_allocator a = *top;
+  for (unsigned wrappers = 0; wrappers < 4; wrappers++) {
+    if (!in_image((uintptr_t)a.malloc) || !in_image((uintptr_t)a.free)) return false;
+    uintptr_t state = (uintptr_t)a.ctx;
+    if (state == 0) return true;
+    if (!in_image(state) || !in_image(state + 64)) return false;
+    uintptr_t letter = ht_py_word(state);
+    if (letter != 0 && letter < 256) state += sizeof letter;
+    a = *(const ht_py_allocator *)state;
   }
-  return true;
+  return false;
 }
 
 void ht_py_alloc_settle(void) {
@@ -119,7 +134,9 @@ void ht_py_alloc_settle(void) {
   for (unsigned i = 0; i < HT_PY_DOMAINS; i++) {
     ht_py_allocator top, hook = ours(i);
     get(i, &top);
-    if (top.malloc == hook.malloc || !replaced(&top, &hook)) continue;
+    const ht_py_allocator *real = &ht_py_domains[i].real;
+    bool as_before = restored[i] && top.malloc == real->malloc && top.ctx == real->ctx;
+    if (is_ours(i, &top) || !(as_before || is_pure(&top))) continue;
     if (top.malloc != ht_py_domains[i].real.malloc) {
       ht_py_domains[i].small = 0;
       ht_py_domains[i].measurable = false;

@@ -21,7 +21,7 @@ static inline int64_t enter(ht_ctx *ctx) {
 
 static inline void leave(ht_ctx *ctx, int64_t left) {
   ctx->inside = 0;
-  ctx->left = left;
+  ctx->left = ctx->frees == HT_FREES_UNKNOWN ? 0 : left; // recalled meanwhile
 }
 
 static size_t recorded_size(const ht_ctx *ctx, const ht_py_domain *d, void *p, size_t size) {
@@ -56,7 +56,7 @@ static ht_ctx *due(ht_ctx *ctx, size_t size) {
   ctx = ht_ready(ctx);
   if (!ht_recording(ctx)) return NULL;
   // A context just set up has not been charged yet.
-  return ctx->left <= 0 || (ctx->left -= HT_CHARGE(size)) <= 0 ? ctx : NULL;
+  return ctx->left <= 0 || ht_charge(ctx, size) ? ctx : NULL;
 }
 
 static void finish(ht_ctx *ctx, const ht_py_domain *d, void *p, size_t size, const caller *from) {
@@ -147,7 +147,7 @@ static HT_NOINLINE void slow_free(const ht_py_domain *d, void *p) {
 // Not to be recorded, and nothing below will charge it again: a jump to the real function after one
 // subtraction and two tests. Sampling passes here.
 #define PASSES(ctx, index, size) \
-  HT_LIKELY(((ctx)->left -= HT_CHARGE(size)) > 0 && (size) <= ht_py_domains[HT_PY_##index].small)
+  HT_LIKELY(!ht_charge(ctx, size) && (size) <= ht_py_domains[HT_PY_##index].small)
 
 #define GENERAL(name, index)                                                                   \
   static void *name##_malloc(void *unused, size_t size) {                                      \

@@ -55,7 +55,7 @@ ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size) {
   if (!ht_recording(ctx)) return NULL;
   if (ctx->frees == HT_FREES_SAMPLED) {
     // A context just set up has not charged this allocation yet.
-    if (!was_recording && (ctx->left -= HT_CHARGE(size)) > 0) return NULL;
+    if (!was_recording && !ht_charge(ctx, size)) return NULL;
     if (ctx->inside) {
       ctx->left = 1; // the hook around this one charges its own allocation
       return NULL;

@@ -25,7 +25,7 @@ HT_ALWAYS_INLINE bool ht_sample_maybe(const void *p) {
 // Sampling: whether the block that a realloc has just made is chosen. By its own size, like any other:
 // following a chosen block through its reallocs would count small beginnings as often as they grow.
 HT_ALWAYS_INLINE bool ht_sample_chosen(ht_ctx *ctx, const void *p, size_t size) {
-  return (ctx->left -= HT_CHARGE(size)) <= 0 && ht_sample_alloc(ctx, p);
+  return ht_charge(ctx, size) && ht_sample_alloc(ctx, p);
 }
 
 // The stacks of an event: Python node in the high half, native node in the low half, 0 for none.

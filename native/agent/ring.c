@@ -48,9 +48,14 @@ static void empty_side(context_page *page) {
 static ht_ctx *contexts[HT_MAX_RINGS];
 static ht_ctx *_Atomic all_contexts;  // those of rings before the last change too
 static _Atomic uint32_t contexts_pid; // whose they are; 0: nobody's yet
+// Who has claimed a ring. It may still write to it after the collector has given the ring back: it has
+// not seen yet that the recording has paused, or stands still in the middle of an event.
+static ht_ctx *_Atomic claimers[HT_MAX_RINGS];
+static _Atomic uint32_t recalls;
+static _Atomic uint32_t getting_ready; // threads in ht_ready
 
 static void set_budget(ht_ctx *ctx) {
-  if (ht.session->sample_interval > 1) {
+  if (ht.sample_interval > 1) {
     ctx->frees = HT_FREES_SAMPLED;
     ht_sample_arm(ctx);
   } else {
@@ -140,6 +145,8 @@ static bool wait_for_room(ht_ctx *ctx, ht_ring_header *ring, uint64_t block) {
       }
     }
     if (atomic_load_explicit(&ht.off, memory_order_relaxed)) break;
+    // Of a part of the recording that has ended nothing more may be read.
+    if (ctx->recalls != atomic_load_explicit(&recalls, memory_order_relaxed)) break;
   }
   __atomic_fetch_add(&ht.process->wait_ns, ht_os_now_ns() - start, __ATOMIC_RELAXED);
   return room;
@@ -171,6 +178,12 @@ static void forget_contexts(void) {
   }
 }
 
+static void forget_claimers(void) {
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (claimers[i] != NULL) atomic_store(&claimers[i], NULL);
+  }
+}
+
 static ht_ctx *map_context(void) {
   char *pages = ht_os_map(CONTEXT_BYTES);
   if (pages == NULL) return NULL;
@@ -184,17 +197,31 @@ static ht_ctx *map_context(void) {
 
 // The context for a thread on the ring that it has claimed. One that it has from before the rings changed
 // stays its own.
+static bool is_gone(const ht_ctx *ctx) {
+  uint32_t tid = atomic_load(&ctx->owner);
+  return tid != 0 &&
+         ht_syscall(SYS_tgkill, (long)contexts_pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */;
+}
+
 static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
   // In a forked child, whose one thread this is: the parent's contexts are wiped, their threads not here.
   uint32_t owner = atomic_load_explicit(&contexts_pid, memory_order_relaxed);
   if (owner != pid) {
-    if (owner != 0) forget_contexts();
+    if (owner != 0) {
+      forget_contexts();
+      forget_claimers();
+      atomic_store(&getting_ready, 1); // this thread
+    }
     atomic_store(&all_contexts, NULL);
     atomic_store_explicit(&contexts_pid, pid, memory_order_relaxed);
   }
   uint32_t tid = (uint32_t)ht_os_tid();
   ht_ctx *ctx = contexts[ring_index], *own = ht_tls;
-  if (owner == pid && own->ring != NULL && own->owner == tid) ctx = own;
+  if (owner == pid && own->ring != NULL && own->owner == tid) {
+    ctx = own;
+  } else if (ctx != NULL && atomic_load(&ctx->owner) != 0 && !is_gone(ctx)) {
+    ctx = NULL; // of a thread that claimed this ring when the rings changed
+  }
   for (ht_ctx *spare = atomic_load(&all_contexts); ctx == NULL && spare != NULL;
        spare = spare->next) {
     uint32_t nobody = 0;
@@ -207,38 +234,87 @@ static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
   return ctx;
 }
 
-void ht_rings_changed(void) {
-  uint32_t pid = (uint32_t)ht_os_pid();
-  if (atomic_load(&contexts_pid) != pid) return; // no thread of this process has had one
+void ht_rings_changed(bool other_memory) {
+  if (other_memory) forget_claimers();
+  if (atomic_load(&contexts_pid) != (uint32_t)ht_os_pid()) return; // no thread has had one
   for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) {
-    uint32_t tid = atomic_load(&ctx->owner);
-    if (tid != 0 && ht_syscall(SYS_tgkill, pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */) {
-      atomic_store(&ctx->owner, 0);
-    }
+    if (is_gone(ctx)) atomic_store(&ctx->owner, 0);
   }
   forget_contexts();
 }
 
-// What a thread is doing with its context at this moment may undo it: then it looks when its block ends.
+// ------------------------------------------------------------------------------------- recalls
+
+// A context that records everything has no room left, so that its next event comes to next_block. Others
+// are to be set up anew, which those that sample do not bear in the middle of an event: it is lost.
 #define NO_ROOM ((uint64_t *)8)
 static void recall(ht_ctx *ctx) {
   context_page *page = (context_page *)ctx;
-  if (ctx != &boot) {
+  if (__atomic_load_n(&ctx->frees, __ATOMIC_RELAXED) == HT_FREES_ALL) {
     if (__atomic_load_n(&ctx->limit, __ATOMIC_RELAXED) == NULL) {
       __atomic_store_n(&page->limit, NO_ROOM, __ATOMIC_RELAXED);
     } else {
       __atomic_store_n(&ctx->limit, NO_ROOM, __ATOMIC_RELAXED);
     }
+    return;
   }
-  if (ht_recording(ctx)) return;
   __atomic_store_n(&ctx->left, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&ctx->frees, (uint8_t)HT_FREES_UNKNOWN, __ATOMIC_RELAXED);
 }
 
+// What a thread has been doing with its context meanwhile may undo that. So whoever writes to these members
+// in a slow path looks afterwards whether there has been a recall that it did not know of when it decided
+// what to write, and then recalls itself.
+static void heed(ht_ctx *ctx, uint32_t known) {
+  atomic_thread_fence(memory_order_seq_cst);
+  if (HT_UNLIKELY(atomic_load_explicit(&recalls, memory_order_relaxed) != known)) recall(ctx);
+}
+
+// The hooks charge in one instruction. When all processors have been through a barrier none is in the
+// middle of one that has read what was there before the recall.
+static bool has_barrier;
+
+static bool unsettled(ht_ctx *ctx) {
+  if (__atomic_load_n(&ctx->frees, __ATOMIC_RELAXED) != HT_FREES_UNKNOWN ||
+      __atomic_load_n(&ctx->left, __ATOMIC_RELAXED) <= PAUSED_BUDGET)
+    return false;
+  __atomic_store_n(&ctx->left, 0, __ATOMIC_RELAXED);
+  return true;
+}
+
+static void settle_charges(void) {
+  enum { EXPEDITED = 1 << 3, REGISTER_EXPEDITED = 1 << 4 };
+  has_barrier = ht_syscall(SYS_membarrier, REGISTER_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+  if (!has_barrier) return;
+  for (int turn = 0, again = 1; again && turn < 10; turn++) {
+    if (ht_syscall(SYS_membarrier, EXPEDITED, 0, 0, 0, 0, 0) != 0) return;
+    again = unsettled(&boot);
+    for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) {
+      again |= unsettled(ctx);
+    }
+  }
+}
+
 void ht_recall_threads(void) {
+  atomic_fetch_add(&recalls, 1);
   recall(&boot);
   if (atomic_load(&contexts_pid) != (uint32_t)ht_os_pid()) return;
   for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) recall(ctx);
+  settle_charges();
+}
+
+// The barrier of the recall at the end of the last recording lies between NO_ROOM and this: who is not seen
+// to be busy here saw that before it looked for room.
+bool ht_rings_are_left(void) {
+  if (atomic_load(&getting_ready) != 0) return false;
+  if (atomic_load(&contexts_pid) != (uint32_t)ht_os_pid()) return true;
+  for (ht_ctx *ctx = atomic_load(&all_contexts); ctx != NULL; ctx = ctx->next) {
+    uint8_t busy = __atomic_load_n(&ctx->busy, __ATOMIC_RELAXED);
+    if (busy & (HT_BUSY_WRITE | HT_BUSY_SLOW | HT_BUSY_CAPTURE)) return false;
+    // Without membarrier there is no knowing.
+    if (!has_barrier) return false;
+  }
+  return true;
 }
 
 static ht_ring_header *ring_header(uint32_t index) {
@@ -252,11 +328,17 @@ static bool claim(ht_ring_header *ring) {
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+static bool is_in_use(uint32_t index) {
+  const ht_ctx *ctx = atomic_load(&claimers[index]);
+  return ctx != NULL && ctx->ring_index == index && atomic_load(&ctx->owner) != 0 &&
+         !ht_is_current(ctx);
+}
+
 static uint32_t claim_ring(void) {
   uint32_t used = __atomic_load_n(&ht.session->rings_used, __ATOMIC_RELAXED);
   if (used > HT_MAX_RINGS) used = HT_MAX_RINGS;
   for (uint32_t i = 0; i < used; i++) {
-    if (ring_header(i)->state == HT_RING_FREE && claim(ring_header(i))) return i;
+    if (ring_header(i)->state == HT_RING_FREE && !is_in_use(i) && claim(ring_header(i))) return i;
   }
   while (used < HT_MAX_RINGS) {
     used = __atomic_fetch_add(&ht.session->rings_used, 1, __ATOMIC_RELAXED);
@@ -266,8 +348,9 @@ static uint32_t claim_ring(void) {
   return UINT32_MAX;
 }
 
-// Gives the calling thread a ring and a context. NULL: none to be had.
-static ht_ctx *start_thread(void) {
+// Gives the calling thread a ring and a context. NULL: none to be had. `known`: as of heed.
+static ht_ctx *start_thread(uint32_t known) {
+  uint32_t generation = atomic_load(&ht.generation);
   uint32_t index = claim_ring();
   if (index == UINT32_MAX) return NULL;
   ht_ring_header *ring = ring_header(index);
@@ -293,10 +376,12 @@ static ht_ctx *start_thread(void) {
     ctx->inside = 0;
     ctx->arena = 0;
   }
-  ctx->generation = atomic_load(&ht.generation);
+  ctx->generation = generation;
+  ctx->recalls = known;
   ctx->config = ht.config;
   ctx->ring = ring;
   ctx->ring_index = index;
+  atomic_store(&claimers[index], ctx);
   ctx->blocks = blocks;
   ctx->tail_seen = 0;
   ctx->sample_state[0] = (uint32_t)ht_tsc() | 1;
@@ -330,10 +415,8 @@ static ht_ctx *wait_for_begin(ht_ctx *ctx) {
   return ctx;
 }
 
-ht_ctx *ht_ready(ht_ctx *ctx) {
-  if (ctx->busy & HT_BUSY_SLOW) return ctx;
+static ht_ctx *get_ready(ht_ctx *ctx, uint32_t known) {
   if (atomic_load_explicit(&ht.paused, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
-  if (ctx == &boot && is_paused()) return wait_for_begin(ctx);
   if (!ht_session_start()) {
     // Also while another thread, or this one further up the stack, is starting the session.
     if (atomic_load_explicit(&ht.off, memory_order_relaxed)) return go_quiet(ctx, OFF_BUDGET);
@@ -346,7 +429,7 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   if (state != HT_STATE_RECORDING) return wait_for_begin(ctx);
   // A forked child: its wiped context is of no ring, or (never having recorded) still the parent's.
   if (ctx->ring == NULL || ctx == &boot || !ht_is_current(ctx)) {
-    ht_ctx *started = start_thread();
+    ht_ctx *started = start_thread(known);
     if (started == NULL) {
       __atomic_fetch_add(&ht.process->lost_events, 1, __ATOMIC_RELAXED);
       ht_ctx *own = ht_session_quiet_context();
@@ -358,6 +441,18 @@ ht_ctx *ht_ready(ht_ctx *ctx) {
   }
   set_budget(ctx);
   ctx->w = ctx->limit = scratch; // the next event opens the next block
+  return ctx;
+}
+
+ht_ctx *ht_ready(ht_ctx *ctx) {
+  if (ctx->busy & HT_BUSY_SLOW) return ctx;
+  if (ctx == &boot && is_paused()) return wait_for_begin(ctx);
+  atomic_fetch_add(&getting_ready, 1);
+  uint32_t known = atomic_load(&recalls);
+  ctx = get_ready(ctx, known);
+  if (ctx != &boot) ctx->recalls = known;
+  heed(ctx, known);
+  atomic_fetch_sub(&getting_ready, 1);
   return ctx;
 }
 
@@ -385,6 +480,7 @@ HT_COLD ht_ctx *ht_aside(ht_ctx *ctx, unsigned words) {
 }
 
 static void next_block(ht_ctx *ctx) {
+  ctx->recalls = atomic_load(&recalls);
   uint64_t block = ctx->block + 1;
   ht_ring_header *ring = ctx->ring; // at any moment this may be the child of a handler's fork
   bool on = ring != NULL &&
@@ -392,7 +488,7 @@ static void next_block(ht_ctx *ctx) {
             !atomic_load_explicit(&ht.off, memory_order_relaxed) &&
             !atomic_load_explicit(&ht.paused, memory_order_relaxed);
   if (HT_UNLIKELY(on && !ht_is_current(ctx))) {
-    if (ctx == ht_tls && start_thread() == ctx) return; // its event is the first of the new ring
+    if (ctx == ht_tls && start_thread(ctx->recalls) == ctx) return; // its event is the first of the new ring
     on = false;
   }
   // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.
@@ -455,6 +551,7 @@ ht_ctx *ht_make_room(ht_ctx *ctx, unsigned words) {
     while (ht_room(ctx, words) == NULL) next_block(ctx);
     ht_not_busy(ctx, HT_BUSY_SLOW);
   } while (HT_UNLIKELY(has_aside(ctx)));
+  heed(ctx, ctx->recalls);
   return ctx;
 }
 

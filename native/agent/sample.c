@@ -35,7 +35,7 @@ static double exponential(ht_ctx *ctx) {
 }
 
 void ht_sample_arm(ht_ctx *ctx) {
-  double bytes = exponential(ctx) * (double)ht.session->sample_interval;
+  double bytes = exponential(ctx) * (double)ht.sample_interval;
   ctx->left = (int64_t)bytes + 1;
 }
 
@@ -115,6 +115,20 @@ bool ht_sample_free(ht_ctx *ctx, const void *block) {
   bool found = forget(p);
   ctx->busy = 0;
   return found;
+}
+
+void ht_sample_reset(void) {
+  ht_lock_take(&lock);
+  if (set != NULL) ht_os_unmap(set, (set_mask + 1) * sizeof *set);
+  set = NULL;
+  set_mask = set_used = 0;
+  for (uint32_t i = 0; i < HT_SAMPLE_BITS; i++) {
+    if (counts[i] != 0) counts[i] = 0;
+  }
+  for (uint32_t i = 0; i < HT_SAMPLE_BITS / 64; i++) {
+    __atomic_store_n(&ht_sample_bitmap[i], 0, __ATOMIC_RELAXED);
+  }
+  ht_lock_drop(&lock);
 }
 
 void ht_sample_after_fork(void) { atomic_store(&lock.word, 0); }

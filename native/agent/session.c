@@ -126,6 +126,7 @@ static bool open_session(uint32_t most_rings) {
   }
   window_rings = rings;
   ht.config = session->config;
+  ht.sample_interval = session->sample_interval;
   ht.session = session;
   return true;
 }
@@ -191,14 +192,23 @@ static bool claim_process(uint32_t parent_slot, uint32_t parent_generation) {
   return true;
 }
 
-// In a child of fork, on its first event: nothing of the parent's other threads is here, so any
-// lock they held is ours to reset.
-static bool register_child(void) {
+bool ht_session_is_parents(void) {
+  return ht.process != NULL && ht.process->pid != (uint32_t)ht_os_pid();
+}
+
+// In a child of fork: nothing of the parent's other threads is here, so any lock they held is ours to
+// reset.
+static void reset_locks(void) {
   ht_trie_after_fork();
   ht_native_after_fork();
   ht_python_after_fork();
   ht_sample_after_fork();
   ht_static_after_fork();
+}
+
+// On the child's first event.
+static bool register_child(void) {
+  reset_locks();
   if (!(ht.config & HT_CONFIG_FOLLOW)) {
     atomic_store(&ht.off, 1);
     return false;
@@ -240,23 +250,50 @@ bool ht_session_start(void) {
 
 // ------------------------------------------------------- programs that record themselves (late.c)
 
-typedef struct mapped_session {
-  ht_session_header *session;
-  uint64_t bytes;
-} mapped_session;
+// A recording that has ended. Threads may look at its header late; what they still write to its rings
+// nobody reads.
+typedef struct former_session {
+  char *header; // NULL: nothing is mapped
+  uint64_t ring_bytes;
+} former_session;
 
-// The memory of the recording that ends. What threads still write to it nobody reads.
-static void retire_session(void) {
-  static mapped_session former[FORMER_SESSIONS];
-  static uint32_t count;
-  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
-    if (far_rings[i] != NULL) far_rings[i] = NULL;
-  }
-  if (ht.session == NULL) return;
-  mapped_session *slot = &former[count++ % FORMER_SESSIONS];
-  if (slot->session != NULL) ht_os_unmap(slot->session, slot->bytes);
-  *slot = (mapped_session){ht.session, session_bytes(window_rings)};
+static former_session former[FORMER_SESSIONS];
+static uint32_t former_count;
+static uint64_t *former_far_rings[HT_MAX_RINGS];
+
+static void unmap_rings(former_session *f) {
+  if (f->ring_bytes != 0) ht_os_unmap(f->header + HT_RINGS_OFFSET, f->ring_bytes);
+  f->ring_bytes = 0;
 }
+
+static void unmap_former_far_rings(void) {
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (former_far_rings[i] == NULL) continue;
+    ht_os_unmap(former_far_rings[i], HT_RING_BYTES);
+    former_far_rings[i] = NULL;
+  }
+}
+
+// `rings`: those in its window.
+static void retire_session(ht_session_header *session, uint32_t rings) {
+  former_session *slot = &former[former_count++ % FORMER_SESSIONS];
+  unmap_rings(slot);
+  if (slot->header != NULL) ht_os_unmap(slot->header, HT_RINGS_OFFSET);
+  *slot = (former_session){(char *)session, (uint64_t)rings * HT_RING_BYTES};
+  unmap_former_far_rings();
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (far_rings[i] == NULL) continue;
+    former_far_rings[i] = far_rings[i];
+    far_rings[i] = NULL;
+  }
+  if (!ht_rings_are_left()) return;
+  for (uint32_t i = 0; i < FORMER_SESSIONS; i++) unmap_rings(&former[i]);
+  unmap_former_far_rings();
+}
+
+// Once more at the end of what changes: a thread that has set itself up in the middle of it, since it saw
+// the state of before, may have something of both.
+static void begin_generation(void) { atomic_fetch_add(&ht.generation, 1); }
 
 bool ht_session_join(const char *path) {
   uint32_t length = VARIABLE_NAME_LENGTH;
@@ -268,20 +305,24 @@ bool ht_session_join(const char *path) {
   // From here on nothing of the former recording can be sent.
   atomic_store(&ht.off, 1);
   atomic_fetch_add(&ht.generation, 1);
-  retire_session();
-  ht.process = NULL;
+  if (ht_session_is_parents()) reset_locks();
+  ht_session_header *session = ht.session;
+  uint32_t rings = window_rings;
   if (!open_session(WINDOW_RINGS_LATE)) return false;
+  if (session != NULL) retire_session(session, rings);
   ht_trie_reset();
+  ht_sample_reset();
   ht_modules_reset();
   ht_python_reset();
   ht_notes_reset();
-  ht_rings_changed();
+  ht_rings_changed(true);
   atomic_store(&announced_pid, 0);
   if (!claim_process(0, 0)) return false;
   ht.config &= ~ht_hooks_unable();
   ht.process->allocator = ht_hooks_provider();
   ht_native_start();
   atomic_store(&started, START_DONE);
+  begin_generation();
   atomic_store(&ht.paused, 0);
   atomic_store(&ht.off, 0);
   ht_recall_threads();
@@ -292,13 +333,14 @@ bool ht_session_go_on(void) {
   if (!ht_session_start()) return false; // a forked child registers here
   uint32_t slot = ht.process_slot, generation = ht.process->generation;
   atomic_fetch_add(&ht.generation, 1);
-  ht_rings_changed();
+  ht_rings_changed(false);
   __atomic_store_n(&ht.process->state, HT_PROCESS_EXEC, __ATOMIC_RELEASE);
   if (!claim_process((slot + 1) | HT_PARENT_SELF, generation)) {
     atomic_store(&ht.off, 1);
     return false;
   }
   atomic_store(&announced_generation, ht.process->generation); // known from before
+  begin_generation();
   atomic_store(&ht.paused, 0);
   ht_recall_threads();
   return true;
@@ -308,6 +350,10 @@ void ht_session_clear(void) {
   if (ht.session == NULL) return;
   ht_syscall(SYS_madvise, (long)ht.session + (long)HT_RINGS_OFFSET,
              (long)((uint64_t)window_rings * HT_RING_BYTES), 9 /* MADV_REMOVE */, 0, 0, 0);
+  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
+    if (far_rings[i] == NULL) continue;
+    ht_syscall(SYS_madvise, (long)far_rings[i], HT_RING_BYTES, 9 /* MADV_REMOVE */, 0, 0, 0);
+  }
 }
 
 static uint32_t read_file(const char *path, char *to, uint32_t room) {

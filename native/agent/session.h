@@ -14,6 +14,8 @@ uint64_t *ht_session_ring(uint32_t index);
 // For programs that record themselves, see late.c; no two at a time. Joins the session at `path`, whatever
 // there was before: everything is sent anew. False: it cannot be had.
 bool ht_session_join(const char *path);
+// Whether this is a child by fork that has not taken part in its parent's session yet.
+bool ht_session_is_parents(void);
 // Goes on with it after ht.paused, as another process image: what was live before is not known any more.
 bool ht_session_go_on(void);
 // Gives back the memory of a session that has ended.
@@ -36,6 +38,7 @@ bool ht_sample_alloc(ht_ctx *ctx, const void *p); // p is sampled: re-arms, reme
 bool ht_sample_free(ht_ctx *ctx, const void *p);  // was p sampled? then forgets it
 
 void ht_sample_after_fork(void);
+void ht_sample_reset(void); // another recording begins: no block has been sampled
 
 void ht_exec_resolve(void); // hooks_exec.c, in the constructor
 

@@ -23,7 +23,7 @@ typedef word real_function(word, word, word, word, word);
 HT_ALWAYS_INLINE ht_ctx *recording(size_t size) {
   ht_ctx *ctx = ht_tls;
   if (HT_UNLIKELY(!ht_recording(ctx))) {
-    if (ctx->frees == HT_FREES_NONE && (ctx->left -= HT_CHARGE(size)) > 0) return NULL;
+    if (ctx->frees == HT_FREES_NONE && !ht_charge(ctx, size)) return NULL;
     ctx = ht_ready(ctx);
     if (!ht_recording(ctx)) return NULL;
   }
@@ -41,7 +41,7 @@ HT_ALWAYS_INLINE int64_t enter(ht_ctx *ctx) {
 HT_ALWAYS_INLINE void leave(ht_ctx *ctx, int64_t left) {
   ctx->arena = 0;
   ctx->inside = 0;
-  ctx->left = left;
+  ctx->left = ctx->frees == HT_FREES_UNKNOWN ? 0 : left; // recalled meanwhile
 }
 
 // What is recorded as a block's size. Its real size only this allocator knows, not malloc_usable_size:
@@ -70,7 +70,7 @@ static HT_NOINLINE void record(ht_ctx *ctx, const ht_slot *slot, word p, size_t 
 #define ALLOCATED(size, call)                            \
   ht_ctx *ctx = recording(size);                         \
   if (HT_UNLIKELY(ctx == NULL)) return AS_IT_CAME(slot); \
-  bool due = (ctx->left -= HT_CHARGE(size)) <= 0;        \
+  bool due = ht_charge(ctx, size);        \
   int64_t left = enter(ctx);                             \
   word p = call;                                         \
   leave(ctx, left);                                      \
@@ -107,7 +107,7 @@ static word count_second(ARGUMENTS) {
 static word posix(ARGUMENTS) {
   ht_ctx *ctx = recording(c);
   if (ctx == NULL) return AS_IT_CAME(slot);
-  bool due = (ctx->left -= HT_CHARGE(c)) <= 0;
+  bool due = ht_charge(ctx, c);
   int64_t left = enter(ctx);
   word error = AS_IT_CAME(slot);
   leave(ctx, left);
@@ -128,7 +128,7 @@ static word text(ARGUMENTS) {
   leave(ctx, left);
   if (p != 0) {
     size_t size = strlen((const char *)p) + 1;
-    if ((ctx->left -= HT_CHARGE(size)) <= 0) record(ctx, slot, p, size, CALLER);
+    if (ht_charge(ctx, size)) record(ctx, slot, p, size, CALLER);
   }
   return p;
 }
@@ -142,7 +142,7 @@ static word text(ARGUMENTS) {
   ht_ctx *begun = NULL;                                                    \
   bool due = false;                                                        \
   if ((old) == 0) {                                                        \
-    due = (ctx->left -= HT_CHARGE(size)) <= 0;                             \
+    due = ht_charge(ctx, size);                             \
   } else {                                                                 \
     begun = ht_record_realloc_begin(ctx, (void *)(old), slot->kind);       \
   }                                                                        \
@@ -153,7 +153,7 @@ static word text(ARGUMENTS) {
     end_realloc(ctx, slot, old, p, p != 0 ? (size) : (fails_to), CALLER);  \
   } else if (p == 0) {                                                     \
     if ((old) == 0) ctx->left += HT_CHARGE(size);                          \
-  } else if (due || ((old) != 0 && (ctx->left -= HT_CHARGE(size)) <= 0)) { \
+  } else if (due || ((old) != 0 && ht_charge(ctx, size))) { \
     record(ctx, slot, p, size, CALLER);                                    \
   }
 

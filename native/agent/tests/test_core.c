@@ -45,6 +45,7 @@ static void new_session(uint64_t interval) {
   ht.session = (ht_session_header *)memory;
   ht.session->state = HT_STATE_RECORDING;
   ht.session->sample_interval = interval;
+  ht.sample_interval = interval;
   ht.session->collector_pid = (uint32_t)getpid();
   ht.process = (ht_process *)(memory + HT_PROCESSES_OFFSET);
   ht.process->pid = (uint32_t)getpid();

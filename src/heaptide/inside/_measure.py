@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Measurement:
         self._window = -1
         self.thread_id = 0
         self._owns = False
+        self._pid = 0
 
     def __enter__(self) -> Measurement:
         if self._window >= 0:
@@ -42,6 +44,7 @@ class Measurement:
         self._measured = None
         self._agent = library = agent()
         self._owns = measuring.begin()
+        self._pid = os.getpid()
         self.thread_id = threading.get_native_id()
         if not self._owns and self.scope == "thread":
             self.scope = "process"  # who records this process does not keep threads apart
@@ -70,11 +73,12 @@ class Measurement:
     def _finish(self, number: int) -> None:
         library = agent()
         window, self._window = self._window, -1
+        if self._pid != os.getpid():
+            raise LaunchError("nothing was measured: the block has begun in the parent process")
         try:
             if window < 0 or number < 0:
                 raise LaunchError(_reason(min(window, number)))
             before, after = library.window(window), library.snapshot(number)
-            library.close(window)
             if before.generation != after.generation:
                 raise LaunchError(
                     "what was measured is not known: the process was forked, or its recording "
@@ -86,6 +90,7 @@ class Measurement:
                 )
             self._keep(before, after)
         finally:
+            library.close(window)
             if self._owns:
                 measuring.end()
 

@@ -118,9 +118,15 @@ class Measuring:
     def _forget_parents(self) -> None:
         """After a fork, what the parent measures is not this process's."""
         if self._session is not None and not self._session.is_own:
+            self._session.forget()
             self._session = None
+            self._close_file()
             self._users = self._parts = 0
             agent().detach()
+
+    def after_fork(self) -> None:
+        """In the child: what another thread of the parent has locked stays so."""
+        self._lock = threading.RLock()
 
     def _start(self, path: Path | None = None) -> None:
         if path is None:
@@ -143,9 +149,13 @@ class Measuring:
         assert self._session is not None
         self._session.end()
         self._session = None
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 measuring = Measuring()
+os.register_at_fork(after_in_child=measuring.after_fork)

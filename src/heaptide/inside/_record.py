@@ -95,7 +95,10 @@ class Recorder:
         global _current
         with _lock:
             session, self._session = self._session, None
-            if session is None or not session.is_own:
+            if session is None:
+                return
+            if not session.is_own:
+                session.forget()
                 return
             self._ended = True
             _current = None
@@ -161,6 +164,15 @@ def _refuse_second() -> None:
             f"this process is being recorded into {_current.path} already: stop that first, or "
             "mark moments of it with heaptide.mark"
         )
+
+
+def _after_fork() -> None:
+    """In the child: what another thread of the parent has locked stays so."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _find_names(path: Path) -> None:

@@ -39,6 +39,10 @@ class OwnSession:
         """Whether it is this process that it records, not a parent's."""
         return self._pid == os.getpid()
 
+    def forget(self) -> None:
+        """In a child by fork: gives back what it has inherited of its parent's."""
+        self._session.forget()
+
     def end(self) -> str | None:
         """Ends the recording; a line about it if it is not what was asked for."""
         if not self.is_own:

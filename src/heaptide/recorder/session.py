@@ -230,13 +230,18 @@ class Session:
 
     def close(self) -> None:
         """Gives back descriptors; a collector that still runs goes on without us."""
+        if self.forget():
+            self._preload.close()
+
+    def forget(self) -> bool:
+        """``close`` in a child by fork: files stay, they are the parent's. False: that is done."""
         if self._memory.closed:
-            return
+            return False
         if self.collector is not None:
             self.collector.close()
         self._memory.close()
         os.close(self._fd)
-        self._preload.close()
+        return True
 
     def _wait_until_ready(self, collector: CollectorProcess) -> None:
         while self._get("state") == State.STARTING:

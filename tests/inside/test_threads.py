@@ -1,0 +1,45 @@
+"""Measurements and recordings of programs whose other threads do not wait for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.inside.running import run
+from tests.support.building import Builder
+
+pytestmark = pytest.mark.interpreters
+
+BUSY = """\
+import ctypes, heaptide, sys, threading
+library = ctypes.CDLL(sys.argv[1])
+library.blocks.restype = None
+going = True
+
+def noise():
+    while going:
+        library.blocks(30_000)
+
+threads = [threading.Thread(target=noise) for _ in range(4)]
+for thread in threads:
+    thread.start()
+wrong = []
+for _ in range(1500):
+    with heaptide.measure("thread") as m:
+        library.blocks(500)
+    if (m.allocations, m.bytes) != (500, 50_000):
+        wrong.append(str(m))
+going = False
+for thread in threads:
+    thread.join()
+print(*wrong, sep="\\n")
+"""
+
+
+def test_threads_in_the_middle_of_allocating(tmp_path: Path, build: Builder) -> None:
+    """Those that are about to write an event when a part of the recording ends, or to begin a
+    block of them, do so into no ring that another thread has by then."""
+    library = build("counted.c", "-O1", "-fPIC", "-shared")
+    done = run(BUSY, tmp_path, [str(library)])
+    assert done.stdout == "\n"
