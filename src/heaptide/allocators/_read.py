@@ -20,6 +20,8 @@ INTERVAL = 60.0  # seconds between two questions to an allocator to which one is
 _SEARCH = 60.0  # and between two searches for what has been loaded since
 _FINDERS = (jemalloc.find, tcmalloc.find, mimalloc.find, glibc.find, musl.find)
 _WRAPPERS = ("heaptide_mark",)  # a function of those that record, and call the next malloc
+# Every allocator has the second; a recorder answers for the first whoever is asked for it.
+_MALLOC = ("malloc", "malloc_usable_size")
 ASKING = ("calm", "always", "never")
 
 
@@ -87,11 +89,13 @@ def find_live(libraries: Sequence[Library]) -> list[Live]:
 
 def _owner(libraries: Sequence[Library]) -> Library | None:
     for library in libraries:
-        if library.function("malloc") is not None and not any(
-            library.function(name) is not None for name in _WRAPPERS
-        ):
+        if _has(library, _MALLOC) and not _has(library, _WRAPPERS):
             return library
     return None
+
+
+def _has(library: Library, names: Sequence[str]) -> bool:
+    return any(library.function(name) is not None for name in names)
 
 
 def _find(library: Library) -> Allocator | None:

@@ -35,5 +35,4 @@ def is_musl(file: str) -> bool:
 
 
 def find(library: Library) -> Allocator | None:
-    has = is_musl(library.path) and library.function("malloc") is not None
-    return Allocator(library.path) if has else None
+    return Allocator(library.path) if is_musl(library.path) else None
