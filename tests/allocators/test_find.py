@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -237,12 +240,30 @@ def test_asking() -> None:
         Reader(asking="sometimes")
 
 
-def test_a_forked_child_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its parent was told is not its own."""
-    values = {"stats.allocated": 5}
-    library = FakeLibrary("/j.so", mallctl=fakes.mallctl(values), malloc=nothing)
-    reader = Reader(interval=1e9, libraries=lambda: [library])
-    assert reader.read()[0].allocated == 5
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    values["stats.allocated"] = 6
-    assert reader.read()[0].allocated == 6
+def test_a_forked_child_asks_anew() -> None:
+    """What its parent was told is not its own; a lock that a thread of the parent held is none."""
+    code = """
+import os, signal
+from heaptide.allocators import ProcessReader, Reader
+from tests.allocators import fakes
+values = {"stats.allocated": 5}
+library = fakes.FakeLibrary("/j.so", mallctl=fakes.mallctl(values), malloc=fakes.nothing)
+reader = Reader(interval=1e9, libraries=lambda: [library])
+process = ProcessReader(interval=1e9)
+told = [reader.read()[0].allocated, process.read().pid == os.getpid(), process.read().age > 0]
+values["stats.allocated"] = 6
+kept = bytearray(b"x") * (40 << 20)
+with reader._lock:
+    child = os.fork()
+if child == 0:
+    signal.alarm(60)  # only against a hang
+    told = [reader.read()[0].allocated, process.read().pid == os.getpid()]
+    told.append(process.read().pss > 20 << 20)
+    print(told, flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(told)
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout == "[6, True, True]\n[5, True, True]\n", done.stderr

@@ -125,6 +125,7 @@ def test_a_child_that_may_not_be_read(proc: FakeProc, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "read_bytes", refuse)
     family = read_family(7, proc.procfs)
     assert (family.processes, family.unread, family.pss) == (2, 1, 1000 << 10)
+    assert read_family(8, proc.procfs) == Family(1, None, None, None, None, unread=1)
     found = read_process(8, proc.procfs)
     assert (found.pss, found.rss) == (None, 2000 << 10)
     assert "Permission denied" in found.reason
@@ -173,5 +174,6 @@ def test_real_children() -> None:
         both, own = read_family(), read_process()
         child.communicate(b"\n")
     assert both.processes == alone.processes + 1
+    assert both.pss is not None and alone.pss is not None
     assert 60 << 20 <= both.pss - alone.pss < 90 << 20
     assert own.pss is not None and both.pss - own.pss >= 60 << 20

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,24 @@ def test_this_process() -> None:
     if malloc["name"] == "glibc":
         assert malloc["allocated"] > 100_000 and malloc["arenas"][0]["index"] == 0
     assert malloc["reason"] is None and python["reason"] is None
+
+
+def test_documentation() -> None:
+    """docs/monitoring.md has each key of the document, as code."""
+    path = Path(__file__).parents[2] / "docs" / "monitoring.md"
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    code = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", text))))
+
+    def keys(part: Any) -> set[str]:
+        if isinstance(part, list):
+            return set().union(*map(keys, part))
+        if not isinstance(part, dict):
+            return set()
+        return set(part).union(*(keys(part[key]) for key in part if key != "events"))
+
+    document = json.loads(stats("--json", "--arenas").stdout)
+    documented = {*code, "index", "pid", "avg10", "avg60", "avg300"}  # these speak for themselves
+    assert keys(document) - documented == set()
 
 
 def test_screen() -> None:

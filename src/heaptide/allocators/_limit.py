@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Optional, TypeVar
@@ -21,6 +23,30 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     used: Callable[[], float] = time.process_time
+
+
+class Reading:
+    """Begins anew in a forked child: what was read is its parent's, and locks may be held by
+    threads that the child does not have."""
+
+    def __init__(self) -> None:
+        self._begin()
+        _readings.add(self)
+
+    def _begin(self) -> None:
+        """Sets up all that is remembered, locks included."""
+        raise NotImplementedError
+
+
+_readings: weakref.WeakSet[Reading] = weakref.WeakSet()
+
+
+def _begin_all() -> None:
+    for one in _readings:
+        one._begin()
+
+
+os.register_at_fork(after_in_child=_begin_all)
 
 
 class Load:

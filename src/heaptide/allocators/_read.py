@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +11,7 @@ from typing import Any, Optional, Protocol
 from heaptide.errors import UsageError
 
 from . import glibc, jemalloc, mimalloc, musl, python, tcmalloc
-from ._limit import Clock, Limiter, Load
+from ._limit import Clock, Limiter, Load, Reading
 from ._objects import Library, loaded
 from ._stats import LIBRARY, MALLOC, PYTHON, AllocatorStats, Answer
 
@@ -106,7 +105,7 @@ def _find(library: Library) -> Allocator | None:
     return None
 
 
-class Reader:
+class Reader(Reading):
     """Asks the allocators of this process again and again, at bounded cost.
 
     jemalloc, tcmalloc, mimalloc and Python's take a tenth of a millisecond. glibc walks its lists
@@ -134,11 +133,10 @@ class Reader:
         self._arenas, self._asking, self._interval = arenas, asking, interval
         self._libraries = libraries
         self._clock = clock or Clock()
-        self._lock = threading.Lock()
-        self._begin()
+        super().__init__()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._load = Load(self._clock)
         self._search: Limiter[list[Live]] = Limiter(
             lambda: find_live(self._libraries()), interval=_SEARCH, clock=self._clock
@@ -149,8 +147,6 @@ class Reader:
         """malloc's first, then Python's, then those of libraries. Each has the ``age`` of what it
         told; figures that are None with a ``reason`` could not be had."""
         with self._lock:
-            if self._pid != os.getpid():  # forked: what was told is the parent's
-                self._begin()
             live = self._search.get(fresh=self._asking == "always").value or []
             return [self._ask(one) for one in live]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from heaptide._procfs import Memory, Procfs
 from heaptide.errors import HeaptideError
 
-from ._limit import Clock, Limited, Limiter
+from ._limit import Clock, Limited, Limiter, Reading
 
 INTERVAL = 60.0  # seconds between two readings of what is expensive
 
@@ -46,10 +46,10 @@ class Family:
     (``pss``), or as often as there are processes that have them (``rss``)."""
 
     processes: int
-    rss: int
-    pss: int
-    uss: int
-    swap: int  # by share of what is shared
+    rss: int | None  # None, and all of these: not one of them may be read
+    pss: int | None
+    uss: int | None
+    swap: int | None  # by share of what is shared
     unread: int = 0  # processes that may not be read, of which nothing is in the sums
 
 
@@ -121,10 +121,10 @@ def read_family(pid: int | None = None, procfs: Procfs | None = None) -> Family:
             total, read = total + memory, read + 1
     return Family(
         processes=read + unread,
-        rss=total.rss,
-        pss=total.pss,
-        uss=total.uss,
-        swap=total.swap_pss,
+        rss=total.rss if read else None,
+        pss=total.pss if read else None,
+        uss=total.uss if read else None,
+        swap=total.swap_pss if read else None,
         unread=unread,
     )
 
@@ -138,7 +138,7 @@ def start_of(pid: int, procfs: Procfs | None = None) -> int | None:
     return int(counts[_STARTED]) if len(counts) > _STARTED else None
 
 
-class ProcessReader:
+class ProcessReader(Reading):
     """Reads a process again and again: cheap figures each time, PSS, USS and the family once a
     minute at most, and so that they take no more than a thousandth of the time."""
 
@@ -150,14 +150,21 @@ class ProcessReader:
         procfs: Procfs | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """``pid`` None: whatever process reads. In a child that was forked that is the child, and
-        what is read before the interval is over may still be of its parent: make a new one."""
+        """``pid`` None: whatever process reads; in a child that was forked that is the child."""
         self._pid, self._procfs = pid, procfs or Procfs()
+        self._interval, self._clock = interval, clock
+        super().__init__()
+
+    def _begin(self) -> None:
         self._rollup: Limiter[Memory | str] = Limiter(
-            lambda: _rollup(self._number, self._procfs), interval=interval, clock=clock
+            lambda: _rollup(self._number, self._procfs),
+            interval=self._interval,
+            clock=self._clock,
         )
         self._family: Limiter[Family] = Limiter(
-            lambda: read_family(self._number, self._procfs), interval=interval, clock=clock
+            lambda: read_family(self._number, self._procfs),
+            interval=self._interval,
+            clock=self._clock,
         )
 
     @property

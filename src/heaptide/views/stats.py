@@ -31,7 +31,8 @@ def print_look(
     screen = Screen(file, width)
     if clear:
         screen.console.clear()
-    words = " ".join(shlex.quote(word) for word in look.command) or look.process.name
+    given = any(look.command)  # not of the kernel's own, nor of one that has just ended
+    words = " ".join(map(shlex.quote, look.command)) if given else f"[{look.process.name}]"
     title = screen.clean(f"process {look.process.pid}: {words}")
     screen.line(Text(screen.head(title, screen.width), "bold"))
     _print_pairs(screen, _process(look))
