@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from heaptide.allocators import read_outside
 from tests.support.building import PROGRAMS, Builder, embed_python
 
 pytestmark = pytest.mark.interpreters
@@ -217,13 +218,32 @@ def test_the_guides_shape_without_jemalloc() -> None:
     assert done.stdout.startswith(b"none:")
 
 
-def test_a_prefixed_one_beside_the_c_librarys(tmp_path: Path) -> None:
-    """A jemalloc that a library has for itself, under names of its own, is told apart."""
-    archive = subprocess.run(
-        ["gcc", "-print-file-name=libjemalloc_pic.a"], stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
-    if not Path(archive).exists():
+@pytest.fixture(scope="module")
+def archive() -> str:
+    """A jemalloc to link."""
+    command = ["gcc", "-print-file-name=libjemalloc_pic.a"]
+    path = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    if not Path(path).exists():
         pytest.skip("needs libjemalloc-dev")
+    return path
+
+
+def test_one_that_is_linked_in(archive: str, build: Builder) -> None:
+    """It is found from outside by the program's own symbols, as what malloc is."""
+    whole = f"-Wl,--whole-archive,{archive},--no-whole-archive"
+    program = build("grows.c", "-g", whole, "-lstdc++", "-lm", name="grows_jemalloc")
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin and child.stdout
+        child.stdin.write(b"x\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        (found,) = read_outside(child.pid)
+        child.stdin.close()
+    assert (found.name, found.role, found.file) == ("jemalloc", "malloc", str(program))
+
+
+def test_a_prefixed_one_beside_the_c_librarys(archive: str, tmp_path: Path) -> None:
+    """A jemalloc that a library has for itself, under names of its own, is told apart."""
     names = subprocess.run(
         ["nm", "-g", "--defined-only", archive], stdout=subprocess.PIPE, text=True, check=True
     ).stdout

@@ -13,7 +13,7 @@ from heaptide.errors import HeaptideError
 from . import glibc, jemalloc, mimalloc, musl, python, tcmalloc
 from ._stats import LIBRARY, MALLOC, PYTHON
 
-_FILE = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ .{4} \S+ \S+ [1-9]\d* +(/.*)$", re.MULTILINE)
+_CODE = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ ..x. \S+ \S+ [1-9]\d* +(/.*)$", re.MULTILINE)
 _SIGNS = (
     *((f"{prefix}mallctl", jemalloc.NAME, prefix) for prefix in jemalloc.PREFIXES),
     ("MallocExtension_GetNumericProperty", tcmalloc.NAME, ""),
@@ -47,7 +47,7 @@ def read_outside(pid: int, procfs: Procfs | None = None) -> list[Outside]:
         raise HeaptideError(f"there is no process {pid}")
     found: list[Outside] = []
     libc: list[Outside] = []
-    for name in dict.fromkeys(_FILE.findall(maps)):
+    for name in dict.fromkeys(_CODE.findall(maps)):
         file = name.decode(errors="surrogateescape")
         for one in _of_file(file, folder / "root" / file.lstrip("/")):
             (libc if one.name in (glibc.NAME, musl.NAME) else found).append(one)
@@ -61,7 +61,7 @@ def _of_file(file: str, path: Path) -> list[Outside]:
     from heaptide.symbols import defined  # NumPy, which services that read themselves do without
 
     try:
-        has = defined(path, _WANTED)
+        has = defined(path, _WANTED) if path.is_file() else ()  # to open a device may do anything
     except OSError:
         return []
     found = []
