@@ -17,14 +17,15 @@
 #define MOST_OBJECTS 4096u
 
 // Exported by this library, declared in headers that disagree about their arguments.
-#define NAMES(F)                                                                                \
-  F(malloc)                                                                                     \
-  F(free)                                                                                       \
-  F(calloc) F(realloc) F(reallocarray) F(posix_memalign) F(aligned_alloc) F(memalign) F(valloc) \
-      F(pvalloc) F(free_sized) F(free_aligned_sized) F(cfree) F(mmap) F(mmap64) F(munmap)       \
-          F(mremap) F(sbrk) F(brk) F(dlopen) F(dlclose) F(dlsym) F(execve) F(execvpe) F(execv)  \
-              F(execvp) F(fexecve) F(execveat) F(execl) F(execlp) F(execle) F(posix_spawn)      \
-                  F(posix_spawnp) F(system) F(popen) F(prctl) F(syscall)
+// clang-format off: it has no end with lists like this
+#define NAMES(F)                                                                              \
+  F(malloc) F(free) F(calloc) F(realloc) F(reallocarray) F(posix_memalign) F(aligned_alloc)   \
+  F(memalign) F(valloc) F(pvalloc) F(free_sized) F(free_aligned_sized) F(cfree)               \
+  F(mmap) F(mmap64) F(munmap) F(mremap) F(sbrk) F(brk)                                        \
+  F(dlopen) F(dlclose) F(dlsym)                                                               \
+  F(execve) F(execvpe) F(execv) F(execvp) F(fexecve) F(execveat) F(execl) F(execlp) F(execle) \
+  F(posix_spawn) F(posix_spawnp) F(system) F(popen) F(prctl) F(syscall)
+// clang-format on
 
 typedef struct hook {
   const char *name;

@@ -58,7 +58,25 @@ def test_no_words_at_all() -> None:
 
 def test_public_names() -> None:
     """What ``from heaptide import *`` gives is this, and all of it is there."""
-    assert heaptide.__all__ == ["HeaptideError", "Recording", "__version__", "mark"]
+    assert heaptide.__all__ == [
+        "Budget",
+        "BudgetError",
+        "HeapStats",
+        "HeaptideError",
+        "Measured",
+        "Measurement",
+        "Recorder",
+        "Recording",
+        "Stack",
+        "__version__",
+        "budget",
+        "load_ipython_extension",
+        "mark",
+        "measure",
+        "phase",
+        "record",
+        "stats",
+    ]
     for name in heaptide.__all__:
         assert getattr(heaptide, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import os
@@ -238,6 +239,28 @@ def test_a_child_by_fork_measures_for_itself() -> None:
     assert m.bytes < 100_000
 
 
+def test_a_child_that_is_forked_between_two_blocks() -> None:
+    """Has a session of its own, as often as it measures; the parent's goes on."""
+    for _ in range(3):
+        with heaptide.measure() as before:
+            bytes(100_000)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for _ in range(3):
+                    with heaptide.measure("thread") as own:
+                        kept = bytes(500_000)
+                status = 0 if 500_000 < own.bytes < 520_000 and kept else 2
+            finally:
+                os._exit(status)
+        _, how = os.waitpid(child, 0)
+        assert how == 0
+        with heaptide.measure() as after:
+            bytes(100_000)
+        assert after.figures == before.figures
+
+
 def test_wrong_uses_are_told() -> None:
     m = heaptide.measure()
     with pytest.raises(HeaptideError, match="nothing has been measured yet"):
@@ -248,6 +271,19 @@ def test_wrong_uses_are_told() -> None:
         heaptide.measure("everything")
     with pytest.raises(HeaptideError, match="not recorded"):
         heaptide.stats()
+
+
+def test_too_many_are_told_at_once() -> None:
+    """Those that go on are not touched by it."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(256):
+            stack.enter_context(heaptide.measure())
+        for _ in range(2):
+            with pytest.raises(HeaptideError, match="at most 256"):
+                heaptide.measure().__enter__()
+    with heaptide.measure() as m:
+        kept = bytes(100_000)
+    assert m.bytes > len(kept)
 
 
 def test_stats_within_a_block() -> None:

@@ -1,54 +1,61 @@
-"""``%%heaptide`` in a notebook, or in IPython's terminal."""
+"""``%%heaptide``: cells of a shell that has no screen."""
 
 from __future__ import annotations
 
-import html
-import re
+import json
 from pathlib import Path
 
 import pytest
 
-from heaptide.profile import Profile, summarize
-from heaptide.recording import Recording
 from tests.inside.running import run
 
 PROGRAM = """\
+import json, sys
+from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
-import sys
+
 shown = []
+
+class Publisher(DisplayPublisher):
+    def publish(self, data, *args, **kwargs):
+        shown.append(data)
+
 shell = InteractiveShell.instance()
-shell.display_pub.publish = lambda data, *_, **__: shown.append(data)
-shell.run_line_magic("load_ext", "heaptide")
-shell.run_cell_magic("heaptide", sys.argv[1], sys.argv[2])
-for data in shown:
-    print(data.get("text/html", ""))
+shell.display_pub = Publisher()
+
+def cell(text):
+    shown.clear()
+    shell.run_cell(text)
+    return [data["text/html"] for data in shown if "text/html" in data]
+
+found = []
+cell("%load_ext heaptide")
+found.append(cell("%%heaptide --height 300\\nkept = [bytes(1000) for _ in range(1000)]"))
+found.append(len(shell.user_ns["kept"]))
+found.append(cell("%%heaptide -o cell.tide\\nmore = bytes(1_000_000)"))
+found.append(cell("%%heaptide -o cell.tide\\nnever = 1"))
+found.append("never" in shell.user_ns)
+found.append(cell("%%heaptide -f -o cell.tide\\nagain = 1"))
+found.append(cell("%%heaptide\\n1 / 0"))
+found.append(cell("import heaptide\\nwith heaptide.measure() as m: bytes(1000)"))
+print(json.dumps(found), file=open("found.json", "w"))
 """
 
 
-def cell(tmp_path: Path, line: str, text: str) -> tuple[str, str]:
-    """What a cell with the magic shows, and what it says on stderr."""
+def test_cells(tmp_path: Path) -> None:
+    """The page of each is shown below it, also where it fails; no warning of anybody."""
     pytest.importorskip("IPython")
-    env = {"IPYTHONDIR": str(tmp_path / "ipython")}
-    done = run(PROGRAM, tmp_path, [line, text], env)
-    return done.stdout, done.stderr
-
-
-def test_a_cell_and_its_page(tmp_path: Path) -> None:
-    """The page of what the cell did is a document of its own in the output."""
-    shown, _ = cell(tmp_path, "", "kept = [bytes(1000) for _ in range(3000)]\nprint(len(kept))")
-    assert "3000" in shown
-    [page] = re.findall(r'<iframe [^>]*srcdoc="([^"]*)"', shown)
-    assert html.unescape(page).startswith("<!DOCTYPE html>")
-    assert list(tmp_path.glob("*.tide")) == []
-
-
-def test_a_recording_that_is_kept(tmp_path: Path) -> None:
-    """And a cell that raises is shown all the same."""
-    shown, said = cell(tmp_path, "-o a.tide", "kept = [bytes(1000) for _ in range(3000)]\n1 / 0")
-    assert "ZeroDivisionError" in shown + said
-    assert "<iframe" in shown
-    with Recording.open(tmp_path / "a.tide") as recording:
-        assert summarize(Profile(recording)).total_bytes > 3_000_000
-    shown, said = cell(tmp_path, "-o a.tide", "1 + 1")
-    assert "exists" in said
-    assert "<iframe" not in shown
+    done = run(PROGRAM, tmp_path, env={"PYTHONWARNINGS": "error::UserWarning"})
+    first, kept, second, third, never, forced, failed, after = json.loads(
+        (tmp_path / "found.json").read_text()
+    )
+    for pages in (first, second, forced, failed):
+        assert len(pages) == 1
+        assert "<iframe" in pages[0] and "srcdoc=" in pages[0]
+    assert "height: 300px" in first[0]
+    assert kept == 1000
+    assert (third, never) == ([], False)
+    assert "cell.tide exists" in done.stderr
+    assert "ZeroDivisionError" in done.stdout
+    assert after == []
+    assert (tmp_path / "cell.tide").stat().st_size > 1000

@@ -21,9 +21,8 @@ ht_ctx *ht_aside(ht_ctx *ctx, unsigned words) { return (void)words, ctx; }
 bool ht_abandoned(ht_ctx *ctx) { return (void)ctx, false; }
 void ht_take_aside(ht_ctx *ctx) { (void)ctx; }
 void ht_meta_begin(ht_meta *m, ht_ctx *ctx, enum ht_meta_type type) {
-  (void)ctx;
   (void)type;
-  (void)m;
+  m->ctx = ctx;
 }
 void ht_meta_u32(ht_meta *m, uint32_t value) { (void)m, (void)value; }
 void ht_meta_u64(ht_meta *m, uint64_t value) { (void)m, (void)value; }
@@ -140,6 +139,7 @@ int main(void) {
                                        "4 inner frames come and go"};
   static const unsigned depths[] = {10, 25, 100};
   ctx = ht_os_map(sizeof *ctx);
+  ctx->frees = HT_FREES_ALL;
   ht_native_start();
   capture();
   // main, two frames of the C library, _start and the innermost are there besides

@@ -32,7 +32,11 @@ void fake_start(void) {
   ht_native_start();
 }
 
-ht_ctx *fake_ctx(void) { return zeroed(sizeof(ht_ctx)); }
+ht_ctx *fake_ctx(void) {
+  ht_ctx *ctx = zeroed(sizeof *ctx);
+  ctx->frees = HT_FREES_ALL;
+  return ctx;
+}
 
 static uint32_t *slot_of(uint32_t parent, uint64_t key) {
   uint64_t h = (key ^ parent * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;

@@ -47,7 +47,16 @@ class Measurement:
             self.scope = "process"  # who records this process does not keep threads apart
         # The last thing done here, and the first below: what is between is the block's.
         self._window = library.open()
+        if self._window < 0:
+            self._give_up()
         return self
+
+    def _give_up(self) -> None:
+        """It cannot be begun."""
+        number, self._window = self._window, -1
+        if self._owns:
+            measuring.end()
+        raise LaunchError(_reason(number))
 
     def __exit__(
         self,
@@ -118,6 +127,11 @@ class Measurement:
         return self.figures.reallocs
 
     @property
+    def frees(self) -> int:
+        """Blocks that were freed, of those that were seen to be allocated."""
+        return self.figures.frees
+
+    @property
     def bytes(self) -> int:
         """Allocated in total."""
         return self.figures.bytes
@@ -131,6 +145,11 @@ class Measurement:
     def live(self) -> int:
         """Bytes that are live now and were not at the beginning; below 0: more were freed."""
         return self.figures.live
+
+    @property
+    def live_blocks(self) -> int:
+        """Of as many blocks."""
+        return self.figures.live_blocks
 
     @property
     def temporary(self) -> int:

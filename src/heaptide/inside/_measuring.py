@@ -120,6 +120,7 @@ class Measuring:
         if self._session is not None and not self._session.is_own:
             self._session = None
             self._users = self._parts = 0
+            agent().detach()
 
     def _start(self, path: Path | None = None) -> None:
         if path is None:

@@ -24,19 +24,30 @@ class Magics(IPythonMagics):
     """Registered by ``%load_ext heaptide``."""
 
     @magic_arguments()
-    @argument("-o", "--output", metavar="FILE", help="Keep the recording there.")
-    @argument("-f", "--force", action="store_true", help="Overwrite it.")
+    @argument("-o", "--output", metavar="FILE", help="Keep the recording in this file.")
+    @argument("-f", "--force", action="store_true", help="Replace FILE if it exists.")
     @argument(
-        "--native", choices=("auto", "all", "off"), default="auto", help="As of heaptide run."
+        "--native",
+        choices=("auto", "all", "off"),
+        default="auto",
+        help="Native frames: wherever memory does not come from Python's object allocators "
+        "(auto), always, or never.",
     )
-    @argument("--no-python-objects", action="store_true", help="Only malloc and its kin.")
-    @argument("--height", type=int, default=_HEIGHT, help="Of the page, in pixels.")
+    @argument(
+        "--no-python-objects",
+        action="store_true",
+        help="Leave out Python's objects: malloc and its kin only.",
+    )
+    @argument("--height", type=int, default=_HEIGHT, help="Height of the page in pixels.")
     @cell_magic
     def heaptide(self, line: str, cell: str) -> None:
         """Record the cell, and show below it where its memory went."""
         options = parse_argstring(self.heaptide, line)
         with tempfile.TemporaryDirectory(prefix="heaptide-") as folder:
             path = Path(options.output) if options.output else Path(folder) / "cell.tide"
+            if options.output and path.is_file() and not options.force:
+                print(f"heaptide: {path} exists; replace it with --force", file=sys.stderr)
+                return
             try:
                 recorder = record(
                     path,
@@ -65,9 +76,9 @@ def _page(path: Path) -> bytes:
 
 
 def _frame(page: bytes, height: int) -> str:
-    """The page as a document of its own within another one."""
+    """The page as a document of its own within another one. A frame alone, IPython warns of."""
     text: Any = html.escape(page.decode(), quote=True)
     return (
-        f'<iframe title="heaptide: memory of the cell" srcdoc="{text}" '
-        f'style="width: 100%; height: {height}px; border: 1px solid #8888"></iframe>'
+        f'<div><iframe title="heaptide: memory of the cell" srcdoc="{text}" '
+        f'style="width: 100%; height: {height}px; border: 1px solid #8888"></iframe></div>'
     )

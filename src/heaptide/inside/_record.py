@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from types import TracebackType
 
-from heaptide.errors import LaunchError, UsageError
+from heaptide.errors import LaunchError, OutputError, UsageError
 from heaptide.inside._agent import State, agent, run_apart
 from heaptide.inside._measuring import measuring
 from heaptide.inside._session import OwnSession
@@ -77,6 +77,10 @@ class Recorder:
             if self._ended:
                 raise UsageError(f"{self.path} has been recorded: make another recorder")
             _refuse_second()
+            if not self._force and self.path.is_file():
+                raise OutputError(
+                    f"{self.path} exists; choose another name, or overwrite it with force=True"
+                )
             measuring.stop()
             self._session = OwnSession(self.path.absolute(), self._config, force=self._force)
             _current = self

@@ -142,19 +142,25 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{wrong}: {error}; remove it, and write it with --memory-update"
+            f"{wrong}: {_why(error)}; remove it, and write it with --memory-update"
         ) from None
     if not isinstance(document, dict) or "schema_version" not in document:
         raise UsageError(f"{wrong}; remove it, and write it with --memory-update")
     if document["schema_version"] != SCHEMA_VERSION:
         raise UsageError(
             f"{path} is of version {document['schema_version']}, of which this heaptide knows "
-            "nothing; update heaptide, or write it anew with --memory-update"
+            "nothing; update heaptide, or remove it, and write it with --memory-update"
         )
     if not _has_figures(document.get("tests")):
-        raise UsageError(f"{wrong}: its tests have no figures; write it anew with --memory-update")
+        raise UsageError(
+            f"{wrong}: its tests have no figures; remove it, and write it with --memory-update"
+        )
     document.setdefault("environments", {})
     return document
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _has_figures(tests: object) -> bool:

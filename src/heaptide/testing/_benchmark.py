@@ -11,25 +11,65 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heaptide.errors import HeaptideError, UsageError
-from heaptide.inside import Measured, measure
+from heaptide.inside import Measured, Measurement, measure
 from heaptide.inside._measuring import measuring
 from heaptide.testing._garbage import no_collections
-from heaptide.testing._results import TestResult
-from heaptide.testing._run import attach, hold_to_baseline, recorded
+from heaptide.testing._results import PROPERTY, TestResult, results_of
+from heaptide.testing._run import (
+    STACKS,
+    attach,
+    hold_to_baseline,
+    judge,
+    recorded,
+    stacks_of,
+    tell,
+)
+from heaptide.testing._settings import Settings, limited_to
+from heaptide.testing._words import stack_lines
 
 if TYPE_CHECKING:
     from heaptide.testing._project import Project
 
 _ITERATIONS, _WARM_UP, _ROUNDS = 10, 2, 3
 
+FIXTURE = "memory_benchmark"
+LIMITS = ("peak", "total", "allocations", "reallocations", "copied", "temporary")
+SETTINGS = pytest.StashKey[Settings]()
+
+
+def take(item: pytest.Function, settings: Settings, *, marked: bool) -> None:
+    """A test with the fixture: its limits are those of what the fixture measures, and if it has
+    ``marked`` some, that has to be called. Raises UsageError: a limit is not for that."""
+    own = [name for name in settings.limits if name not in LIMITS]
+    if own and marked:
+        raise UsageError(
+            f"{item.nodeid}: {own[0]} cannot be limited in a test with {FIXTURE}: "
+            f"choose of {', '.join(LIMITS)}"
+        )
+    item.stash[SETTINGS] = limited_to(settings, LIMITS)
+    if marked:
+        item.runtest = functools.partial(_run, item, item.runtest)  # type: ignore[method-assign]
+
+
+def _run(item: pytest.Function, original: Callable[[], object]) -> None:
+    __tracebackhide__ = True
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
+    original()
+    if not results_of(item.user_properties):
+        pytest.fail(f"memory: nothing was measured: {FIXTURE} has not been called", pytrace=False)
+
 
 class MemoryBenchmark:
-    """Call it once in a test. ``figures``: what an iteration allocates, and the peak of all."""
+    """Call it once in a test. ``figures``: what an iteration allocates, and the peak of all.
+
+    Limits of the test are those of an iteration.
+    """
 
     def __init__(self, item: pytest.Item, project: Project) -> None:
         self.figures: dict[str, float] = {}
         self._item = item
         self._project = project
+        self._settings = item.stash.get(SETTINGS, project.defaults)
         self._result: TestResult | None = None
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -56,23 +96,29 @@ class MemoryBenchmark:
             raise UsageError("iterations and rounds are at least 1, warmup at least 0")
         call = functools.partial(function, *args, **kwargs) if kwargs else function
         places = () if kwargs else args
-        settings = self._project.defaults
-        # In a test that is measured itself, its recording goes on.
+        settings = self._settings
         kept = None
         if not measuring.active:
             kept = self._project.recording_of(self._item.nodeid, settings)
         result = None
-        measured: list[Measured] = []
+        measured: list[Measurement] = []
         try:
             with recorded(kept):
                 for _ in range(warmup):
                     result = call(*places)
                 for _ in range(rounds):
-                    result, figures = _round(call, places, iterations, settings.threads)
-                    measured.append(figures)
+                    result, measurement = _round(call, places, iterations, settings.threads)
+                    measured.append(measurement)
         except HeaptideError as error:
             pytest.fail(f"memory: {error}", pytrace=False)
-        found = self._result = self._keep(measured, iterations)
+        found = self._result = self._keep([one.figures for one in measured], iterations)
+        results = judge(settings.limits, self._amounts())
+        found.limits = {name: limit.value for name, limit in settings.limits.items()}
+        tell(found, results)
+        if found.problems:
+            heading = f"most was allocated in, by {iterations} calls:"
+            stacks = stacks_of(measured[-1], kept)
+            found.problems += stack_lines(stacks, heading=heading, limit=STACKS)
         hold_to_baseline(found, settings, self._project, kept)
         attach(self._item, found)
         for name, value in self.figures.items():
@@ -80,6 +126,19 @@ class MemoryBenchmark:
         if found.problems:
             pytest.fail("\n".join(found.problems), pytrace=False)
         return result
+
+    def _amounts(self) -> dict[str, float | None]:
+        """What can be limited, of an iteration."""
+        one = self.figures
+        calls = one["allocations"]
+        return {
+            "peak": one["peak"],
+            "total": one["bytes"],
+            "allocations": calls,
+            "reallocations": one["reallocs"],
+            "copied": one["copied"],
+            "temporary": one["temporary"] / calls if calls else 0,
+        }
 
     def _keep(self, measured: list[Measured], iterations: int) -> TestResult:
         best = min(measured, key=lambda one: (one.allocations, one.bytes))
@@ -109,10 +168,16 @@ def _share(total: int, iterations: int) -> float:
 
 def _round(
     call: Callable[..., Any], args: tuple[Any, ...], iterations: int, threads: bool
-) -> tuple[Any, Measured]:
+) -> tuple[Any, Measurement]:
     result = None
     turns = repeat(None, iterations)
-    with no_collections(), measure("process" if threads else "thread") as m:
-        for _ in turns:
-            result = call(*args)
-    return result, m.figures
+    with no_collections():
+        measurement = measure("process" if threads else "thread")
+        measurement.__enter__()  # no `with`, see Body
+        try:
+            for _ in turns:
+                result = None  # what the call before has given is not alive in this one
+                result = call(*args)
+        finally:
+            measurement.__exit__(None, None, None)
+    return result, measurement

@@ -57,9 +57,13 @@ class Body:
         for turn in range(self.settings.repeats):
             measurement = self._next()
             with _repeated(turn + self.settings.warmup, "repeat"), self._in_control():
-                # Nothing between this and the body that allocates.
-                with measurement:
+                # No `with`: that makes a method of its own to call, and frees it within the block.
+                # Nothing between this and the body allocates.
+                measurement.__enter__()
+                try:
                     result = function(*args)
+                finally:
+                    measurement.__exit__(None, None, None)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
@@ -78,8 +82,11 @@ class Body:
         for turn in range(self.settings.repeats):
             measurement = self._next()
             with _repeated(turn + self.settings.warmup, "repeat"), self._in_control():
-                with measurement:
+                measurement.__enter__()
+                try:
                     result = await function(*args)
+                finally:
+                    measurement.__exit__(None, None, None)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,8 +62,14 @@ _ALONE = frozenset(
 _BEGINNINGS = ("--cov", "--html", "--memory-top")
 
 
-def run_apart(item: pytest.Item, project: Project) -> TestResult:
-    """Runs the test there and gives its result. Skips, or fails with its report, as it does."""
+def recording_beside(answer: Path) -> Path:
+    """Where the test's own process records to, by where it answers."""
+    return answer.with_name("recording.tide")
+
+
+def run_apart(item: pytest.Item, project: Project, kept: Path | None) -> TestResult:
+    """Runs the test there and gives its result; its recording goes to ``kept``. Skips, or fails
+    with its report, as it does."""
     __tracebackhide__ = True
     with tempfile.TemporaryDirectory(prefix="heaptide-") as folder:
         answer = Path(folder) / "result.json"
@@ -91,6 +98,8 @@ def run_apart(item: pytest.Item, project: Project) -> TestResult:
             found = json.loads(answer.read_text())
         except (OSError, ValueError):
             found = None
+        if kept is not None and recording_beside(answer).exists():
+            shutil.move(os.fspath(recording_beside(answer)), kept)
     if found is None:
         pytest.fail(
             f"memory: the test's own process ended with status {done.returncode} and no result:\n"

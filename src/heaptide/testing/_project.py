@@ -14,6 +14,7 @@ from typing import Any
 from heaptide._printable import shell_word
 from heaptide.errors import HeaptideError
 from heaptide.testing._baseline import Baseline, Compared, Tolerance
+from heaptide.testing._isolate import recording_beside
 from heaptide.testing._measures import SHOWN
 from heaptide.testing._results import TestResult
 from heaptide.testing._settings import Settings, with_options
@@ -35,7 +36,7 @@ class Project:
     tolerance: Tolerance = field(default_factory=Tolerance)
     updating: bool = False
     all: bool = False
-    isolated: bool = False  # this process is that of one test
+    isolated: Path | None = None  # where the process of one test puts its answer
     arguments: tuple[str, ...] = ()  # of pytest, for processes of tests
     _baseline: Baseline | None = None
 
@@ -58,6 +59,8 @@ class Project:
 
     def recording_of(self, test: str, settings: Settings) -> Path | None:
         """Where what a test is recorded into, if it may be needed: to be compared with."""
+        if self.isolated is not None:
+            return recording_beside(self.isolated)
         if not settings.baseline or not (self.updating or test in self.baseline):
             return None
         self.recordings.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,8 @@ class Project:
 
     def compare(self, result: TestResult, settings: Settings) -> Compared | None:
         """With the baseline; None: there is none, or it is being written."""
+        if self.isolated is not None:  # who asked for it compares
+            return None
         if not settings.baseline or self.updating or result.status == "error":
             return None
         if not len(self.baseline):
@@ -86,7 +91,7 @@ class Project:
     def keep(self, path: Path, result: TestResult) -> list[str]:
         """What has been recorded becomes the base, or stays beside it where a test has grown; else
         it goes. The stacks that grew, and how to look at both recordings."""
-        if not path.exists():
+        if self.isolated is not None or not path.exists():
             return []
         base, new = self._base(result.test), self._new(result.test)
         if self.updating and result.status == "ok":
@@ -105,7 +110,8 @@ class Project:
         result.recordings = [os.fspath(base), os.fspath(new)]
         lines: list[str] = []
         with contextlib.suppress(HeaptideError):
-            lines = _changes(base, new)
+            many = result.repeats > 1 or result.repetitions > 0 or bool(result.benchmark)
+            lines = _changes(base, new, "what grew, in all runs:" if many else "what grew:")
         return [
             *lines,
             "both recordings are kept:",
@@ -113,7 +119,7 @@ class Project:
         ]
 
 
-def _changes(base: Path, new: Path) -> list[str]:
+def _changes(base: Path, new: Path, heading: str) -> list[str]:
     """The stacks that grew."""
     from heaptide.inside._stacks import stacks_by_name
 
@@ -128,7 +134,7 @@ def _changes(base: Path, new: Path) -> list[str]:
             calls = stack.allocations - (old.allocations if old else 0)
             grown.append(replace(stack, bytes=more, allocations=calls, live=0))
     grown.sort(key=lambda stack: -stack.bytes)
-    return stack_lines(grown, heading="what grew:", limit=_GROWN)
+    return stack_lines(grown, heading=heading, limit=_GROWN)
 
 
 def _relative(path: Path) -> str:

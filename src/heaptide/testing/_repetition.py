@@ -71,6 +71,17 @@ def trend_of(values: Sequence[int] | Figures) -> Trend:
     return Trend(Course.OPEN)
 
 
+def trend_of_place(live: Figures, blocks: Figures) -> Trend:
+    """Of bytes; where they tell nothing, of blocks. A table that is made larger now and then grows
+    in steps that are ever rarer, and hides what is put into it one by one."""
+    found = trend_of(live)
+    if found.course is not Course.OPEN or trend_of(blocks).course is not Course.GROWING:
+        return found
+    half = len(live) // 2
+    rate = float(live[-1] - live[half]) / (len(live) - 1 - half)
+    return Trend(Course.GROWING, rate) if rate > 0 else found
+
+
 def _is_flat(spans: list[Figures], rise: int, steps: list[int], count: int) -> bool:
     """Whether floors have stopped to rise; before there are many repetitions, ceilings too: a
     saw-tooth that is longer than a span has floors anywhere."""

@@ -6,6 +6,7 @@ import gc
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,11 @@ from heaptide.inside._measuring import measuring
 from heaptide.inside._stacks import Namer, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
-from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of
+from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of_place
+from heaptide.testing._words import calls_body
 
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.integer[Any]]
 
 _TOTAL = "all"
 
@@ -98,9 +101,13 @@ class Repetitions:
                 raise LaunchError("what was measured cannot be read: the collector is gone")
             with Recording.open(path) as recording:
                 places = _Places(recording, None if self._threads else self._tid)
-                live = places.live(self._begun, self._times)
-                trends = {str(place): trend_of(row) for place, row in enumerate(live) if row.any()}
-                trends[_TOTAL] = trend_of(live.sum(axis=0))
+                live, blocks = places.live(self._begun, self._times)
+                trends = {
+                    str(place): trend_of_place(row, blocks[place])
+                    for place, row in enumerate(live)
+                    if row.any()
+                }
+                trends[_TOTAL] = trend_of_place(live.sum(axis=0), blocks.sum(axis=0))
                 self._looks.append(trends)
                 verdict = decide(self._looks, last=last)
                 self.decided = verdict.decided
@@ -139,6 +146,7 @@ class _Places:
         number = [numbers.setdefault(str(frame), len(numbers)) for frame in of_frame]
         own = [frame.own and frame.line > 0 for frame in of_frame]
         plugin = [frame.file.startswith(_PLUGIN) for frame in of_frame]
+        body = [is_plugin and calls_body(of) for is_plugin, of in zip(plugin, of_frame)]
         count = len(stacks)
         within, everywhere = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
         inside, chosen = [False] * count, [False] * count
@@ -146,7 +154,7 @@ class _Places:
         for stack, (parent, frame) in enumerate(zip(stacks.parent.tolist(), stacks.frame.tolist())):
             below = parent >= 0
             if plugin[frame]:
-                inside[stack] = True  # of the plugin itself; what it calls is the body
+                inside[stack] = body[frame]  # of the plugin itself; what it calls is the body
                 continue
             inside[stack] = below and inside[parent]
             if own[frame] or not (below and chosen[parent]):
@@ -158,9 +166,9 @@ class _Places:
                 within[stack] = everywhere[stack]
         return within, everywhere, len(numbers)
 
-    def live(self, begun: int, times: list[int]) -> Ints:
-        """Bytes of each place after each repetition, above those at the beginning: shape (places,
-        repetitions)."""
+    def live(self, begun: int, times: list[int]) -> tuple[Ints, Ints]:
+        """Bytes and blocks of each place after each repetition, above those at the beginning: both
+        of shape (places, repetitions)."""
         recording = self._recording
         ends = recording.slices.end.astype(np.int64)
         first = int(np.searchsorted(ends, begun, side="right"))
@@ -172,10 +180,17 @@ class _Places:
         turn = turn_of_slice[slices]
         place = self._place[deltas.context]
         kept = (place >= 0) & (turn < len(times))
-        changes = np.zeros((max(self.count, 1), len(times)), np.int64)
-        change = deltas.bytes_in.astype(np.int64) - deltas.bytes_out.astype(np.int64)
-        np.add.at(changes, (place[kept], turn[kept]), change[kept])
-        return np.cumsum(changes, axis=1)
+        at = place[kept], turn[kept]
+
+        def sums(came: Counts, went: Counts) -> Ints:
+            changes = np.zeros((max(self.count, 1), len(times)), np.int64)
+            np.add.at(changes, at, (came.astype(np.int64) - went.astype(np.int64))[kept])
+            return np.cumsum(changes, axis=1)
+
+        return (
+            sums(deltas.bytes_in, deltas.bytes_out),
+            sums(deltas.blocks_in, deltas.blocks_out),
+        )
 
     def stacks(self, places: list[int], span: tuple[int, int]) -> list[Stack]:
         """Of each place the stack that added most in the span."""

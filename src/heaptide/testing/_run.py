@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from heaptide.testing._baseline import Compared
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
 from heaptide.testing._results import PROPERTY, TestResult
+from heaptide.testing._settings import MARK
 from heaptide.testing._words import ran_into, stack_lines, varying
 from heaptide.views.budgets import sentence
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from heaptide.testing._project import Project
     from heaptide.testing._settings import Settings
 
-_STACKS = 5
+STACKS = 5
+_READ = 50  # stacks, of which some are shown as the same lines
 _SURE_BYTES = 50_000
 
 
@@ -41,10 +43,12 @@ class MeasuredTest:
 
     def __call__(self) -> None:
         """Raises what the test raises, or fails it."""
-        if self.settings.isolate and not self.project.isolated:
+        if self.settings.isolate and self.project.isolated is None:
             from heaptide.testing._isolate import run_apart
 
-            result = run_apart(self.item, self.project)
+            kept = self.project.recording_of(self.item.nodeid, self.settings)
+            result = run_apart(self.item, self.project, kept)
+            hold_to_baseline(result, self.settings, self.project, kept)
         else:
             result = self._here()
         attach(self.item, result)
@@ -71,9 +75,12 @@ class MeasuredTest:
                 figures = body.figures()
                 if figures is not None and peak is not None:
                     figures.rss = peak.above_start()
-            results = [] if figures is None else self._judge(figures)
+            results = []
+            if figures is not None:
+                values = {name: one.of(figures) for name, one in MEASURES.items()}
+                results = judge(self.settings.limits, values)
             if any(one.status == "over" for one in results):
-                stacks = _stacks(body.measurements[-1], kept)
+                stacks = stacks_of(body.measurements[-1], kept)
         except HeaptideError as error:
             return TestResult(self.item.nodeid, "error", {}, problems=[f"memory: {error}"])
         if figures is None:
@@ -89,34 +96,14 @@ class MeasuredTest:
         hold_to_baseline(result, self.settings, self.project, kept)
         if before:
             leaks = body.repetitions is not None and bool(body.repetitions.stacks)
-            heading = "what grows:" if leaks else "most was allocated in:"
-            result.problems += stack_lines(stacks, heading=heading, limit=_STACKS)
+            heading = "most was allocated in:"
+            if leaks:
+                heading = f"what grows, in the last {(result.repetitions - 1) // 2} repetitions:"
+            result.problems += stack_lines(stacks, heading=heading, limit=STACKS, live=leaks)
         places = [stack.place for stack in stacks if stack.place is not None]
         if places:
             result.place = [places[0].file, places[0].line]
         return result
-
-    def _judge(self, figures: Figures) -> list[Result]:
-        found = []
-        for name, limit in self.settings.limits.items():
-            measure_ = MEASURES[name]
-            value = measure_.of(figures)
-            status = "unknown" if value is None else "over" if value > limit.value else "ok"
-            reason = "" if value is not None else "it was not measured"
-            found.append(
-                Result(
-                    name,
-                    measure_.words,
-                    "",
-                    limit.unit,
-                    limit.value,
-                    value,
-                    status,
-                    reason,
-                    limit.binary,
-                )
-            )
-        return found
 
     def _result(self, figures: Figures, results: list[Result]) -> TestResult:
         names = dict.fromkeys([*SHOWN, *self.settings.limits])
@@ -131,7 +118,8 @@ class MeasuredTest:
             figures.repeats,
             figures.repetitions,
         )
-        if not figures.own.allocations and not _expects_nothing(self.settings.limits):
+        marked = self.item.get_closest_marker(MARK) is not None
+        if marked and not figures.own.allocations and not _expects_nothing(self.settings.limits):
             found.status = "error"
             found.problems.append(
                 "memory: nothing was measured: the body made no allocation at all. If that is what "
@@ -144,11 +132,38 @@ class MeasuredTest:
                 f"{', '.join(f'{count:,}' for count in figures.counts)} calls to allocation "
                 'functions. More warm-up (warmup=2), or an allowance (vary="2 %")'
             )
-        bad = [result for result in results if result.status != "ok"]
-        if bad:
-            found.status = "over" if found.status == "ok" else found.status
-            found.problems += [f"memory: {sentence(result)}" for result in bad]
+        tell(found, results)
         return found
+
+
+def judge(limits: Mapping[str, Limit], values: Mapping[str, float | None]) -> list[Result]:
+    """A result for each limit; None: it was not measured."""
+    found = []
+    for name, limit in limits.items():
+        value = values.get(name)
+        status = "unknown" if value is None else "over" if value > limit.value else "ok"
+        found.append(
+            Result(
+                name,
+                MEASURES[name].words,
+                "",
+                limit.unit,
+                limit.value,
+                value,
+                status,
+                "" if value is not None else "it was not measured",
+                limit.binary,
+            )
+        )
+    return found
+
+
+def tell(found: TestResult, results: Sequence[Result]) -> None:
+    """Adds what was exceeded, or not measured."""
+    bad = [result for result in results if result.status != "ok"]
+    if bad:
+        found.status = "over" if found.status == "ok" else found.status
+        found.problems += [f"memory: {sentence(result)}" for result in bad]
 
 
 def hold_to_baseline(
@@ -194,16 +209,16 @@ def _expects_nothing(limits: object) -> bool:
     )
 
 
-def _stacks(measurement: Measurement, recording: Path | None) -> list[Stack]:
+def stacks_of(measurement: Measurement, recording: Path | None) -> list[Stack]:
     """Where most was allocated; of a recording that has ended, from its file."""
     from heaptide.inside._stacks import stacks_in
 
     with contextlib.suppress(HeaptideError):
         if recording is None:
-            return measurement.stacks(_STACKS)
+            return measurement.stacks(_READ)
         tid = measurement.thread_id
         span = measurement.start_ns, measurement.end_ns
-        return stacks_in(recording, *span, tid=tid, limit=_STACKS)
+        return stacks_in(recording, *span, tid=tid, limit=_READ)
     return []
 
 

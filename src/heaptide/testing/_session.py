@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heaptide.budgets import parse_limit
-from heaptide.errors import HeaptideError, UsageError
+from heaptide.errors import HeaptideError, OutputError, UsageError
 from heaptide.testing._baseline import Growth, Tolerance
 from heaptide.testing._environment import environment, fingerprint
 from heaptide.testing._isolate import SKIPPED
 from heaptide.testing._project import Project
-from heaptide.testing._results import TestResult, results_of
+from heaptide.testing._results import PROPERTY, TestResult, results_of
 from heaptide.testing._settings import Settings, limits_of_lines, settings_of, with_options
 from heaptide.testing._summary import markdown, print_summary, workflow_warnings
 from heaptide.testing._words import figures_of_entry
@@ -32,10 +33,11 @@ class Session:
         self._is_worker = hasattr(config, "workerinput")
         self._results: dict[str, TestResult] = {}
         self._isolated: dict[str, Any] = {}
+        self._updated = ""  # what has become of the baseline
+        self._failures: list[str] = []  # of writing files
         try:
             self.project = _project(config)
-            if not self.project.updating:
-                len(self.project.baseline)  # read, so that it is told now if it cannot be
+            len(self.project.baseline)  # read, so that it is told now if it cannot be
         except UsageError as error:
             raise pytest.UsageError(f"memory: {error}") from None
 
@@ -51,13 +53,9 @@ class Session:
 
     def take(self, item: pytest.Item) -> None:
         """Measures the item, if anything is asked of it. Raises pytest.UsageError."""
-        own: dict[str, Any] = {}
-        for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
-            own.update(found or {})
         marked = item.get_closest_marker("memory") is not None
         try:
-            defaults = self.project.defaults_for(item.path, own)
-            settings = settings_of(item, defaults)
+            settings = settings_of(item, self._defaults(item))
         except UsageError as error:
             raise pytest.UsageError(f"memory: {error}") from None
         if not (marked or settings.limits or self.project.all):
@@ -66,68 +64,111 @@ class Session:
             if marked:
                 raise pytest.UsageError(f"memory: {item.nodeid} is no function: it has no body")
             return
+        from heaptide.testing import _benchmark
         from heaptide.testing._run import MeasuredTest
 
+        if _benchmark.FIXTURE in item.fixturenames:
+            try:
+                _benchmark.take(item, settings, marked=marked)
+            except UsageError as error:
+                raise pytest.UsageError(f"memory: {error}") from None
+            return
         test = MeasuredTest(item, settings, self.project, item.runtest)
         item.runtest = functools.partial(test)  # type: ignore[method-assign]
 
+    def _defaults(self, item: pytest.Item) -> Settings:
+        """What the project says of the item, its conftest files included. Raises UsageError."""
+        own: dict[str, Any] = {}
+        hook = f"pytest_heaptide_limits for {item.nodeid}"
+        for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
+            if not isinstance(found, Mapping):
+                raise UsageError(f"{hook}: {found!r} is no dictionary of limits")
+            own.update(found)
+        try:
+            return self.project.defaults_for(item.path, own)
+        except UsageError as error:
+            raise UsageError(f"{hook}: {error.message}") from None
+
     # ----------------------------------------------------------------------------- reports
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for result in results_of(report.user_properties):
             self._results[result.test] = result
-        if self.project.isolated:
+        if not self._is_worker:  # what else writes properties is to write those for people only
+            report.user_properties[:] = [
+                one for one in report.user_properties if one[0] != PROPERTY
+            ]
+        if self.project.isolated is not None:
             if report.skipped and isinstance(report.longrepr, tuple):
                 self._isolated[SKIPPED] = str(report.longrepr[2]).removeprefix("Skipped: ")
             elif report.failed:
                 self._isolated["failed"] = report.longreprtext
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes files. What cannot be written is told beside the reports of the tests."""
         if self._is_worker:
             return
-        try:
-            self._write()
-        except HeaptideError as error:
-            raise pytest.UsageError(f"memory: {error}") from None
-
-    def _write(self) -> None:
-        option = self._config.option
         results = list(self._results.values())
-        if self.project.isolated:
-            answer = dict(self._isolated)
-            if results:
-                answer["result"] = json.loads(results[-1].to_json())
-                if results[-1].status != "ok":  # its problems are told by who asked
-                    answer.pop("failed", None)
-            Path(option.memory_isolated).write_text(json.dumps(answer))
+        if self.project.isolated is not None:
+            self._answer(self.project.isolated, results)
             return
+        option, summary = self._config.option, os.environ.get("GITHUB_STEP_SUMMARY")
         if self.project.updating:
-            self.project.baseline.update(
-                {
-                    one.test: figures_of_entry(one)
-                    for one in results
-                    if one.status == "ok" and one.baseline != "off"
-                }
-            )
+            self._try(self._update, results)
         if option.memory_json:
-            _write_json(Path(option.memory_json), results)
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+            self._try(_write_json, Path(option.memory_json), results)
         if summary and results:
-            with open(summary, "a", encoding="utf-8") as file:
-                file.write(markdown(results))
+            self._try(_write_text, Path(summary), markdown(results), "a")
+        if self._failures and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _try(self, write: Callable[..., None], *arguments: object) -> None:
+        try:
+            write(*arguments)
+        except HeaptideError as error:
+            self._failures.append(f"memory: {error}")
+
+    def _answer(self, path: Path, results: list[TestResult]) -> None:
+        """To who runs this process for one test."""
+        answer = dict(self._isolated)
+        if results:
+            answer["result"] = json.loads(results[-1].to_json())
+            if results[-1].status != "ok":  # its problems are told by who asked
+                answer.pop("failed", None)
+        path.write_text(json.dumps(answer))
+
+    def _update(self, results: list[TestResult]) -> None:
+        taken = {
+            one.test: figures_of_entry(one)
+            for one in results
+            if one.status == "ok" and one.baseline != "off"
+        }
+        changed = self.project.baseline.update(taken)
+        path = os.path.relpath(self.project.baseline_path, Path.cwd())
+        self._updated = f"baseline written: {path}, {_tests(len(taken))}, {changed} of them changed"
+        left = sum(one.status != "ok" for one in results)
+        if left:
+            self._updated += f"; of {_tests(left)} that failed the old figures stay"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self._is_worker or self.project.isolated or not self._results:
+        if self._is_worker or self.project.isolated is not None:
             return
         results = list(self._results.values())
-        print_summary(terminalreporter, results, self._config.option.memory_top)
-        if self.project.updating:
-            path = os.path.relpath(self.project.baseline_path, Path.cwd())
-            terminalreporter.write_line(f"baseline written: {path}")
+        if results:
+            print_summary(terminalreporter, results, self._config.option.memory_top)
+        if self._updated:
+            terminalreporter.write_line(self._updated)
+        for line in self._failures:
+            terminalreporter.write_line(line, red=True)
         if os.environ.get("GITHUB_ACTIONS"):
             for line in workflow_warnings(results, self._config.rootpath):
                 terminalreporter.write_line(line)
+
+
+def _tests(count: int) -> str:
+    return f"{count:,} test{'s' * (count != 1)}"
 
 
 def _write_json(path: Path, results: list[TestResult]) -> None:
@@ -137,10 +178,18 @@ def _write_json(path: Path, results: list[TestResult]) -> None:
         "passed": all(one.status == "ok" for one in results),
         "tests": [json.loads(one.to_json()) for one in results],
     }
+    _write_text(path, json.dumps(document, indent=1) + "\n", "w")
+
+
+def _write_text(path: Path, text: str, mode: str) -> None:
+    """Raises OutputError."""
     try:
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; choose another place"
+        ) from error
 
 
 # ------------------------------------------------------------------------------------ options
@@ -173,7 +222,7 @@ def _project(config: pytest.Config) -> Project:
         tolerance=_tolerance(config.getini("memory_growth") or []),
         updating=option.memory_update,
         all=option.memory_all,
-        isolated=bool(option.memory_isolated),
+        isolated=Path(option.memory_isolated) if option.memory_isolated else None,
         arguments=tuple(map(str, config.invocation_params.args)),
     )
 

@@ -19,8 +19,7 @@ MARK = "memory"
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one test. ``limits``: by the names of measures. ``asked``: the test itself, or its
-    project, asks for a verdict or figures; else they are only shown."""
+    """Of one test. ``limits``: by the names of measures."""
 
     limits: Mapping[str, Limit] = field(default_factory=dict)
     warmup: int = 0
@@ -38,6 +37,12 @@ class Settings:
 
 
 _OPTIONS: Final = ("warmup", "repeats", "isolate", "threads", "gc", "baseline", "vary")
+
+
+def limited_to(settings: Settings, names: Iterable[str]) -> Settings:
+    """With limits of these names only."""
+    kept = {name: settings.limits[name] for name in names if name in settings.limits}
+    return replace(settings, limits=kept)
 
 
 def settings_of(item: pytest.Item, defaults: Settings) -> Settings:

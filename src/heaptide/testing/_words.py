@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from heaptide.budgets import BYTES, COUNT, RATIO
@@ -10,8 +11,11 @@ from heaptide.inside import Frame, Stack
 from heaptide.testing._measures import MEASURES, SHOWN
 from heaptide.testing._results import TestResult
 from heaptide.views import units
+from heaptide.views.places import short_path
 
 _FRAMES = 5
+_WORTH = 0.01  # of the largest: what is less is not shown
+_CALLERS = {"_body.py": ("_run", "_run_coroutine"), "_benchmark.py": ("pedantic", "_round")}
 _PLUGIN = str(Path(__file__).parent)
 _HEAPTIDE = str(Path(__file__).parent.parent)
 
@@ -41,7 +45,14 @@ def ran_into(name: str, now: float, base: float, *, exact: bool) -> str:
 def is_of_test(frames: Sequence[Frame]) -> bool:
     """Whether a stack is of the body of a test (or of another thread), not of what measures it."""
     end = _end_of_body(frames)
+    if end is not None and not calls_body(frames[end]):
+        return False
     return not any(frame.file.startswith(_HEAPTIDE) for frame in frames[:end]) and end != 0
+
+
+def calls_body(frame: Frame) -> bool:
+    """Whether a frame of the plugin is one that runs what is measured."""
+    return frame.function.rpartition(".")[2] in _CALLERS.get(Path(frame.file).name, ())
 
 
 def _end_of_body(frames: Sequence[Frame]) -> int | None:
@@ -64,14 +75,29 @@ def varying(counts: Sequence[int], part: float) -> bool:
     return len(counts) > 1 and max(counts) - min(counts) > part * min(counts)
 
 
-def stack_lines(stacks: Sequence[Stack], *, heading: str, limit: int) -> list[str]:
-    """Where it came from: of what grows, what is live."""
+def stack_lines(
+    stacks: Sequence[Stack], *, heading: str, limit: int, live: bool = False
+) -> list[str]:
+    """Where it came from: ``live`` bytes, or all that were allocated. What is shown as the same
+    lines is one."""
     if not stacks:
         return []
+    merged: dict[tuple[str, ...], list[int]] = {}
+    for stack in stacks:
+        key = tuple(_frame(frame) for frame in shown_frames(stack.frames))
+        sums = merged.setdefault(key, [0, 0])
+        sums[0] += stack.live if live and stack.live > 0 else stack.bytes
+        sums[1] += stack.allocations
+    ordered = sorted(merged.items(), key=lambda one: -one[1][0])[:limit]
     lines = [heading]
-    grows = heading.startswith("what grows")
-    for stack in stacks[:limit]:
-        size = stack.live if grows and stack.live > 0 else stack.bytes
-        lines.append(f"  {units.size(size)} in {stack.allocations:,} allocations")
-        lines += [f"    {frame}" for frame in shown_frames(stack.frames)]
+    for frames, (size, count) in ordered:
+        if size < _WORTH * ordered[0][1][0]:
+            break
+        words = f" in {count:,} allocation{'s' * (count != 1)}" if count > 0 else ""
+        lines += [f"  {units.size(size)}{words}", *(f"    {frame}" for frame in frames)]
     return lines
+
+
+def _frame(frame: Frame) -> str:
+    """As tables show it: files as seen from here, or from where they are installed."""
+    return str(replace(frame, file=short_path(frame.file)))

@@ -30,7 +30,21 @@ _INI = {
     "memory_isolate": ("bool", "run each measured test in a process of its own"),
     "memory_baseline": ("string", "the file of baselines (default: memory-baseline.json)"),
     "memory_recordings": ("string", "the folder of recordings that are kept (default: .heaptide)"),
-    "memory_growth": ("linelist", "how much more than the baseline is too much, see the manual"),
+    "memory_growth": (
+        "linelist",
+        "how much more is too much: same: PART, BYTES, PART, CALLS (environment), or other: ...",
+    ),
+}
+
+
+# Those of _INI that the command line has too, with what they take.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "warmup": {"type": int, "metavar": "N"},
+    "repeats": {"type": int, "metavar": "N"},
+    "threads": {"action": "store_true"},
+    "isolate": {"action": "store_true"},
+    "baseline": {"metavar": "FILE"},
+    "recordings": {"metavar": "FOLDER"},
 }
 
 
@@ -56,13 +70,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a limit for all tests: peak=100MB, allocations=1000, leaked=0; repeatable",
     )
     group.addoption("--memory-all", action="store_true", help="measure all tests, and show them")
-    group.addoption("--memory-warmup", type=int, metavar="N", help="as the ini option")
-    group.addoption("--memory-repeats", type=int, metavar="N", help="as the ini option")
-    group.addoption("--memory-threads", action="store_true", help="as the ini option")
-    group.addoption("--memory-isolate", action="store_true", help="as the ini option")
-    group.addoption("--memory-baseline", metavar="FILE", help="as the ini option")
-    group.addoption("--memory-update", action="store_true", help="write the baseline anew")
-    group.addoption("--memory-recordings", metavar="FOLDER", help="as the ini option")
+    for option, more in _OPTIONS.items():
+        words = _INI[f"memory_{option}"][1]
+        group.addoption(f"--memory-{option}", help=words, **more)
+    group.addoption(
+        "--memory-update",
+        action="store_true",
+        help="take over the figures of the tests that run into the baseline",
+    )
     group.addoption("--memory-json", metavar="FILE", help="write the results there, as JSON")
     group.addoption(
         "--memory-top",
