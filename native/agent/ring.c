@@ -199,8 +199,7 @@ static ht_ctx *map_context(void) {
 // stays its own.
 static bool is_gone(const ht_ctx *ctx) {
   uint32_t tid = atomic_load(&ctx->owner);
-  return tid != 0 &&
-         ht_syscall(SYS_tgkill, (long)contexts_pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */;
+  return tid != 0 && ht_syscall(SYS_tgkill, (long)contexts_pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */;
 }
 
 static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
@@ -488,7 +487,8 @@ static void next_block(ht_ctx *ctx) {
             !atomic_load_explicit(&ht.off, memory_order_relaxed) &&
             !atomic_load_explicit(&ht.paused, memory_order_relaxed);
   if (HT_UNLIKELY(on && !ht_is_current(ctx))) {
-    if (ctx == ht_tls && start_thread(ctx->recalls) == ctx) return; // its event is the first of the new ring
+    if (ctx == ht_tls && start_thread(ctx->recalls) == ctx)
+      return; // its event is the first of the new ring
     on = false;
   }
   // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.

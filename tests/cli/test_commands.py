@@ -31,7 +31,18 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["run"], ["show"], ["symbolize"], ["report"], ["open"], ["diff"], ["top"], ["bench"]],
+    [
+        [],
+        ["run"],
+        ["show"],
+        ["symbolize"],
+        ["report"],
+        ["open"],
+        ["diff"],
+        ["top"],
+        ["bench"],
+        ["stats"],
+    ],
 )
 def test_help(words: list[str]) -> None:
     """Each command has a help in 80 columns, by both names."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from heaptide._procfs import Memory
 from heaptide.idle import Measured, Plan, ProcessReading, Reading, Sample, Settled, Start, Version
 from heaptide.idle._hooks import Answered
-from heaptide.idle._procfs import Memory
 from heaptide.recorder import Target
 
 MB = 1_000_000

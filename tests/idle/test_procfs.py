@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from heaptide._procfs import Memory, Process
 from heaptide.errors import HeaptideError
-from heaptide.idle._procfs import Memory, Process, Procfs, members
+from heaptide.idle._procfs import Procfs, members
 
 ROLLUP = """\
 55a4e0000000-7ffd1c5f6000 ---p 00000000 00:00 0                          [rollup]

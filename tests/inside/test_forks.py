@@ -98,7 +98,7 @@ def test_what_a_child_inherits(tmp_path: Path) -> None:
 FROM_A_THREAD = (
     CHILDREN
     + """
-going = True
+heaptide.record  # imported now: what a thread is about to import, its forked child waits for
 def fork():
     for _ in range(40):
         in_child(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,19 @@ class Builder:
 
 def _libraries(path: Path) -> list[str]:
     return [] if path.suffix == ".rs" else ["-ldl"]  # its own library before glibc 2.34
+
+
+def embed_python(source: str, target: Path) -> Path:
+    """A C program of tests/programs with this interpreter in it, its functions there for the
+    linker. The test is skipped where the interpreter is no library."""
+    library = f"python{sysconfig.get_config_var('LDVERSION')}"
+    place = sysconfig.get_config_var("LIBDIR")
+    if not list(Path(str(place)).glob(f"lib{library}.*")):
+        pytest.skip(f"this interpreter has no lib{library} to link")
+    variables = ("LIBS", "SYSLIBS", "LINKFORSHARED")
+    libraries = [word for name in variables for word in str(sysconfig.get_config_var(name)).split()]
+    command = ["cc", "-rdynamic", str(PROGRAMS / source), "-o", str(target)]
+    command += [f"-I{sysconfig.get_path('include')}", f"-L{place}", f"-Wl,-rpath,{place}"]
+    command += [f"-l{library}", *libraries]
+    subprocess.run(command, check=True, capture_output=True)
+    return target

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Record
-from tests.support.building import PROGRAMS
+from tests.support.building import PROGRAMS, embed_python
 from tests.support.recorded import Recorded
 from tests.truth.test_python_programs import check
 
@@ -103,18 +102,7 @@ def test_tracemalloc(start: str, allocator: str, record: Record, tmp_path: Path)
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program with this interpreter in it."""
-    library = f"python{sysconfig.get_config_var('LDVERSION')}"
-    place = sysconfig.get_config_var("LIBDIR")
-    if not list(Path(str(place)).glob(f"lib{library}.*")):
-        pytest.skip(f"this interpreter has no lib{library} to link")
-    program = tmp_path_factory.mktemp("embedder") / "embedder"
-    variables = ("LIBS", "SYSLIBS", "LINKFORSHARED")
-    libraries = [word for name in variables for word in str(sysconfig.get_config_var(name)).split()]
-    command = ["cc", str(PROGRAMS / "embedder.c"), "-o", str(program)]
-    command += [f"-I{sysconfig.get_path('include')}", f"-L{place}", f"-Wl,-rpath,{place}"]
-    command += [f"-l{library}", *libraries]
-    subprocess.run(command, check=True, capture_output=True)
-    return program
+    return embed_python("embedder.c", tmp_path_factory.mktemp("embedder") / "embedder")
 
 
 def test_embedded(embedder: Path, record: Record, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
+from heaptide._procfs import Process
 from heaptide.errors import HeaptideError
 from heaptide.recorder.child import Ended
 from heaptide.recorder.target import Target
@@ -18,7 +19,7 @@ from heaptide.recorder.target import Target
 from ._clock import Clock
 from ._errors import StartError
 from ._log import Log
-from ._procfs import Process, Procfs, members
+from ._procfs import Procfs, members
 
 _POLL = 0.02  # seconds
 _KILLING = 10.0  # seconds; longer than the kernel takes to free anything

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from heaptide._procfs import Memory
 from heaptide.recorder import Target
 
 from ._aside import stand_aside
@@ -16,7 +17,6 @@ from ._clock import Clock
 from ._errors import StartError
 from ._hooks import Answered, Commands, PythonHooks
 from ._log import Log
-from ._procfs import Memory
 from ._program import Program, adopting
 from ._ready import Ready, check_free, wait_ready
 from ._settle import Rule, Sample, Settled, Settling

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from heaptide._mark import use
+from heaptide._procfs import runs
 from heaptide.errors import LaunchError, UsageError
 from heaptide.recorder.child import Ended
 from heaptide.recorder.collector import Errors, environment_of_collector
 from heaptide.recorder.native import agent_path
-from heaptide.recorder.processes import runs
 
 WRITE = 2  # HT_SYNC_WRITE
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from heaptide._procfs import runs
 from heaptide.errors import LaunchError
 from heaptide.recorder import _wire
 from heaptide.recorder._wire import ConfigFlag, Error, ProcessState, State
@@ -20,7 +21,6 @@ from heaptide.recorder.child import Ended
 from heaptide.recorder.collector import Collector, CollectorProcess
 from heaptide.recorder.native import Preload, collector_path
 from heaptide.recorder.output import Claim, claim
-from heaptide.recorder.processes import runs
 
 _POLL_SECONDS = 0.002
 _START_SECONDS = 0.0003

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heaptide.symbols._defined import defined
 from heaptide.symbols._elf import ElfError, ElfFile
 from heaptide.symbols._resolve import Progress, Symbols, resolve
 
-__all__ = ["Progress", "Symbols", "build_id", "load_address", "resolve"]
+__all__ = ["Progress", "Symbols", "build_id", "defined", "load_address", "resolve"]
 
 
 def load_address(path: Path) -> int | None:

@@ -1,0 +1,125 @@
+"""What is expensive is done rarely, and not while there is work to do."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Optional, TypeVar
+
+Value = TypeVar("Value")
+
+SHARE = 0.001  # of the time, at most, that may go into readings of one kind
+BUSY = 0.5  # processors that the process keeps busy: more than this is load
+_SPAN = 1.0  # seconds that its load is measured over, at least
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds, of which only differences count: of the day, and of all processors."""
+
+    now: Callable[[], float] = time.monotonic
+    used: Callable[[], float] = time.process_time
+
+
+class Reading:
+    """Begins anew in a forked child: what was read is its parent's, and locks may be held by
+    threads that the child does not have."""
+
+    def __init__(self) -> None:
+        self._begin()
+        _readings.add(self)
+
+    def _begin(self) -> None:
+        """Sets up all that is remembered, locks included."""
+        raise NotImplementedError
+
+
+_readings: weakref.WeakSet[Reading] = weakref.WeakSet()
+
+
+def _begin_all() -> None:
+    for one in _readings:
+        one._begin()
+
+
+os.register_at_fork(after_in_child=_begin_all)
+
+
+class Load:
+    """Whether this process is busy: how many processors it has used since it was last asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = (clock.now(), clock.used())
+        self._busy = False  # of one that was only just asked, nothing is known
+
+    def busy(self) -> bool:
+        """Measured over a second or more; asked sooner, what was found last."""
+        now, used = self._clock.now(), self._clock.used()
+        passed = now - self._since[0]
+        if passed >= _SPAN:
+            self._busy = (used - self._since[1]) / passed > BUSY
+            self._since = (now, used)
+        return self._busy
+
+
+@dataclass(frozen=True)
+class Limited(Generic[Value]):
+    """The newest value there is. None: there is none yet, and ``reason`` says why."""
+
+    value: Optional[Value]  # noqa: UP045 (evaluated by 3.9)
+    age: float
+    reason: str = ""
+
+
+class Limiter(Generic[Value]):
+    """Reads again only when ``interval`` seconds have passed, and so many that readings take no
+    more than a thousandth of the time (`SHARE`); else gives what was read last."""
+
+    def __init__(
+        self,
+        read: Callable[[], Value],
+        *,
+        interval: float,
+        busy: Callable[[], bool] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """``busy``: nothing is read while it says so. An interval of 0: as often as is asked, but
+        for the share."""
+        self._read = read
+        self._interval = interval
+        self._busy = busy
+        self._clock = clock or Clock()
+        self._lock = threading.Lock()
+        self._last: tuple[Value, float] | None = None
+        self._next = float("-inf")
+
+    def get(self, *, fresh: bool = False) -> Limited[Value]:
+        """``fresh``: read now, whatever it costs."""
+        reason = ""
+        # Who comes while another thread is reading takes what there was before.
+        if self._lock.acquire(blocking=fresh):
+            try:
+                begun = self._clock.now()
+                if not fresh and begun < self._next:
+                    pass
+                elif not fresh and self._busy is not None and self._busy():
+                    reason = "not asked while this process is busy"
+                else:
+                    self._take(begun)
+            finally:
+                self._lock.release()
+        last = self._last
+        if last is None:
+            return Limited(None, 0.0, reason or "being asked for the first time")
+        return Limited(last[0], max(self._clock.now() - last[1], 0.0))
+
+    def _take(self, begun: float) -> None:
+        value = self._read()
+        ended = self._clock.now()
+        self._last = (value, ended)
+        self._next = ended + max(self._interval, (ended - begun) / SHARE)

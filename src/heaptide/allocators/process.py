@@ -1,0 +1,199 @@
+"""What the kernel says of a process: cheap figures, exact ones, and those of its children."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from heaptide._procfs import Memory, Procfs
+from heaptide.errors import HeaptideError
+
+from ._limit import Clock, Limited, Limiter, Reading
+
+INTERVAL = 60.0  # seconds between two readings of what is expensive
+
+_LINE = re.compile(rb"^(\w+):\s+(\d+)(?: kB)?$", re.MULTILINE)
+_NAME = re.compile(rb"^Name:\t(.*)$", re.MULTILINE)
+_MINOR, _MAJOR, _STARTED = 7, 9, 19  # of stat, behind the name
+
+
+@dataclass(frozen=True)
+class ProcessStats:
+    """Bytes. None: the kernel does not tell, or not to us."""
+
+    pid: int
+    name: str
+    rss: int | None = None
+    peak_rss: int | None = None
+    rss_anon: int | None = None
+    rss_file: int | None = None
+    rss_shmem: int | None = None
+    virtual: int | None = None
+    swap: int | None = None
+    threads: int | None = None
+    minor_faults: int | None = None  # pages that were got without reading a disk, since its start
+    major_faults: int | None = None  # and with
+    pss: int | None = None
+    uss: int | None = None  # private pages, clean and dirty
+    age: float | None = None  # seconds since pss and uss were read; None: they were not
+    reason: str = ""  # why not
+
+
+@dataclass(frozen=True)
+class Family:
+    """A process with all that it has started and that they have: sums, shared pages counted once
+    (``pss``), or as often as there are processes that have them (``rss``)."""
+
+    processes: int
+    rss: int | None  # None, and all of these: not one of them may be read
+    pss: int | None
+    uss: int | None
+    swap: int | None  # by share of what is shared
+    unread: int = 0  # processes that may not be read, of which nothing is in the sums
+
+
+def read_cheap(pid: int | None = None, procfs: Procfs | None = None) -> ProcessStats:
+    """Without PSS and USS: 0.05 ms, however large the process is. ``pid`` None: this process.
+
+    Raises HeaptideError: there is no such process, or it may not be read.
+    """
+    procfs, number = procfs or Procfs(), os.getpid() if pid is None else pid
+    folder = procfs.root / str(number)
+    status, stat = procfs.read(folder / "status"), procfs.read(folder / "stat")
+    if not status or not stat:
+        raise HeaptideError(f"there is no process {number}")
+    found = {name: int(amount) for name, amount in _LINE.findall(status)}
+    name = _NAME.search(status)
+    counts = stat.rpartition(b") ")[2].split()
+
+    def size(line: bytes) -> int | None:
+        return found[line] * 1024 if line in found else None
+
+    def count(place: int) -> int | None:
+        return int(counts[place]) if len(counts) > place else None
+
+    return ProcessStats(
+        pid=number,
+        name="" if name is None else name[1].decode(errors="replace"),
+        rss=size(b"VmRSS"),
+        peak_rss=size(b"VmHWM"),
+        rss_anon=size(b"RssAnon"),
+        rss_file=size(b"RssFile"),
+        rss_shmem=size(b"RssShmem"),
+        virtual=size(b"VmSize"),
+        swap=size(b"VmSwap"),
+        threads=found.get(b"Threads"),
+        minor_faults=count(_MINOR),
+        major_faults=count(_MAJOR),
+    )
+
+
+def read_process(pid: int | None = None, procfs: Procfs | None = None) -> ProcessStats:
+    """With PSS and USS, for which the kernel walks all pages: 15 ms at 0.8 GB. Raises as
+    `read_cheap`; that only PSS and USS may not be read is told by ``reason``."""
+    procfs = procfs or Procfs()
+    stats = read_cheap(pid, procfs)
+    return _with(stats, Limited(_rollup(stats.pid, procfs), 0.0))
+
+
+def read_family(pid: int | None = None, procfs: Procfs | None = None) -> Family:
+    """Of a process and all below it: smaps_rollup of each. Raises HeaptideError: it has ended."""
+    procfs, root = procfs or Procfs(), os.getpid() if pid is None else pid
+    processes = procfs.processes()
+    if root not in processes:
+        raise HeaptideError(f"there is no process {root}")
+    children: dict[int, list[int]] = {}
+    for one in processes.values():
+        children.setdefault(one.parent, []).append(one.pid)
+    total, read, unread, waiting = Memory(), 0, 0, [root]
+    while waiting:
+        number = waiting.pop()
+        waiting += children.get(number, [])
+        if processes[number].dead:
+            continue
+        try:
+            memory = procfs.memory(number)
+        except HeaptideError:
+            unread += 1
+            continue
+        if memory is not None:
+            total, read = total + memory, read + 1
+    return Family(
+        processes=read + unread,
+        rss=total.rss if read else None,
+        pss=total.pss if read else None,
+        uss=total.uss if read else None,
+        swap=total.swap_pss if read else None,
+        unread=unread,
+    )
+
+
+def start_of(pid: int, procfs: Procfs | None = None) -> int | None:
+    """When a process was started, in ticks: with its id this is one process and no later one of
+    the same id. None: there is none."""
+    procfs = procfs or Procfs()
+    raw = procfs.read(procfs.root / str(pid) / "stat")
+    counts = (raw or b"").rpartition(b") ")[2].split()
+    return int(counts[_STARTED]) if len(counts) > _STARTED else None
+
+
+class ProcessReader(Reading):
+    """Reads a process again and again: cheap figures each time, PSS, USS and the family once a
+    minute at most, and so that they take no more than a thousandth of the time."""
+
+    def __init__(
+        self,
+        pid: int | None = None,
+        *,
+        interval: float = INTERVAL,
+        procfs: Procfs | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """``pid`` None: whatever process reads; in a child that was forked that is the child."""
+        self._pid, self._procfs = pid, procfs or Procfs()
+        self._interval, self._clock = interval, clock
+        super().__init__()
+
+    def _begin(self) -> None:
+        self._rollup: Limiter[Memory | str] = Limiter(
+            lambda: _rollup(self._number, self._procfs),
+            interval=self._interval,
+            clock=self._clock,
+        )
+        self._family: Limiter[Family] = Limiter(
+            lambda: read_family(self._number, self._procfs),
+            interval=self._interval,
+            clock=self._clock,
+        )
+
+    @property
+    def _number(self) -> int:
+        return os.getpid() if self._pid is None else self._pid
+
+    def read(self) -> ProcessStats:
+        """Raises HeaptideError: it has ended."""
+        return _with(read_cheap(self._number, self._procfs), self._rollup.get())
+
+    def command(self) -> list[str]:
+        """The words that it was started with."""
+        return self._procfs.command(self._number)
+
+    def family(self) -> Limited[Family]:
+        """Raises HeaptideError: it has ended."""
+        return self._family.get()
+
+
+def _rollup(pid: int, procfs: Procfs) -> Memory | str:
+    """Or why there is none."""
+    try:
+        memory = procfs.memory(pid)
+    except HeaptideError as error:
+        return error.message
+    return "it has no memory of its own" if memory is None else memory
+
+
+def _with(stats: ProcessStats, told: Limited[Memory | str]) -> ProcessStats:
+    if not isinstance(told.value, Memory):
+        return replace(stats, reason=told.value or told.reason)
+    return replace(stats, pss=told.value.pss, uss=told.value.uss, age=told.age)

@@ -1,0 +1,1 @@
+"""Allocators, processes and control groups: what is told of them."""

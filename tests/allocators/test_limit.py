@@ -1,0 +1,109 @@
+"""How often what is expensive is asked for: by a clock that is made up."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from heaptide.allocators import Reader
+from heaptide.allocators._limit import Clock, Limiter, Load
+
+from .fakes import jemalloc, libc
+
+
+class Time:
+    """Time that passes when it is told to, or when something is read."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.used = 5.0
+        self.clock = Clock(lambda: self.now, lambda: self.used)
+
+    def take(self, seconds: float, work: float = 0.0) -> None:
+        """``work``: processor time that the process uses meanwhile."""
+        self.now += seconds
+        self.used += work
+
+
+def limiter(time: Time, cost: float, **options: float) -> tuple[Limiter[int], list[float]]:
+    readings: list[float] = []
+
+    def read() -> int:
+        readings.append(time.now)
+        time.take(cost)
+        return len(readings)
+
+    return Limiter(read, interval=options.get("interval", 0.0), clock=time.clock), readings
+
+
+def test_interval() -> None:
+    """Until it is over, what was read last, with its age."""
+    time = Time()
+    limited, readings = limiter(time, 0.0, interval=60.0)
+    assert (limited.get().value, limited.get().age) == (1, 0.0)
+    time.take(59.0)
+    assert (limited.get().value, limited.get().age) == (1, 59.0)
+    time.take(1.0)
+    assert (limited.get().value, len(readings)) == (2, 2)
+
+
+def test_share_of_time() -> None:
+    """What takes 30 ms is not read again for 30 s, however short the interval."""
+    time = Time()
+    limited, readings = limiter(time, 0.03)
+    for _ in range(600):
+        limited.get()
+        time.take(0.1)
+    assert len(readings) == 2
+    assert readings[1] - readings[0] >= 30
+
+
+def test_fresh() -> None:
+    time = Time()
+    limited, readings = limiter(time, 1.0, interval=60.0)
+    assert [limited.get(fresh=True).value for _ in range(3)] == [1, 2, 3]
+    assert limited.get().value == 3 and len(readings) == 3
+
+
+def test_load() -> None:
+    """More than half of a processor since the last look, measured over a second or more."""
+    time = Time()
+    load = Load(time.clock)
+    assert not load.busy()
+    time.take(10.0, work=6.0)
+    assert load.busy()
+    time.take(0.5)
+    assert load.busy()  # too soon to say anything else
+    time.take(10.0, work=4.0)
+    assert not load.busy()
+
+
+def test_glibc_under_load() -> None:
+    """It is not asked while the process is busy; what it told before stays, and grows old."""
+    time = Time()
+    calls = []
+
+    def mallinfo2() -> SimpleNamespace:
+        calls.append(time.now)
+        return SimpleNamespace(arena=10, hblkhd=0, uordblks=len(calls), fordblks=0)
+
+    reader = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)])
+    time.take(2.0, work=2.0)
+    (busy,) = reader.read()
+    assert (busy.allocated, calls) == (None, []) and "busy" in busy.reason
+    time.take(2.0)
+    assert reader.read()[0].allocated == 1
+    time.take(100.0, work=90.0)
+    (old,) = reader.read()
+    assert (old.allocated, old.age) == (1, 100.0)
+    time.take(100.0)
+    assert reader.read()[0].allocated == 2
+    assert len(calls) == 2
+
+
+def test_what_is_cheap_is_asked_under_load() -> None:
+    time = Time()
+    reader = Reader(clock=time.clock, libraries=lambda: [jemalloc("/j.so")])
+    for _ in range(5):
+        time.take(2.0, work=8.0)
+        (found,) = reader.read()
+        assert (found.allocated, found.age) == (600, 0.0)
