@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,9 +129,9 @@ class Measuring:
 
     def _start(self, path: Path | None = None) -> None:
         if path is None:
-            folder = tempfile.mkdtemp(prefix="heaptide-")
+            folder = _private_folder()
             try:
-                self._start(Path(folder) / "measured.tide")
+                self._start(folder / "measured.tide")
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             return
@@ -155,6 +154,22 @@ class Measuring:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _private_folder() -> Path:
+    """A new one that nobody else can look into. Without the tempfile module, whose lock a child by
+    fork may find held for ever. Raises OutputError."""
+    tried: dict[str, str] = {}
+    for base in (os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp", "/dev/shm"):
+        path = Path(base) / f"heaptide-{os.urandom(8).hex()}"
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            tried[base] = error.strerror or str(error)
+        else:
+            return path
+    reasons = "; ".join(f"{base}: {why}" for base, why in tried.items())
+    raise OutputError(f"no folder for what is measured ({reasons}); set TMPDIR to one")
 
 
 measuring = Measuring()
