@@ -8,7 +8,7 @@
 
 #define RECORDED(call, bytes)                                                                 \
   ht_ctx *ctx = ht_tls;                                                                       \
-  bool charged = ht_charge(ctx, bytes);                                        \
+  bool charged = ht_charge(ctx, bytes);                                                       \
   void *p = call;                                                                             \
   if (p == NULL) {                                                                            \
     ctx->left += HT_CHARGE(bytes);                                                            \
@@ -36,7 +36,7 @@ typedef void free_one(void *);
   if (recording != NULL) {                                                                      \
     ht_record_realloc_end(recording, old, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP,  \
                           HT_CALLER_BP);                                                        \
-  } else if (p != NULL && ht_charge(ht_tls, size)) {                             \
+  } else if (p != NULL && ht_charge(ht_tls, size)) {                                            \
     ht_record_alloc(ht_tls, p, size, HT_KIND_MALLOC, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP); \
   }                                                                                             \
   return p

@@ -61,8 +61,7 @@ static void *own_new(size_t size, size_t align, bool throws) {
     static void *quiet;                                                                          \
     if (HT_UNLIKELY(quiet == NULL)) quiet = find_operator(#nothrow_name);                        \
     ht_ctx *ctx = ht_tls;                                                                        \
-    if (!ht_charge(ctx, size) || quiet == NULL)                                     \
-      return ((void *(*)parameters)next)arguments;                                               \
+    if (!ht_charge(ctx, size) || quiet == NULL) return ((void *(*)parameters)next)arguments;     \
     void *p = ((void *(*)nothrow_types)quiet)nothrow_arguments;                                  \
     if (p == NULL) {                                                                             \
       ctx->left += HT_CHARGE(size);                                                              \

@@ -47,8 +47,8 @@ static void arena_free(void *ctx_of_real, void *p, size_t size) {
 // ------------------------------------------------------------------------------------- installing
 
 static ht_py_allocator ours(unsigned index) {
-  bool all_and_python_only = ht.sample_interval <= 1 &&
-                             !(ht.config & (HT_CONFIG_NATIVE_ALL | HT_CONFIG_USABLE_SIZE));
+  bool all_and_python_only =
+      ht.sample_interval <= 1 && !(ht.config & (HT_CONFIG_NATIVE_ALL | HT_CONFIG_USABLE_SIZE));
   return index == HT_PY_RAW || !all_and_python_only ? ht_py_general_hooks[index]
                                                     : ht_py_fast_hooks(index);
 }

@@ -93,7 +93,7 @@ static void wake_collector(void) {
   ht_syscall(SYS_futex, (long)sleeping, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
-static bool collector_gone(void) {
+bool ht_collector_gone(void) {
   // A killed collector is a zombie until its parent reaps it: kill(pid, 0) alone would not tell.
   char path[32] = "/proc/", *end = path + 6;
   char digits[12];
@@ -139,7 +139,7 @@ static bool wait_for_room(ht_ctx *ctx, ht_ring_header *ring, uint64_t block) {
     if (__atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_STOPPED) break;
     if (now - checked > 20000000) { // 20 ms
       checked = now;
-      if (collector_gone() || now - beat_at > COLLECTOR_STALE_NS) {
+      if (ht_collector_gone() || now - beat_at > COLLECTOR_STALE_NS) {
         ht_turn_off(HT_OFF_COLLECTOR_DEAD);
         break;
       }
@@ -199,8 +199,7 @@ static ht_ctx *map_context(void) {
 // stays its own.
 static bool is_gone(const ht_ctx *ctx) {
   uint32_t tid = atomic_load(&ctx->owner);
-  return tid != 0 &&
-         ht_syscall(SYS_tgkill, (long)contexts_pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */;
+  return tid != 0 && ht_syscall(SYS_tgkill, (long)contexts_pid, tid, 0, 0, 0, 0) == -3 /* ESRCH */;
 }
 
 static ht_ctx *new_context(uint32_t ring_index, uint32_t pid) {
@@ -488,7 +487,8 @@ static void next_block(ht_ctx *ctx) {
             !atomic_load_explicit(&ht.off, memory_order_relaxed) &&
             !atomic_load_explicit(&ht.paused, memory_order_relaxed);
   if (HT_UNLIKELY(on && !ht_is_current(ctx))) {
-    if (ctx == ht_tls && start_thread(ctx->recalls) == ctx) return; // its event is the first of the new ring
+    if (ctx == ht_tls && start_thread(ctx->recalls) == ctx)
+      return; // its event is the first of the new ring
     on = false;
   }
   // Ask for the tail, whose line the collector writes, only now and then; wake it in good time.

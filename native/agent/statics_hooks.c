@@ -70,7 +70,7 @@ static HT_NOINLINE void record(ht_ctx *ctx, const ht_slot *slot, word p, size_t 
 #define ALLOCATED(size, call)                            \
   ht_ctx *ctx = recording(size);                         \
   if (HT_UNLIKELY(ctx == NULL)) return AS_IT_CAME(slot); \
-  bool due = ht_charge(ctx, size);        \
+  bool due = ht_charge(ctx, size);                       \
   int64_t left = enter(ctx);                             \
   word p = call;                                         \
   leave(ctx, left);                                      \
@@ -136,25 +136,25 @@ static word text(ARGUMENTS) {
 // -------------------------------------------------------------------------------- reallocations
 
 // `fails_to`: the size to say when it fails; 0 says that the old block is freed all the same.
-#define REALLOCATED(old, size, fails_to, call)                             \
-  ht_ctx *ctx = recording(size);                                           \
-  if (HT_UNLIKELY(ctx == NULL)) return AS_IT_CAME(slot);                   \
-  ht_ctx *begun = NULL;                                                    \
-  bool due = false;                                                        \
-  if ((old) == 0) {                                                        \
-    due = ht_charge(ctx, size);                             \
-  } else {                                                                 \
-    begun = ht_record_realloc_begin(ctx, (void *)(old), slot->kind);       \
-  }                                                                        \
-  int64_t left = enter(ctx);                                               \
-  word p = call;                                                           \
-  leave(ctx, left);                                                        \
-  if (begun != NULL) {                                                     \
-    end_realloc(ctx, slot, old, p, p != 0 ? (size) : (fails_to), CALLER);  \
-  } else if (p == 0) {                                                     \
-    if ((old) == 0) ctx->left += HT_CHARGE(size);                          \
-  } else if (due || ((old) != 0 && ht_charge(ctx, size))) { \
-    record(ctx, slot, p, size, CALLER);                                    \
+#define REALLOCATED(old, size, fails_to, call)                            \
+  ht_ctx *ctx = recording(size);                                          \
+  if (HT_UNLIKELY(ctx == NULL)) return AS_IT_CAME(slot);                  \
+  ht_ctx *begun = NULL;                                                   \
+  bool due = false;                                                       \
+  if ((old) == 0) {                                                       \
+    due = ht_charge(ctx, size);                                           \
+  } else {                                                                \
+    begun = ht_record_realloc_begin(ctx, (void *)(old), slot->kind);      \
+  }                                                                       \
+  int64_t left = enter(ctx);                                              \
+  word p = call;                                                          \
+  leave(ctx, left);                                                       \
+  if (begun != NULL) {                                                    \
+    end_realloc(ctx, slot, old, p, p != 0 ? (size) : (fails_to), CALLER); \
+  } else if (p == 0) {                                                    \
+    if ((old) == 0) ctx->left += HT_CHARGE(size);                         \
+  } else if (due || ((old) != 0 && ht_charge(ctx, size))) {               \
+    record(ctx, slot, p, size, CALLER);                                   \
   }
 
 static HT_NOINLINE void end_realloc(ht_ctx *ctx, const ht_slot *slot, word old, word p, size_t size,
