@@ -268,6 +268,9 @@ void ht_rings_changed(bool other_memory);
 // After a recall that ended a recording: whether no thread is still about to write to its rings.
 bool ht_rings_are_left(void);
 
+// Whether the collector has died without a word.
+bool ht_collector_gone(void);
+
 // Takes this process out of the recording.
 void ht_turn_off(enum ht_off_reason reason);
 // The same, and the calling thread makes no system call any more.

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -82,6 +83,13 @@ static const hook *find_hook(const char *name) {
     if (hooks[i].name[1] == name[1] && same(hooks[i].name, name)) return &hooks[i];
   }
   return NULL;
+}
+
+// Asks the kernel to add nothing to a word.
+static bool is_writable(uintptr_t at) {
+  uint32_t own = 0;
+  long operation = FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0);
+  return ht_syscall(SYS_futex, (long)&own, FUTEX_WAKE_OP_PRIVATE, 0, 0, (long)at, operation) >= 0;
 }
 
 static bool unlock(object *o) {
@@ -161,7 +169,6 @@ static bool seen_before(uintptr_t dynamic) {
   for (uint32_t i = done_used; i-- > 0;) {
     if (done[i] == dynamic) return true;
   }
-  if (done_used < MOST_OBJECTS) done[done_used++] = dynamic;
   return false;
 }
 
@@ -193,6 +200,9 @@ static int visit(struct dl_phdr_info *info, size_t size, void *closure) {
   for (const char *c = info->dlpi_name; loader != 0 && *c != 0; c++) {
     is_loader |= ht_starts_with(c, "/ld-linux") || ht_starts_with(c, "/ld-2.");
   }
+  // In another thread the loader is filling it in, and locks it when that is done. The next time, then.
+  if (o.relro < o.relro_end && is_writable(o.relro)) return 0;
+  if (done_used < MOST_OBJECTS) done[done_used++] = (uintptr_t)dynamic;
   if (is_loader || own - o.low < o.high - o.low) return 0;
   patch_object(&o, dynamic);
   return 0;

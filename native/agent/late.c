@@ -130,6 +130,7 @@ static bool wait_for_answer(ht_process *p, uint32_t request) {
     long time[2] = {0, 20000000};
     uint32_t seen = __atomic_load_n(&p->sync_answer, __ATOMIC_ACQUIRE);
     if (seen == request) return true;
+    if (ht_collector_gone()) return false;
     ht_syscall(SYS_futex, (long)&p->sync_answer, FUTEX_WAIT, seen, (long)time, 0, 0);
   }
   return true;
@@ -157,7 +158,12 @@ static int take(uint32_t flags, snapshot *to) {
   if (__atomic_exchange_n(sleeping, 0, __ATOMIC_SEQ_CST) != 0) {
     ht_syscall(SYS_futex, (long)sleeping, FUTEX_WAKE, 1, 0, 0, 0);
   }
-  if (!wait_for_answer(p, request)) return NO_ANSWER;
+  if (!wait_for_answer(p, request)) {
+    // What threads still have to say nobody reads: they must not wait for room.
+    ht_turn_off(HT_OFF_COLLECTOR_DEAD);
+    ht_recall_threads();
+    return NO_ANSWER;
+  }
   to->process = p->sync_process;
   to->thread = p->sync_thread;
   to->ns = p->sync_ns;

@@ -93,7 +93,7 @@ static void wake_collector(void) {
   ht_syscall(SYS_futex, (long)sleeping, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
-static bool collector_gone(void) {
+bool ht_collector_gone(void) {
   // A killed collector is a zombie until its parent reaps it: kill(pid, 0) alone would not tell.
   char path[32] = "/proc/", *end = path + 6;
   char digits[12];
@@ -139,7 +139,7 @@ static bool wait_for_room(ht_ctx *ctx, ht_ring_header *ring, uint64_t block) {
     if (__atomic_load_n(&ht.session->state, __ATOMIC_RELAXED) == HT_STATE_STOPPED) break;
     if (now - checked > 20000000) { // 20 ms
       checked = now;
-      if (collector_gone() || now - beat_at > COLLECTOR_STALE_NS) {
+      if (ht_collector_gone() || now - beat_at > COLLECTOR_STALE_NS) {
         ht_turn_off(HT_OFF_COLLECTOR_DEAD);
         break;
       }

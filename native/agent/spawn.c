@@ -48,6 +48,7 @@ static int become_collector(void *closure) {
   ht_syscall(SYS_dup3, memory, HT_SESSION_FD, 0, 0, 0, 0);
   ht_syscall(SYS_close_range, HT_SESSION_FD + 1, 0x7fffffff, 0, 0, 0, 0);
   j->failed = memory < 0 ? memory : errors < 0 ? errors : 0;
+  if (j->failed == -22 /* EINVAL: above the limit */) j->failed = -24; // EMFILE
   if (j->failed == 0) {
     j->failed = ht_syscall(SYS_execve, (long)j->argv[0], (long)j->argv, (long)j->envp, 0, 0, 0);
   }

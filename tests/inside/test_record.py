@@ -376,3 +376,51 @@ def _get(path: Path) -> None:
         while part := client.recv(65536):
             answer += part
     assert b"200 OK" in answer
+
+
+COLLECTOR_DIES = """\
+import heaptide, os, signal, warnings
+from heaptide.inside._measuring import measuring
+
+def work(count):
+    return [bytes(1000) for _ in range(count)]
+
+def measure():
+    with heaptide.measure() as m:
+        kept = work(100)
+    return m.allocations
+
+def kill(session):
+    os.kill(session._session.collector_pid(), signal.SIGKILL)
+    while session.goes_on:
+        pass
+
+expected = measure()
+kill(measuring._session)
+assert measure() == expected
+
+for count in (100, 300_000):
+    try:
+        with heaptide.measure() as m:
+            kill(measuring._session)
+            kept = work(count)
+    except heaptide.HeaptideError as error:
+        assert "nothing was measured" in str(error)
+    else:
+        raise AssertionError(m)
+    assert measure() == expected
+
+recorder = heaptide.record("a.tide", symbols=False).start()
+kill(recorder._session)
+kept = work(300_000)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    recorder.stop()
+assert "killed" in str(told[0].message), told
+assert measure() == expected
+"""
+
+
+def test_a_collector_that_is_killed(tmp_path: Path) -> None:
+    """What it was to count is told to be missing; what follows has another one."""
+    run(COLLECTOR_DIES, tmp_path)

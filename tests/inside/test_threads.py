@@ -43,3 +43,32 @@ def test_threads_in_the_middle_of_allocating(tmp_path: Path, build: Builder) -> 
     library = build("counted.c", "-O1", "-fPIC", "-shared")
     done = run(BUSY, tmp_path, [str(library)])
     assert done.stdout == "\n"
+
+
+LOADING = """\
+import ctypes, heaptide, sys, threading
+loader = ctypes.CDLL(sys.argv[1])
+thread = threading.Thread(target=loader.load_again, args=[sys.argv[2].encode()])
+thread.start()
+for turn in range(40):
+    heaptide.record("a.tide", force=True, symbols=False).start().stop()
+    for _ in range(5):
+        with heaptide.measure():
+            pass
+loader.stop_loading()
+thread.join()
+library = ctypes.CDLL(sys.argv[2])
+library.call.restype = None
+with heaptide.measure("thread") as m:
+    library.call(10)
+print(m.allocations)
+"""
+
+
+def test_a_library_that_the_loader_is_filling_in(tmp_path: Path, build: Builder) -> None:
+    """Its tables are the loader's until they are locked: nothing is written, nor locked too
+    early; it is seen to afterwards."""
+    loader = build("loader.c", "-O1", "-fPIC", "-shared")
+    library = build("many_relocations.c", "-O1", "-fPIC", "-shared", "-Wl,-z,now")
+    done = run(LOADING, tmp_path, [str(loader), str(library)])
+    assert done.stdout == "10\n"

@@ -118,10 +118,9 @@ class Agent:
     def pause(self) -> None:
         self._library.heaptide_pause()
 
-    def resume(self) -> None:
-        """Raises LaunchError: the session has ended."""
-        if self._library.heaptide_resume() != 0:
-            raise LaunchError("what measures this process has ended; start the program again")
+    def resume(self) -> bool:
+        """False: the session has ended."""
+        return bool(self._library.heaptide_resume() == 0)
 
     def clear(self) -> None:
         """Gives back the memory of a session that has ended."""
@@ -179,9 +178,18 @@ def _preloaded() -> Agent | None:
         return None
 
 
+def _errors() -> Errors:
+    try:
+        return Errors()
+    except OSError as error:
+        raise LaunchError(
+            f"no pipe for the recorder's words: {error.strerror}; allow more files (ulimit -n)"
+        ) from error
+
+
 def run_apart(command: Sequence[str]) -> str:
     """Runs a program that is no child of this process to its end; the last line of its stderr."""
-    errors = Errors()
+    errors = _errors()
     try:
         try:
             agent().spawn(command, errors.writing, errors.writing)
@@ -199,7 +207,7 @@ class OwnCollector:
         """Starts ``command``. Raises LaunchError if that fails."""
         self.ended: Ended | None = None
         self.pid = 0
-        self._errors = Errors()
+        self._errors = _errors()
         try:
             agent().spawn(command, session_fd, self._errors.writing)
         except BaseException:

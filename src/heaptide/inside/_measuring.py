@@ -42,15 +42,19 @@ class Measuring:
                 if agent().state is not State.NOT_RECORDED:
                     return False
                 self._start()
-            elif self._users == 0:
-                if self._parts < _MOST_PARTS:
-                    agent().resume()
-                    self._parts += 1
-                else:
-                    self._stop()
-                    self._start()
+            elif self._users == 0 and not self._resume():
+                self._stop()
+                self._start()
             self._users += 1
             return True
+
+    def _resume(self) -> bool:
+        """False: it takes another session."""
+        assert self._session is not None
+        if self._parts >= _MOST_PARTS or not self._session.goes_on or not agent().resume():
+            return False
+        self._parts += 1
+        return True
 
     def end(self) -> None:
         """One user less; the last one pauses the recording."""

@@ -39,6 +39,11 @@ class OwnSession:
         """Whether it is this process that it records, not a parent's."""
         return self._pid == os.getpid()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether its collector still runs."""
+        return not self._session.collector_ended()
+
     def forget(self) -> None:
         """In a child by fork: gives back what it has inherited of its parent's."""
         self._session.forget()
@@ -53,11 +58,16 @@ class OwnSession:
             session.finish()
             session.wait_finished()
             error, text = session.error()
+            whole = session.is_whole()
         finally:
             self._agent.clear()
             session.close()
-        if error is Error.NONE:
+        if error is Error.NONE and whole:
             return None
+        if error is Error.NONE:
+            return (
+                f"{self.path}: the recorder was killed; the last part of the recording is missing"
+            )
         return text or f"{self.path}: the recording ended early"
 
     def abandon(self) -> None:

@@ -200,6 +200,14 @@ class Session:
         if self.collector is not None:
             self.collector.resume()
 
+    def collector_ended(self) -> bool:
+        """Whether the collector runs no more."""
+        return self.collector is None or self.collector.poll() is not None
+
+    def is_whole(self) -> bool:
+        """Whether the collector came to ending the recording, whatever for."""
+        return bool(self._get("state") == State.STOPPED)
+
     def wait_finished(self, patience: float = _PATIENCE_SECONDS) -> Ended:
         """Waits for the collector's end, as long as it gets anywhere.
 
