@@ -5,6 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENVS=$PWD/.test-venvs
 MAIN=$VENVS/main
 JOBS=$(nproc)
+# Options of pytest: files of tests side by side, one a processor.
+SIDE_BY_SIDE=(-p xdist -n "$JOBS" --dist loadfile)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 die() {
