@@ -25,6 +25,7 @@ def measure():
         kept = work()
     return m.allocations
 
+measure()  # the first call of a function has a frame of its own to make, up to 3.10
 expected = measure()
 for first, then in [({}, {"native": "all"}), ({"native": "all"}, {}), ({}, {"sample": 4096})]:
     for times in range(3):

@@ -25,10 +25,13 @@ threads = [threading.Thread(target=noise) for _ in range(4)]
 for thread in threads:
     thread.start()
 wrong = []
+with heaptide.measure("thread"):
+    library.blocks(500)  # ctypes makes something for the first call
 for _ in range(1500):
     with heaptide.measure("thread") as m:
         library.blocks(500)
-    if (m.allocations, m.bytes) != (500, 50_000):
+    # Up to 3.10 the interpreter now and then makes something when it takes turns.
+    if not (500 <= m.allocations <= 504 and 50_000 <= m.bytes <= 50_400):
         wrong.append(str(m))
 going = False
 for thread in threads:
