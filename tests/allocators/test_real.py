@@ -201,7 +201,8 @@ def test_the_guides_shape() -> None:
     found = told([sys.executable, "-c", code], environment("jemalloc"))
     first, second, before, same, after, resident = found
     assert second == first + 1
-    assert before == same and (64 << 20) <= after - before < (66 << 20)
+    # Of what was there before, a little may be gone.
+    assert before == same and (63 << 20) <= after - before < (66 << 20)
     assert resident > 0
 
 
