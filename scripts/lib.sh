@@ -7,6 +7,8 @@ MAIN=$VENVS/main
 JOBS=$(nproc)
 # Options of pytest: files of tests side by side, one a processor.
 SIDE_BY_SIDE=(-p xdist -n "$JOBS" --dist loadfile)
+# Tests that look at all that is recorded on the machine, or draw on a screen: one after the other.
+ALONE=(tests/browser tests/cli/test_hang_up.py tests/cli/test_sessions.py tests/cli/test_top.py)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 die() {
