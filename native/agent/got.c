@@ -49,13 +49,19 @@ typedef struct object {
   uintptr_t relro, relro_end;
   const ElfW(Sym) * symbols;
   const char *names;
-  bool unlocked; // its RELRO pages are writable for now
+  bool unlocked;      // its RELRO pages are writable for now
+  bool has_allocator; // among what it needs
+  bool waits;         // some of its calls are to be seen to when they are bound
 } object;
 
 // Objects that have been seen to, by their dynamic sections.
 static uintptr_t done[MOST_OBJECTS];
 static uint32_t done_used;
 static unsigned long long unloads;
+// Objects may look in themselves and what they need before they look in the program (RTLD_DEEPBIND), which
+// nothing tells of one that has been loaded. What they find there may be another allocator.
+static _Atomic bool deep;
+static bool first_look = true;
 
 static bool same(const char *a, const char *b) {
   while (*a != 0 && *a == *b) a++, b++;
@@ -112,6 +118,11 @@ static void patch(object *o, const ElfW(Rela) * relocation) {
   bool unresolved = type == R_X86_64_JUMP_SLOT && value - o->low < o->high - o->low &&
                     symbol->st_shndx == SHN_UNDEF;
   if (value != h->real && !unresolved) return;
+  if (unresolved && value != h->real && (atomic_load(&deep) || first_look) &&
+      (o->has_allocator || ht_hooks_provider() != HT_PROVIDER_LIBC)) {
+    o->waits = true; // for its first call, by which the loader tells
+    return;
+  }
   if ((uintptr_t)slot + sizeof *slot > o->relro && (uintptr_t)slot < o->relro_end && !unlock(o))
     return;
   __atomic_store_n(slot, h->ours, __ATOMIC_RELEASE);
@@ -127,7 +138,18 @@ static uintptr_t address(const object *o, uintptr_t value) {
   return value < o->bias ? value + o->bias : value;
 }
 
+static bool needs_allocator(const object *o, const ElfW(Dyn) * dynamic) {
+  for (; dynamic->d_tag != DT_NULL; dynamic++) {
+    if (dynamic->d_tag != DT_NEEDED) continue;
+    for (const char *name = o->names + dynamic->d_un.d_val; *name != 0; name++) {
+      if (ht_starts_with(name, "malloc")) return true;
+    }
+  }
+  return false;
+}
+
 static void patch_object(object *o, const ElfW(Dyn) * dynamic) {
+  const ElfW(Dyn) *first = dynamic;
   uintptr_t table = 0, bytes = 0, calls = 0, calls_bytes = 0, calls_kind = DT_RELA;
   for (; dynamic->d_tag != DT_NULL; dynamic++) {
     uintptr_t value = dynamic->d_un.d_val;
@@ -158,6 +180,7 @@ static void patch_object(object *o, const ElfW(Dyn) * dynamic) {
     }
   }
   if (o->symbols == NULL || o->names == NULL || calls_kind != DT_RELA) return;
+  o->has_allocator = needs_allocator(o, first);
   patch_table(o, table, bytes);
   patch_table(o, calls, calls_bytes);
   if (o->unlocked) {
@@ -202,11 +225,12 @@ static int visit(struct dl_phdr_info *info, size_t size, void *closure) {
   }
   // In another thread the loader is filling it in, and locks it when that is done. The next time, then.
   if (o.relro < o.relro_end && is_writable(o.relro)) return 0;
-  if (done_used < MOST_OBJECTS) done[done_used++] = (uintptr_t)dynamic;
-  if (is_loader || own - o.low < o.high - o.low) return 0;
-  patch_object(&o, dynamic);
+  if (!is_loader && own - o.low >= o.high - o.low) patch_object(&o, dynamic);
+  if (!o.waits && done_used < MOST_OBJECTS) done[done_used++] = (uintptr_t)dynamic;
   return 0;
 }
+
+void ht_got_binds_deep(void) { atomic_store(&deep, true); }
 
 void ht_got_patch(void) {
   if (ht_real_dlsym == NULL) return;
@@ -217,4 +241,5 @@ void ht_got_patch(void) {
   }
   bool first = true;
   dl_iterate_phdr(visit, &first);
+  first_look = false;
 }

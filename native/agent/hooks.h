@@ -57,6 +57,7 @@ bool ht_hooked_name(const char *name);
 // got.c: has the calls that loaded objects make go to our hooks, where no lookup by the loader does. Does
 // nothing for objects that have been seen to.
 void ht_got_patch(void);
+void ht_got_binds_deep(void); // an object is about to be loaded with RTLD_DEEPBIND
 
 // Our own function for `name` if its real one is `real`, else `real`: for dlsym.
 void *ht_hooked_symbol(const char *name, void *real);

@@ -33,6 +33,7 @@ static bool depends_on_caller(const char *name) {
 }
 
 HT_EXPORT void *dlopen(const char *name, int flags) {
+  if (flags & RTLD_DEEPBIND) ht_got_binds_deep();
   if (depends_on_caller(name)) {
     atomic_store(&look_again, 1);
     return ht_real.dlopen(name, flags); // in tail position: the caller stays the caller

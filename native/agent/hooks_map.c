@@ -24,11 +24,31 @@ static inline unsigned kind_of(const ht_ctx *ctx, uintptr_t pc) {
   return ctx->arena || ht_hooks_in_provider(pc) ? HT_KIND_ARENA : HT_KIND_MMAP;
 }
 
-static inline void *do_mmap(void *at, size_t size, int access, int flags, int fd, off_t offset,
-                            uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  void *p = ht_real.mmap(at, size, access, flags, fd, offset);
+// Around a real function: an allocator library's own (tcmalloc's) makes the system call by number, which is
+// the same mapping a second time.
+#define INSIDE_MAP 2u
+static inline ht_ctx *enter_map(void) {
   ht_ctx *ctx = ht_tls;
-  if (p == MAP_FAILED || !worth_recording(ctx)) return p;
+  if (ht_recording(ctx)) ctx->inside |= INSIDE_MAP;
+  return ctx;
+}
+
+static inline void leave_map(ht_ctx *ctx) {
+  if (ctx->inside & INSIDE_MAP) ctx->inside &= (uint8_t)~INSIDE_MAP;
+}
+
+static inline void *map_by_name(void *at, size_t size, int access, int flags, int fd,
+                                off_t offset) {
+  ht_ctx *ctx = enter_map();
+  void *p = ht_real.mmap(at, size, access, flags, fd, offset);
+  leave_map(ctx);
+  return p;
+}
+
+static inline void record_mmap(void *p, size_t size, int access, int flags, uintptr_t pc,
+                               uintptr_t sp, uintptr_t bp) {
+  ht_ctx *ctx = ht_tls;
+  if (p == MAP_FAILED || !worth_recording(ctx)) return;
   int error = errno;
   if (ctx->frees == HT_FREES_UNKNOWN) ctx = ht_ready(ctx); // finds allocators that are linked in
   unsigned kind = kind_of(ctx, pc);
@@ -38,23 +58,43 @@ static inline void *do_mmap(void *at, size_t size, int access, int flags, int fd
     ht_record_map(ht_tls, p, pages(size), kind, pc, sp, bp);
   }
   errno = error;
-  return p;
 }
 
 HT_EXPORT void *mmap(void *at, size_t size, int access, int flags, int fd, off_t offset) {
-  return do_mmap(at, size, access, flags, fd, offset, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  void *p = map_by_name(at, size, access, flags, fd, offset);
+  record_mmap(p, size, access, flags, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  return p;
 }
 
 HT_EXPORT void *mmap64(void *at, size_t size, int access, int flags, int fd, off_t offset) {
-  return do_mmap(at, size, access, flags, fd, offset, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  void *p = map_by_name(at, size, access, flags, fd, offset);
+  record_mmap(p, size, access, flags, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
+  return p;
+}
+
+static inline void record_munmap(void *at, size_t size, uintptr_t pc) {
+  ht_ctx *ctx = ht_tls;
+  if (worth_recording(ctx) && size != 0 && (uintptr_t)at % PAGE == 0) {
+    ht_record_unmap(ctx, at, pages(size), kind_of(ctx, pc));
+  }
 }
 
 HT_EXPORT int munmap(void *at, size_t size) {
+  record_munmap(at, size, HT_CALLER_PC);
+  ht_ctx *ctx = enter_map();
+  int result = ht_real.munmap(at, size);
+  leave_map(ctx);
+  return result;
+}
+
+static inline void record_mremap(void *old, size_t old_size, void *p, size_t size, int flags,
+                                 uintptr_t pc, uintptr_t sp, uintptr_t bp) {
   ht_ctx *ctx = ht_tls;
-  if (worth_recording(ctx) && size != 0 && (uintptr_t)at % PAGE == 0) {
-    ht_record_unmap(ctx, at, pages(size), kind_of(ctx, HT_CALLER_PC));
-  }
-  return ht_real.munmap(at, size);
+  if (p == MAP_FAILED || !worth_recording(ctx)) return;
+  int error = errno;
+  if (flags & MREMAP_FIXED) ht_record_unmap(ctx, p, pages(size), HT_KIND_MMAP);
+  ht_record_remap(ht_tls, old, pages(old_size), p, pages(size), pc, sp, bp);
+  errno = error;
 }
 
 HT_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...) {
@@ -66,15 +106,10 @@ HT_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...) 
     va_end(arguments);
   }
   if (ht_real.mremap == NULL) ht_hooks_resolve();
+  ht_ctx *ctx = enter_map();
   void *p = ht_real.mremap(old, old_size, size, flags, at);
-  ht_ctx *ctx = ht_tls;
-  if (p != MAP_FAILED && worth_recording(ctx)) {
-    int error = errno;
-    if (flags & MREMAP_FIXED) ht_record_unmap(ctx, p, pages(size), HT_KIND_MMAP);
-    ht_record_remap(ht_tls, old, pages(old_size), p, pages(size), HT_CALLER_PC, HT_CALLER_SP,
-                    HT_CALLER_BP);
-    errno = error;
-  }
+  leave_map(ctx);
+  record_mremap(old, old_size, p, size, flags, HT_CALLER_PC, HT_CALLER_SP, HT_CALLER_BP);
   return p;
 }
 
@@ -137,14 +172,27 @@ __asm__(
 
 __attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, long a, long b,
                                                                  long c, long d, long e, long f) {
+  ht_hooks_resolve(); // before any constructor
+  bool counts = !(ht_tls->inside & INSIDE_MAP);
+  long result;
   switch (number) {
     case SYS_mmap:
-      return (long)do_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f, HT_CALLER_PC,
-                           HT_CALLER_SP, HT_CALLER_BP);
+      result = ht_real_syscall(number, a, b, c, d, e, f);
+      if (counts) {
+        record_mmap((void *)result, (size_t)b, (int)c, (int)d, HT_CALLER_PC, HT_CALLER_SP,
+                    HT_CALLER_BP);
+      }
+      return result;
     case SYS_munmap:
-      return munmap((void *)a, (size_t)b);
+      if (counts) record_munmap((void *)a, (size_t)b, HT_CALLER_PC);
+      return ht_real_syscall(number, a, b);
     case SYS_mremap:
-      return (long)mremap((void *)a, (size_t)b, (size_t)c, (int)d, (void *)e);
+      result = ht_real_syscall(number, a, b, c, d, e);
+      if (counts) {
+        record_mremap((void *)a, (size_t)b, (void *)result, (size_t)c, (int)d, HT_CALLER_PC,
+                      HT_CALLER_SP, HT_CALLER_BP);
+      }
+      return result;
     case SYS_prctl:
     case SYS_seccomp:
       ht_sandbox_ahead(number, a);
@@ -152,6 +200,5 @@ __attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, lo
     default:
       break;
   }
-  ht_hooks_resolve(); // before any constructor
   return ht_real_syscall(number, a, b, c, d, e, f);
 }

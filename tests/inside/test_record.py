@@ -276,7 +276,9 @@ del more, kept
 """
 
 
-@pytest.mark.parametrize("name", ["libjemalloc.so.2"])
+@pytest.mark.parametrize(
+    "name", ["libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"]
+)
 def test_another_allocator(tmp_path: Path, name: str) -> None:
     """Where a program has a malloc of its own, blocks go back to where they came from."""
     library = Path("/usr/lib/x86_64-linux-gnu") / name

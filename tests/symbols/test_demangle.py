@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from heaptide.recording import Language
 from heaptide.symbols import _demangle, _rust
 from heaptide.symbols._demangle import demangle
+from tests.support.building import Builder
 
 CORE = "CsgEmfK2I1SDS_4core"
 RUST = [
@@ -151,3 +156,25 @@ def _base62(number: int) -> str:
         number //= 62
         text = digits[number % 62] + text
     return text + "_"
+
+
+def test_beside_another_allocator(build: Builder) -> None:
+    """Names that the C++ runtime has allocated go back to the allocator they come from."""
+    allocator = build("own_allocator.c", "-O1", "-fPIC", "-shared", "-fno-builtin")
+    program = (
+        "from heaptide.symbols._demangle import demangle\n"
+        "for number in range(10, 1000): demangle(f'_Z1f{number}' + 'x' * number + 'v')\n"
+        "print(demangle('_Z1fv')[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "LD_PRELOAD": str(allocator),
+        },
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "f()\n"), done.stderr

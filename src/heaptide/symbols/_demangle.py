@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -74,6 +75,15 @@ def _cxx(name: str) -> str | None:
     return readable.decode("utf-8", "replace") if readable else None
 
 
+def _free_by_the_programs_allocator(demangler: Any) -> None:
+    """cxxfilt frees by libc what the runtime has allocated by whatever LD_PRELOAD has brought."""
+    if hasattr(demangler, "_free"):
+        free = ctypes.CDLL(None).free
+        free.argtypes = [ctypes.c_void_p]
+        free.restype = None
+        demangler._free = free
+
+
 @lru_cache(maxsize=1)
 def _demangler() -> Any:
     """cxxfilt's demangler, or None on a machine without a C++ runtime.
@@ -91,6 +101,7 @@ def _demangler() -> Any:
             continue
     for choice in choices:
         try:
+            _free_by_the_programs_allocator(choice)
             if choice.demangleb(b"_Z1fv") == b"f()":
                 return choice
         except Exception:  # as above
