@@ -25,16 +25,21 @@ static inline unsigned kind_of(const ht_ctx *ctx, uintptr_t pc) {
 }
 
 // Around a real function: an allocator library's own (tcmalloc's) makes the system call by number, which is
-// the same mapping a second time.
-#define INSIDE_MAP 2u
+// the same mapping a second time. It does so from frames right below ours; a handler that jumps out of the
+// real function leaves a mark that soon says nothing.
+#define NEAR 4096u
 static inline ht_ctx *enter_map(void) {
   ht_ctx *ctx = ht_tls;
-  if (ht_recording(ctx)) ctx->inside |= INSIDE_MAP;
+  if (ht_recording(ctx)) ctx->map_sp = (uintptr_t)__builtin_frame_address(0);
   return ctx;
 }
 
 static inline void leave_map(ht_ctx *ctx) {
-  if (ctx->inside & INSIDE_MAP) ctx->inside &= (uint8_t)~INSIDE_MAP;
+  if (ctx->map_sp != 0) ctx->map_sp = 0;
+}
+
+static inline bool is_within_map(const ht_ctx *ctx, uintptr_t sp) {
+  return ctx->map_sp - sp < NEAR;
 }
 
 static inline void *map_by_name(void *at, size_t size, int access, int flags, int fd,
@@ -173,7 +178,7 @@ __asm__(
 __attribute__((used, visibility("hidden"))) long ht_syscall_hook(long number, long a, long b,
                                                                  long c, long d, long e, long f) {
   ht_hooks_resolve(); // before any constructor
-  bool counts = !(ht_tls->inside & INSIDE_MAP);
+  bool counts = !is_within_map(ht_tls, HT_CALLER_SP);
   long result;
   switch (number) {
     case SYS_mmap:

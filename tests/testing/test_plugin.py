@@ -585,7 +585,8 @@ def test_baselines(pytester: pytest.Pytester) -> None:
     assert isinstance(recordings, list)
     assert len(recordings) == 2
     assert all(Path(path).exists() for path in recordings)
-    [command] = re.findall(r"heaptide open (.*test_marked.*)", found.text)
+    # Printed twice where pytest's summary is whole: it is in CI.
+    [command] = set(re.findall(r"heaptide open (.*test_marked.*)", found.text))
     assert len(command.split()) == 2
 
     grown = [line for line in found.text.splitlines() if re.match(r" {4}\S.* \(.*:\d+\)$", line)]

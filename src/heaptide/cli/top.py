@@ -92,7 +92,11 @@ def find(target: str, sessions: list[Running]) -> tuple[str, Running | None]:
                 f"process {target} is not being recorded{_those(sessions)}; "
                 "heaptide top lists what is"
             )
-    named = [one for one in sessions if target in one.name or target in Path(one.recording).name]
+    named = [
+        one
+        for one in sessions
+        if target and (target in one.name or target in Path(one.recording).name)
+    ]
     # A script's name is its file's as well: what is meant is its recording.
     is_path = os.path.isdir(target) or _begins_as_recording(target)  # noqa: PTH112
     if os.path.exists(target) and (not named or is_path):  # noqa: PTH110
