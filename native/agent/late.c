@@ -35,6 +35,7 @@ _Static_assert(sizeof(snapshot) == 176, "as Python reads it");
 // By the numbers that open and read give. Those of open are kept until close, and their peaks go on.
 #define MOST 256
 HT_EXPORT snapshot heaptide_windows[MOST], heaptide_snapshots[MOST];
+HT_EXPORT int heaptide_opened; // the last number that open gave
 
 enum { NOT_RECORDED = 0, RECORDED = 1, RECORDS_ITSELF = 2, PAUSED = 3 };
 enum { DONE = 0, IS_RECORDED = 1, NO_SESSION = 2, NOT_ATTACHED = 3, NO_ANSWER = 4, TOO_MANY = 5 };
@@ -65,12 +66,15 @@ static ht_ctx *begin(void) {
   return ctx;
 }
 
+// Those that are open by now have been left by an exception, or are a parent's.
+static void close_windows(void) {
+  for (int i = 0; i < MOST; i++) heaptide_windows[i].is_open = 0;
+}
+
 HT_EXPORT int heaptide_attach(const char *path) {
   if (heaptide_state() != NOT_RECORDED) return IS_RECORDED;
   attached = false;
-  if (ht_session_is_parents()) {
-    for (int i = 0; i < MOST; i++) heaptide_windows[i].is_open = 0; // open in the parent
-  }
+  close_windows();
   if (!ht_session_join(path)) return NO_SESSION;
   attached = true;
   ht_got_patch();
@@ -91,6 +95,7 @@ HT_EXPORT int heaptide_pause(void) {
 
 HT_EXPORT int heaptide_resume(void) {
   if (heaptide_state() != PAUSED) return NOT_ATTACHED;
+  close_windows();
   if (!ht_session_go_on()) return NO_SESSION;
   ht_got_patch();
   ht_python_resume(begin());
@@ -201,7 +206,7 @@ HT_EXPORT int heaptide_open(void) {
   window->process.peak_bytes = window->process.live_bytes;
   window->thread.peak_bytes = window->thread.live_bytes;
   window->is_open = 1;
-  return i;
+  return heaptide_opened = i;
 }
 
 HT_EXPORT int heaptide_read(void) {

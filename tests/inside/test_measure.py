@@ -17,6 +17,7 @@ import pytest
 
 import heaptide
 from heaptide import HeaptideError, Measured
+from tests.inside.running import run
 from tests.support.building import Builder
 
 pytestmark = pytest.mark.interpreters
@@ -383,3 +384,57 @@ def test_code_that_is_first_seen_between_two_blocks() -> None:
         with heaptide.measure() as m:
             make()
         assert m.stacks(1)[0].frames[0].function == f"make_{turn}"
+
+
+INTERRUPTED = """\
+import heaptide, signal, sys, time
+
+class Interrupt(Exception):
+    pass
+
+def interrupt(*_):
+    if sys.argv[1] == "raise":
+        raise Interrupt
+    if sys.argv[1] == "measure":
+        try:
+            with heaptide.measure() as m:
+                kept = bytes(1000)
+            assert m.bytes >= 1000, m
+        except heaptide.HeaptideError as error:
+            assert "about to begin" in str(error) or "has ended" in str(error), error
+
+def work():
+    with heaptide.measure() as m:
+        kept = [bytes(1000) for _ in range(100)]
+    return m.allocations
+
+def record():
+    recorder = heaptide.record("a.tide", force=True, symbols=False)
+    try:
+        with recorder:
+            kept = [bytes(1000) for _ in range(100)]
+    finally:
+        recorder.stop()  # an exception may have come before the block's own end could begin
+
+work()
+record()
+expected = work()
+signal.signal(signal.SIGALRM, interrupt)
+for turn in range(400):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + turn % 40 * 0.0002)
+        record() if turn % 4 == 0 else work()
+        while signal.getitimer(signal.ITIMER_REAL)[0]:
+            time.sleep(0.001)
+    except Interrupt:
+        pass
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+record()
+assert work() == expected
+"""
+
+
+@pytest.mark.parametrize("handler", ["raise", "measure"])
+def test_signals_while_measurements_begin_and_end(tmp_path: Path, handler: str) -> None:
+    """Whatever a handler does, and where: the next measurement is as good as the first."""
+    run(INTERRUPTED, tmp_path, [handler])

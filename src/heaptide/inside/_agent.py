@@ -97,6 +97,7 @@ class Agent:
         self.mark = library.heaptide_mark
         self.mark.argtypes = [ctypes.c_char_p]
         self.mark.restype = None
+        self._opened = ctypes.c_int.in_dll(library, "heaptide_opened")
         self._windows = (Snapshot * _MOST).in_dll(library, "heaptide_windows")
         self._snapshots = (Snapshot * _MOST).in_dll(library, "heaptide_snapshots")
 
@@ -137,6 +138,13 @@ class Agent:
     def snapshot(self, number: int) -> Snapshot:
         """What ``read`` has read."""
         return Snapshot.from_buffer_copy(self._snapshots[number])
+
+    def forget_opened(self) -> None:
+        self._opened.value = -1
+
+    def opened(self) -> int:
+        """The window opened since then, even if nobody has got its number; below 0: none."""
+        return self._opened.value
 
     def close(self, window: int) -> None:
         self._library.heaptide_close(window)

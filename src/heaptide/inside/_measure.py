@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heaptide.errors import LaunchError, UsageError
 from heaptide.inside._agent import Agent, Snapshot, agent
+from heaptide.inside._changing import changing
 from heaptide.inside._measured import Measured
 from heaptide.inside._measuring import measuring
 
@@ -35,7 +36,7 @@ class Measurement:
         self._agent: Agent | None = None
         self._window = -1
         self.thread_id = 0
-        self._owns = False
+        self._owns = False  # the recording is that of measurements
         self._pid = 0
 
     def __enter__(self) -> Measurement:
@@ -43,23 +44,24 @@ class Measurement:
             raise UsageError("this measurement is going on; make another one for each block")
         self._measured = None
         self._agent = library = agent()
-        self._owns = measuring.begin()
         self._pid = os.getpid()
-        self.thread_id = threading.get_native_id()
-        if not self._owns and self.scope == "thread":
-            self.scope = "process"  # who records this process does not keep threads apart
-        # The last thing done here, and the first below: what is between is the block's.
-        self._window = library.open()
-        if self._window < 0:
-            self._give_up()
+        library.forget_opened()
+        try:
+            with changing:
+                self._owns = measuring.begin(self)
+            self.thread_id = threading.get_native_id()
+            if not self._owns and self.scope == "thread":
+                self.scope = "process"  # who records this process does not keep threads apart
+            # The last thing done here, and the first below: what is between is the block's.
+            self._window = library.open()
+            if self._window < 0:
+                raise LaunchError(_reason(self._window))
+        except BaseException:  # a signal's, too
+            with changing:
+                self._window = library.opened()
+                self._leave()
+            raise
         return self
-
-    def _give_up(self) -> None:
-        """It cannot be begun."""
-        number, self._window = self._window, -1
-        if self._owns:
-            measuring.end()
-        raise LaunchError(_reason(number))
 
     def __exit__(
         self,
@@ -67,32 +69,41 @@ class Measurement:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        number = self._agent.read()  # type: ignore[union-attr]
-        self._finish(number)
+        try:
+            number = self._window
+            if number >= 0:
+                number = self._agent.read()  # type: ignore[union-attr]
+            self._finish(number)
+        finally:
+            with changing:
+                self._leave()
+
+    def _leave(self) -> None:
+        """The block is over, however it has ended."""
+        window, self._window = self._window, -1
+        if self._pid != os.getpid():  # both are the parent's
+            return
+        agent().close(window)
+        measuring.end(self)
 
     def _finish(self, number: int) -> None:
         library = agent()
-        window, self._window = self._window, -1
+        window = self._window
         if self._pid != os.getpid():
             raise LaunchError("nothing was measured: the block has begun in the parent process")
-        try:
-            if window < 0 or number < 0:
-                raise LaunchError(_reason(min(window, number)))
-            before, after = library.window(window), library.snapshot(number)
-            if before.generation != after.generation:
-                raise LaunchError(
-                    "what was measured is not known: the process was forked, or its recording "
-                    "ended, in the middle of it"
-                )
-            if self.scope == "thread" and after.tid != self.thread_id:
-                raise UsageError(
-                    "a block of one thread has ended in another; measure(scope='process') does that"
-                )
-            self._keep(before, after)
-        finally:
-            library.close(window)
-            if self._owns:
-                measuring.end()
+        if window < 0 or number < 0:
+            raise LaunchError(_reason(min(window, number)))
+        before, after = library.window(window), library.snapshot(number)
+        if before.generation != after.generation:
+            raise LaunchError(
+                "what was measured is not known: the process was forked, or its recording "
+                "ended, in the middle of it"
+            )
+        if self.scope == "thread" and after.tid != self.thread_id:
+            raise UsageError(
+                "a block of one thread has ended in another; measure(scope='process') does that"
+            )
+        self._keep(before, after)
 
     def _keep(self, before: Snapshot, after: Snapshot) -> None:
         self.start_ns, self.end_ns = before.ns, after.ns

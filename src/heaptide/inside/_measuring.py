@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import WeakSet
 
 from heaptide.errors import OutputError, UsageError
 from heaptide.inside._agent import WRITE, State, agent
+from heaptide.inside._changing import changing
 from heaptide.inside._session import OwnSession
 from heaptide.recorder.session import Config
 
@@ -21,6 +21,7 @@ from heaptide.recorder.session import Config
 # are not endlessly many.
 _MOST_PARTS = 1000
 
+_NAME = "measured.tide"
 _CONFIG = Config(follow=False, thread_peaks=True)
 
 
@@ -28,24 +29,28 @@ class Measuring:
     """At most one in a process. Use ``begin`` and ``end`` in pairs, from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
         self._session: OwnSession | None = None
         self._file: int | None = None  # a descriptor: the recording has no name
-        self._users = 0
+        self._users: WeakSet[object] = WeakSet()
         self._parts = 0
 
-    def begin(self) -> bool:
-        """Makes sure that this process is recorded. False: somebody else records it already."""
-        with self._lock:
+    def begin(self, user: object) -> bool:
+        """Makes sure that this process is recorded. False: somebody else records it already.
+
+        ``user`` is one until ``end``, or as long as it lives: no exception of a signal's handler
+        can make it stay for ever.
+        """
+        with changing.beginning():
             self._forget_parents()
+            give_up_orphan()
             if self._session is None or not self._is_recording():
                 if agent().state is not State.NOT_RECORDED:
                     return False
                 self._start()
-            elif self._users == 0 and not self._resume():
+            elif not self._users and not self._resume():
                 self._stop()
                 self._start()
-            self._users += 1
+            self._users.add(user)
             return True
 
     def _resume(self) -> bool:
@@ -56,29 +61,32 @@ class Measuring:
         self._parts += 1
         return True
 
-    def end(self) -> None:
-        """One user less; the last one pauses the recording."""
-        with self._lock:
-            if not self._is_recording():
+    def end(self, user: object) -> None:
+        """One user less, if it was one; the last one pauses the recording."""
+        with changing:
+            if user not in self._users:
                 return
-            self._users -= 1
-            if self._users == 0:
+            self._users.discard(user)
+            if not self._users and self._is_recording():
                 agent().pause()
 
     @property
     def active(self) -> bool:
         """Whether a measurement goes on."""
-        return self._is_recording() and self._users > 0
+        return self._is_recording() and bool(self._users)
+
+    def owns(self, session: OwnSession) -> bool:
+        return self._session is session
 
     def fresh(self) -> None:
         """The next measurement begins a session of its own, for who is going to read it."""
-        with self._lock:
-            if self._is_recording() and self._users == 0:
+        with changing:
+            if self._is_recording() and not self._users:
                 self._stop()
 
     def stop(self) -> None:
         """Ends the session: what follows begins another."""
-        with self._lock:
+        with changing:
             if self._is_recording():
                 self._stop()
 
@@ -89,7 +97,7 @@ class Measuring:
         Raises OutputError, LaunchError; UsageError: a measurement goes on, or somebody else records
         this process.
         """
-        with self._lock:
+        with changing.beginning():
             self._forget_parents()
             if self.active or (
                 not self._is_recording() and agent().state is not State.NOT_RECORDED
@@ -98,18 +106,18 @@ class Measuring:
             if self._is_recording():
                 self._stop()
             self._start(path)
-            self._users = 1
+            self._users.add(self)
         try:
             yield
         finally:
-            with self._lock:
+            with changing:
                 if self._is_recording():
                     self._stop()
 
     @contextlib.contextmanager
     def written(self) -> Iterator[Path | None]:
         """The recording as of now, for reading; None: there is none."""
-        with self._lock:
+        with changing:
             if self._file is None or not self._is_recording() or not agent().sync(WRITE):
                 yield None
             else:
@@ -124,20 +132,21 @@ class Measuring:
             self._session.forget()
             self._session = None
             self._close_file()
-            self._users = self._parts = 0
+            self._users.clear()
+            self._parts = 0
             agent().detach()
-
-    def after_fork(self) -> None:
-        """In the child: what another thread of the parent has locked stays so."""
-        self._lock = threading.RLock()
 
     def _start(self, path: Path | None = None) -> None:
         if path is None:
             folder = _private_folder()
             try:
-                self._start(folder / "measured.tide")
+                self._start(folder / _NAME)
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                # Not rmtree: an exception in the middle of that closes a descriptor twice.
+                with contextlib.suppress(OSError):
+                    (folder / _NAME).unlink()
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             return
         session = OwnSession(path, _CONFIG, force=True)
         try:
@@ -146,18 +155,22 @@ class Measuring:
             session.abandon()
             raise OutputError(f"{path}: {error.strerror}") from error
         self._session = session
-        self._users, self._parts = 0, 1
+        self._users.clear()
+        self._parts = 1
 
     def _stop(self) -> None:
-        assert self._session is not None
-        self._session.end()
-        self._session = None
-        self._close_file()
+        # Taken first: a signal's handler may come to this, or its exception out of it.
+        session, self._session = self._session, None
+        assert session is not None
+        try:
+            session.end()
+        finally:
+            self._close_file()
 
     def _close_file(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
 
 def _private_folder() -> Path:
@@ -170,6 +183,10 @@ def _private_folder() -> Path:
             path.mkdir(mode=0o700)
         except OSError as error:
             tried[base] = error.strerror or str(error)
+        except BaseException:  # a signal's, after it has been made
+            with contextlib.suppress(OSError):
+                path.rmdir()
+            raise
         else:
             return path
     reasons = "; ".join(f"{base}: {why}" for base, why in tried.items())
@@ -177,4 +194,14 @@ def _private_folder() -> Path:
 
 
 measuring = Measuring()
-os.register_at_fork(after_in_child=measuring.after_fork)
+
+
+def give_up_orphan() -> None:
+    """Ends a session that nobody has: an exception came between its beginning and that."""
+    session = OwnSession.latest
+    if session is not None and session.is_own and not any(owns(session) for owns in owners):
+        session.abandon()
+
+
+# Whether a session is theirs.
+owners: list[Callable[[OwnSession], bool]] = [measuring.owns]

@@ -5,19 +5,18 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import warnings
 from pathlib import Path
 from types import TracebackType
 
-from heaptide.errors import LaunchError, OutputError, UsageError
+from heaptide.errors import HeaptideError, LaunchError, OutputError, UsageError
 from heaptide.inside._agent import State, agent, run_apart
-from heaptide.inside._measuring import measuring
+from heaptide.inside._changing import changing
+from heaptide.inside._measuring import give_up_orphan, measuring, owners
 from heaptide.inside._session import OwnSession
 from heaptide.recorder.output import default_output
 from heaptide.recorder.session import Config
 
-_lock = threading.RLock()
 _current: Recorder | None = None
 
 
@@ -71,7 +70,7 @@ class Recorder:
         """Begins. Raises UsageError: it has begun before, or this process is recorded already;
         OutputError: the file exists (without ``force``) or cannot be written; LaunchError."""
         global _current
-        with _lock:
+        with changing.beginning():
             if self.recording:
                 raise UsageError(f"{self.path} is being recorded already: stop it first")
             if self._ended:
@@ -93,7 +92,7 @@ class Recorder:
         A recording that ends early (a full disk, ``max_size``) is told by a RuntimeWarning.
         """
         global _current
-        with _lock:
+        with changing:
             session, self._session = self._session, None
             if session is None:
                 return
@@ -103,14 +102,22 @@ class Recorder:
             self._ended = True
             _current = None
             atexit.unregister(self.stop)
-            problem = session.end()
-            if self._symbols:
-                _find_names(self.path.absolute())
+            session.leave()
+        # Others need not wait for that, and an interrupt does not undo it.
+        problem = session.end()
+        if self._symbols:
+            _find_names(self.path.absolute())
         if problem:
             warnings.warn(f"heaptide: {problem}", RuntimeWarning, stacklevel=2)
 
     def __enter__(self) -> Recorder:
-        return self.start()
+        try:
+            return self.start()
+        except HeaptideError:
+            raise
+        except BaseException:  # a signal's, perhaps after it has begun
+            self.stop()
+            raise
 
     def __exit__(
         self,
@@ -146,33 +153,33 @@ def record(
     )
 
 
+def _owns(session: OwnSession) -> bool:
+    return _current is not None and _current._session is session
+
+
+owners.append(_owns)
+
+
 def _refuse_second() -> None:
+    give_up_orphan()
     state = agent().state
     if state is State.RECORDED:
         raise UsageError(
             "this process is recorded by heaptide run already: mark moments of that recording "
             "with heaptide.mark"
         )
-    if state is State.RECORDS_ITSELF and (_current is None or not _current.recording):
-        if measuring.active:
-            raise UsageError(
-                "a measurement of this process goes on: a recording cannot begin in the middle"
-            )
+    if measuring.active:
+        raise UsageError(
+            "a measurement of this process goes on: a recording cannot begin in the middle"
+        )
+    latest = OwnSession.latest
+    if state is State.RECORDS_ITSELF and (latest is None or not latest.is_own):
         raise UsageError("this process is part of its parent's recording already")
     if _current is not None and _current.recording:
         raise UsageError(
             f"this process is being recorded into {_current.path} already: stop that first, or "
             "mark moments of it with heaptide.mark"
         )
-
-
-def _after_fork() -> None:
-    """In the child: what another thread of the parent has locked stays so."""
-    global _lock
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 def _find_names(path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from heaptide.inside._agent import Agent, OwnCollector, agent
+from heaptide.inside._changing import changing
 from heaptide.recorder._wire import Error
 from heaptide.recorder.session import Config, Session
 
@@ -17,22 +19,27 @@ class OwnSession:
     Raises OutputError: the file cannot be had; LaunchError: the recorder cannot be.
     """
 
+    latest: ClassVar[OwnSession | None] = None  # the one that goes on
+
     def __init__(self, path: Path, config: Config, *, force: bool = False) -> None:
         self.path = path
         self._pid = os.getpid()
+        self._left = False
         self._agent: Agent = agent()
-        self._session = Session(
-            path, config, _command(), force=force, start=OwnCollector, root=self._pid
-        )
-        collector = self._session.collector
-        assert isinstance(collector, OwnCollector)
-        collector.found(self._session.collector_pid())
-        try:
-            self._session.started(self._pid)
-            self._agent.attach(self._session.memory_path())
-        except BaseException:
-            self._session.abandon()
-            raise
+        with changing:
+            self._session = Session(
+                path, config, _command(), force=force, start=OwnCollector, root=self._pid
+            )
+            collector = self._session.collector
+            assert isinstance(collector, OwnCollector)
+            collector.found(self._session.collector_pid())
+            OwnSession.latest = self
+            try:
+                self._session.started(self._pid)
+                self._agent.attach(self._session.memory_path())
+            except BaseException:
+                self.abandon()
+                raise
 
     @property
     def is_own(self) -> bool:
@@ -48,20 +55,29 @@ class OwnSession:
         """In a child by fork: gives back what it has inherited of its parent's."""
         self._session.forget()
 
+    def leave(self) -> None:
+        """Records no more; the collector is to come to an end."""
+        with changing:
+            if not self._left:
+                self._left = True
+                OwnSession.latest = None
+                self._agent.detach()
+                self._session.finish()
+
     def end(self) -> str | None:
         """Ends the recording; a line about it if it is not what was asked for."""
         if not self.is_own:
             return None
-        self._agent.detach()
+        self.leave()
         session = self._session
         try:
-            session.finish()
             session.wait_finished()
             error, text = session.error()
             whole = session.is_whole()
         finally:
-            self._agent.clear()
-            session.close()
+            with changing:
+                self._agent.clear()
+                session.close()
         if error is Error.NONE and whole:
             return None
         if error is Error.NONE:
@@ -73,6 +89,7 @@ class OwnSession:
     def abandon(self) -> None:
         """Ends it and throws it away."""
         if self.is_own:
+            OwnSession.latest = None
             self._agent.detach()
             self._session.abandon()
             self._agent.clear()

@@ -72,7 +72,9 @@ class Errors:
         return bool(waiting.poll(0))
 
     def close(self) -> None:
-        os.close(self._reading)
+        reading, self._reading = self._reading, -1
+        if reading >= 0:
+            os.close(reading)
 
 
 class Collector:

@@ -248,11 +248,18 @@ class Session:
         if self.collector is not None:
             self.collector.close()
         self._memory.close()
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
         return True
 
     def _wait_until_ready(self, collector: CollectorProcess) -> None:
+        since = time.monotonic()
         while self._get("state") == State.STARTING:
+            if time.monotonic() - since > _PATIENCE_SECONDS:
+                raise LaunchError(
+                    f"the collector has not become ready within {_PATIENCE_SECONDS:.0f} s",
+                    exit_status=_RECORDER_FAILED,
+                )
             if collector.poll() is not None:
                 text = self._error_text() or collector.message()
                 raise LaunchError(

@@ -56,7 +56,7 @@ class Repetitions:
 
     def __enter__(self) -> Repetitions:
         measuring.fresh()
-        self._owns = measuring.begin()
+        self._owns = measuring.begin(self)
         if not self._owns:
             raise LaunchError(
                 "the leak check needs a recording of its own: run the tests without heaptide run "
@@ -74,7 +74,7 @@ class Repetitions:
         traceback: TracebackType | None,
     ) -> None:
         self._aside.__exit__(kind, error, traceback)
-        measuring.end()
+        measuring.end(self)
 
     def _now(self) -> int:
         number = agent().read()

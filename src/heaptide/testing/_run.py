@@ -222,6 +222,10 @@ def stacks_of(measurement: Measurement, recording: Path | None) -> list[Stack]:
     return []
 
 
+class _User:
+    """Of the session."""
+
+
 @contextlib.contextmanager
 def recorded(path: Path | None) -> Iterator[None]:
     """The session goes on from the first to the last repeat; at ``path``, if that is to be kept."""
@@ -229,12 +233,13 @@ def recorded(path: Path | None) -> Iterator[None]:
         with measuring.into(path):
             yield
         return
-    owns = measuring.begin()
+    user = _User()
+    owns = measuring.begin(user)
     try:
         yield
     finally:
         if owns:
-            measuring.end()
+            measuring.end(user)
 
 
 _sure = False
