@@ -278,8 +278,10 @@ class Session:
         return int(struct.unpack_from(field.format, self._memory, field.offset)[0])
 
     def _set(self, name: str, value: int) -> None:
+        # In one piece: struct.pack_into writes zeros first, and the collector reads at any time.
         field = _wire.HEADER[name]
-        struct.pack_into(field.format, self._memory, field.offset, value)
+        raw = struct.pack(field.format, value)
+        self._memory[field.offset : field.offset + len(raw)] = raw
 
 
 @contextmanager
