@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from heaptide._later import later
 from heaptide._mark import mark, phase
 from heaptide._version import __version__
 from heaptide.errors import HeaptideError
@@ -47,7 +47,7 @@ __all__ = [
 
 # Imported when they are asked for: NumPy takes a tenth of a second, and `heaptide --version`, or a
 # program that only sets marks, needs none of it.
-_LATER = {"Recording": "heaptide.recording"}
+_LATER = {"Recording": "recording"}
 _LATER.update(
     dict.fromkeys(
         (
@@ -63,17 +63,11 @@ _LATER.update(
             "record",
             "stats",
         ),
-        "heaptide.inside",
+        "inside",
     )
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(_LATER[name]), name)
-    globals()[name] = found
-    return found
+__getattr__ = later(__name__, _LATER)
 
 
 def load_ipython_extension(shell: Any) -> None:

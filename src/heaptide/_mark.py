@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from heaptide._async import AsyncToo
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -23,7 +25,7 @@ def mark(name: str) -> None:
         _send(name.encode("utf-8", "replace"))
 
 
-class phase(contextlib.ContextDecorator):  # noqa: N801 - used like a function
+class phase(AsyncToo, contextlib.ContextDecorator):  # noqa: N801 - used like a function
     """A part of the run with a name: marks its beginning, and its end as ``NAME: end``.
 
     For ``with``, ``async with`` and as a decorator. Budgets for a phase of this name hold between
@@ -61,17 +63,6 @@ class phase(contextlib.ContextDecorator):  # noqa: N801 - used like a function
                 return await function(*args, **kwargs)
 
         return cast(Function, named)
-
-    async def __aenter__(self) -> phase:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
 
 def use(send: Callable[[bytes], None]) -> None:

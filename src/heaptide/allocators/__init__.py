@@ -13,7 +13,7 @@ from ._outside import Outside, read_outside
 from ._read import Reader, read
 from ._stats import AllocatorStats, ArenaStats
 from .cgroup import Cgroup, Pressure, Stall, read_cgroup, read_pressure
-from .process import Family, ProcessReader, ProcessStats, read_family, read_process
+from .process import Family, ProcessReader, ProcessStats, read_cheap, read_family, read_process
 
 __all__ = [
     "AllocatorStats",
@@ -31,6 +31,7 @@ __all__ = [
     "jemalloc",
     "read",
     "read_cgroup",
+    "read_cheap",
     "read_family",
     "read_outside",
     "read_pressure",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from heaptide.budgets import Budgets, Result
+from heaptide.budgets import exit_status as status_of
 from heaptide.budgets._spread import Change, Spread, change, spread, unpaired
 from heaptide.errors import UsageError
 
@@ -145,12 +146,7 @@ def hold(compared: Iterable[Compared], budgets: Budgets) -> list[Result]:
     for name, limit in budgets.limits.items():
         one = found[name]
         value = None if one.new is None else one.new.spread.median
-        status = "unknown" if value is None else "over" if value > limit.value else "ok"
-        reason = one.reason if value is None else ""
-        words = f"{one.figure.words}, median"
-        results.append(
-            Result(name, words, "", limit.unit, limit.value, value, status, reason, limit.binary)
-        )
+        results.append(Result.of(name, f"{one.figure.words}, median", limit, value, one.reason))
     return results
 
 
@@ -170,10 +166,10 @@ def budgets_for(options: Iterable[str], figures: Iterable[Figure]) -> Budgets:
     return budgets
 
 
-def exit_status(compared: Iterable[Compared], results: Iterable[Result], *, asked: bool) -> int:
+def exit_status(compared: Iterable[Compared], results: Sequence[Result], *, asked: bool) -> int:
     """2: what was asked for could not be measured; 1: a regression, or a budget was exceeded."""
-    figures, statuses = list(compared), {result.status for result in results}
+    figures, held = list(compared), status_of(results)
     unmeasured = [one for one in figures if one.reason]
-    if "unknown" in statuses or (unmeasured and (asked or len(unmeasured) == len(figures))):
+    if held == 2 or (unmeasured and (asked or len(unmeasured) == len(figures))):
         return 2
-    return 1 if "over" in statuses or any(one.regressed for one in figures) else 0
+    return 1 if held or any(one.regressed for one in figures) else 0

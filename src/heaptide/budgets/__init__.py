@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from heaptide._later import later
 
 from ._code import CODE_MEASURES, CodeMeasure, code_limits, judge
 from ._limits import BYTES, COUNT, RATIO, Limit, parse_limit
@@ -61,10 +62,4 @@ _LATER = {
     "PRESETS": "_presets",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
-    globals()[name] = found
-    return found
+__getattr__ = later(__name__, _LATER)

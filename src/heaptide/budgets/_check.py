@@ -65,11 +65,7 @@ def _of(profile: Profile | None, budgets: Budgets, phase: str, missing: str) -> 
     found = []
 
     def add(name: str, words: str, limit: Limit, value: float | None, why: str) -> None:
-        status = "unknown" if value is None else "over" if value > limit.value else "ok"
-        reason = (missing or why) if value is None else ""
-        found.append(
-            Result(name, words, phase, limit.unit, limit.value, value, status, reason, limit.binary)
-        )
+        found.append(Result.of(name, words, limit, value, missing or why, phase))
 
     seen = None if missing else profile
     summary = None if seen is None else summarize(seen)

@@ -87,21 +87,7 @@ def judge(
     known: Mapping[str, CodeMeasure] = CODE_MEASURES,
 ) -> list[Result]:
     """A result for each limit, in their order."""
-    results = []
-    for name, limit in limits.items():
-        measure = known[name]
-        value = measure.of(figures)
-        status = "over" if value > limit.value else "ok"
-        results.append(
-            Result(
-                name,
-                measure.words,
-                "",
-                limit.unit,
-                limit.value,
-                value,
-                status,
-                binary=limit.binary,
-            )
-        )
-    return results
+    return [
+        Result.of(name, known[name].words, limit, known[name].of(figures))
+        for name, limit in limits.items()
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ._limits import Limit
+
 
 @dataclass(frozen=True)
 class Result:
@@ -22,6 +24,30 @@ class Result:
     status: str
     reason: str = ""
     binary: bool = False  # the limit was given in MiB
+
+    @classmethod
+    def of(
+        cls,
+        budget: str,
+        words: str,
+        limit: Limit,
+        value: float | None,
+        reason: str = "",
+        phase: str = "",
+    ) -> Result:
+        """``value`` held to ``limit``. ``reason``: why there is none, or why it says nothing."""
+        status = "unknown" if value is None else "over" if value > limit.value else "ok"
+        return cls(
+            budget,
+            words,
+            phase,
+            limit.unit,
+            limit.value,
+            value,
+            status,
+            reason if value is None else "",
+            limit.binary,
+        )
 
     @property
     def margin(self) -> float | None:

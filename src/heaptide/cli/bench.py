@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from heaptide._write import add_to_job_summary, write_file
 from heaptide.cli.benching import (
     Asked,
     base_words,
@@ -21,6 +22,7 @@ from heaptide.cli.benching import (
     places,
     relative_part,
 )
+from heaptide.cli.budgeting import BehindDashes
 from heaptide.cli.output import print_json
 from heaptide.cli.params import SizeType
 from heaptide.cli.progress import progress_bar
@@ -38,14 +40,8 @@ FIGURES = (  # as the package has them; a test keeps them equal
 _HASH_SEED = "PYTHONHASHSEED"
 
 
-class _Bench(click.Command):
-    """Keeps what stands behind ``--`` apart."""
-
+class _Bench(BehindDashes):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            place = args.index("--")
-            ctx.obj = args[place + 1 :]
-            args = args[:place]
         ctx.allow_extra_args = True  # for a better word about them
         rest = super().parse_args(ctx, args)
         if rest:
@@ -259,19 +255,16 @@ def _prepare_for_children() -> None:
 
 def _tell(bench: Bench, results: list[Result], asked: Asked) -> None:
     from heaptide.bench import document
-    from heaptide.cli.check import write_file
     from heaptide.views import bench as view
 
     # Files first: of the screen nobody knows whether it takes anything.
     if asked.save is not None:
         data = json.dumps(document(bench), indent=1) + "\n"
-        write_file(asked.save, data.encode(), "wb")
+        write_file(asked.save, data)
     text = view.markdown(bench, results)
     if asked.markdown_file is not None:
-        write_file(asked.markdown_file, text.encode(), "wb")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        write_file(Path(summary), text.encode(), "ab")
+        write_file(asked.markdown_file, text)
+    add_to_job_summary(text)
     if sys.stdout is None:
         return
     if asked.as_json:

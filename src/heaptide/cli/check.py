@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -14,24 +13,15 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
+from heaptide._write import add_to_job_summary, write_file
+from heaptide.cli.budgeting import BehindDashes, budget_options, read_budgets
 from heaptide.cli.output import print_json
 from heaptide.cli.reading import TerminatedError, open_input, prepare_to_read
 from heaptide.cli.selecting import unpickle_option
-from heaptide.errors import HeaptideError, OutputError, UsageError
+from heaptide.errors import HeaptideError, UsageError
 
 if TYPE_CHECKING:
-    from heaptide.budgets import Budgets, Project, Result
-
-
-class BehindDashes(click.Command):
-    """Keeps what stands behind ``--`` apart, as ``ctx.obj``: click would take it for arguments."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            place = args.index("--")
-            ctx.obj = args[place + 1 :]
-            args = args[:place]
-        return super().parse_args(ctx, args)
+    from heaptide.budgets import Budgets, Result
 
 
 class _Check(BehindDashes):
@@ -41,24 +31,10 @@ class _Check(BehindDashes):
 
 @click.command("check", cls=_Check, short_help="Hold a program to its memory budget.")
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="RECORDING")
-@click.option(
-    "-b",
-    "--budget",
-    "options",
-    multiple=True,
-    metavar="NAME=LIMIT",
-    help="A budget, as peak_heap=256MB; before those of files.",
+@budget_options(
+    "A budget, as peak_heap=256MB",
+    default="the nearest heaptide.toml, or pyproject.toml with [tool.heaptide.budgets]",
 )
-@click.option("--preset", "presets", multiple=True, help="Budgets by name: guide.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the budgets are.  [default: the nearest heaptide.toml, or pyproject.toml with "
-    "[tool.heaptide.budgets]]",
-)
-@click.option("--no-config", is_flag=True, help="Take no budgets from files.")
-@click.option("--program", metavar="NAME", help="The program's name in budgets.")
 @click.option(
     "-o",
     "--output",
@@ -191,23 +167,6 @@ def _ended(status: int) -> str:
     return f"was ended by {Ended(128 - status, -status)}"
 
 
-def read_budgets(
-    options: tuple[str, ...], presets: tuple[str, ...], config: Path | None, no_config: bool
-) -> tuple[Budgets, Project | None]:
-    """Those of options, and those of a file; before a program runs for them, perhaps for long."""
-    from heaptide.budgets import find_budgets, from_options, load_budgets
-
-    if config is not None and no_config:
-        raise UsageError("--config and --no-config exclude each other")
-    given, project = from_options(options, presets), None
-    if config is not None:
-        project = load_budgets(config)
-    elif not no_config:
-        with contextlib.suppress(FileNotFoundError):  # we are in a directory that has been removed
-            project = find_budgets(Path.cwd())
-    return given, project
-
-
 def _tell(
     results: list[Result],
     budgets: Budgets,
@@ -221,21 +180,9 @@ def _tell(
 
     # Files first: of the screen nobody knows whether it takes anything.
     if junit is not None:
-        write_file(junit, view.junit(results, title=title), "wb")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        write_file(Path(summary), view.markdown(results, title=title).encode(), "ab")
+        write_file(junit, view.junit(results, title=title))
+    add_to_job_summary(view.markdown(results, title=title))
     if as_json:
         print_json(view.as_json(results, recording=path, source=budgets.source))
     else:
         view.print_results(results, title=title, source=budgets.source)
-
-
-def write_file(path: Path, data: bytes, mode: str) -> None:
-    """Raises OutputError."""
-    try:
-        with path.open(mode) as file:
-            file.write(data)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{path} cannot be written: {reason}; choose another place") from None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from heaptide._printable import printable
-from heaptide.cli.check import BehindDashes, read_budgets, write_file
+from heaptide._write import add_to_job_summary, write_file
+from heaptide.cli.budgeting import BehindDashes, budget_options, read_budgets
 from heaptide.cli.output import print_json, say
 from heaptide.cli.params import DurationType, PercentType
 from heaptide.cli.progress import progress_bar
@@ -144,23 +145,7 @@ class _Idle(BehindDashes):
     metavar="TIME",
     help="From asking it to end to killing it.",
 )
-@click.option(
-    "-b",
-    "--budget",
-    "options",
-    multiple=True,
-    metavar="NAME=LIMIT",
-    help="idle_rss, idle_pss or idle_uss=256MB; before those of files.",
-)
-@click.option("--preset", "presets", multiple=True, help="Budgets by name: guide.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the budgets are.  [default: as for heaptide check]",
-)
-@click.option("--no-config", is_flag=True, help="Take no budgets from files.")
-@click.option("--program", metavar="NAME", help="The program's name in budgets.")
+@budget_options("idle_rss, idle_pss or idle_uss=256MB", default="as for heaptide check")
 @click.option("--fail-on-growth", is_flag=True, help="Status 1 if a figure grew against --base.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as docs/idle.md has it.")
 @click.option(
@@ -400,15 +385,13 @@ def _tell(
     # Files first: of the screen nobody knows whether it takes anything.
     if plot is not None:
         drawn = page(measured) if plot.suffix == ".html" else picture(measured)
-        write_file(plot, drawn.encode(), "wb")
+        write_file(plot, drawn)
     text = view.markdown(measured)
     if results:
         text += "\n" + budget_view.markdown(results, title=view.command_of(measured.new))
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        write_file(Path(summary), text.encode("utf-8", "backslashreplace"), "ab")
+    add_to_job_summary(text)
     if to is not None and to != Path("-"):
-        write_file(to, text.encode("utf-8", "backslashreplace"), "wb")
+        write_file(to, text)
     if as_json:
         print_json(document(measured, results, budgets.source))
     elif to == Path("-"):

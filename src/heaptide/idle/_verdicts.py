@@ -27,13 +27,9 @@ def judge(version: Version, budgets: Budgets) -> list[Result]:
         figure = BUDGETS[name]
         middle = version.spread(figure)
         value = None if middle is None else middle.median
-        status = "unknown" if value is None else "over" if value > limit.value else "ok"
-        reason = "it could not be read" if value is None else ""
-        if status == "ok" and version.unsettled:
-            value, status = None, "unknown"
+        reason = "it could not be read"
+        if value is not None and value <= limit.value and version.unsettled:
+            value = None
             reason = f"{version.unsettled} of {len(version.starts)} starts did not settle in time"
-        words = f"idle {figure.upper()}"
-        found.append(
-            Result(name, words, "", limit.unit, limit.value, value, status, reason, limit.binary)
-        )
+        found.append(Result.of(name, f"idle {figure.upper()}", limit, value, reason))
     return found

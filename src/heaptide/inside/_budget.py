@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from heaptide._async import AsyncToo
 from heaptide.budgets import Result, code_limits, judge
 from heaptide.errors import HeaptideError, UsageError
 from heaptide.inside._measure import Measurement, measure
@@ -26,7 +27,7 @@ class BudgetError(HeaptideError, AssertionError):
         self.results = results
 
 
-class Budget:
+class Budget(AsyncToo):
     """Holds what it surrounds to its limits: ``with``, ``async with``, or as a decorator of a
     function or a coroutine function: each call is measured by itself.
 
@@ -64,17 +65,6 @@ class Budget:
         self.measured = measurement
         if kind is None:  # what fails is not judged
             _judge(measurement, self)
-
-    async def __aenter__(self) -> Budget:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
     def judge(self, measurement: Measurement) -> list[Result]:
         """A result for each limit."""

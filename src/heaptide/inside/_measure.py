@@ -7,6 +7,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from heaptide._async import AsyncToo
 from heaptide.errors import LaunchError, UsageError
 from heaptide.inside._agent import Agent, Snapshot, agent
 from heaptide.inside._changing import changing
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SCOPES = ("process", "thread")
 
 
-class Measurement:
+class Measurement(AsyncToo):
     """The result of ``measure``: its figures can be read once the block has ended.
 
     ``scope`` is what they are of: ``process``, or ``thread`` for the thread that measured.
@@ -113,17 +114,6 @@ class Measurement:
             return
         self._measured = own = Measured.between(before.thread, after.thread)
         self.others = whole.without(own)
-
-    async def __aenter__(self) -> Measurement:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, traceback)
 
     @property
     def figures(self) -> Measured:

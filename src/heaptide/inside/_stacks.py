@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
-ORDERS = ("bytes", "allocations", "live")
-
 
 def stacks_of(measurement: Measurement, figures: Measured, limit: int) -> list[Stack]:
     """See ``Measurement.stacks``."""
@@ -42,15 +40,14 @@ def stacks_in(
     end_ns: int,
     *,
     tid: int | None = None,
-    by: str = "bytes",
     limit: int = 10,
 ) -> list[Stack]:
-    """The ``limit`` largest stacks ``by`` one of ORDERS, in slices from ``start_ns`` to
-    ``end_ns``; of one thread, if ``tid`` says so."""
+    """The ``limit`` stacks that allocated most bytes in slices from ``start_ns`` to ``end_ns``;
+    of one thread, if ``tid`` says so."""
     with Recording.open(path) as recording:
         sums = sums_by_stack(recording, start_ns, end_ns, tid)
-        rows = np.flatnonzero(sums.figures[by] > 0)
-        rows = rows[np.argsort(-sums.figures[by][rows], kind="stable")][:limit]
+        rows = np.flatnonzero(sums.figures["bytes"] > 0)
+        rows = rows[np.argsort(-sums.figures["bytes"][rows], kind="stable")][:limit]
         names = Namer(recording)
         return [
             Stack(

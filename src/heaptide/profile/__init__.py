@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from heaptide._later import later
 
 from .figures import Peak, context_figures, live_totals
 from .fold import FOLDS, Fold, groups_of
@@ -121,10 +122,4 @@ _LATER = {
     for name in names
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
-    globals()[name] = found
-    return found
+__getattr__ = later(__name__, _LATER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +18,7 @@ from heaptide.inside._stacks import Namer, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
 from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of_place
-from heaptide.testing._words import calls_body
+from heaptide.testing._words import calls_body, of_plugin
 
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.integer[Any]]
@@ -145,7 +144,7 @@ class _Places:
         of_frame = [names.innermost(frame) for frame in range(len(self._recording.frames))]
         number = [numbers.setdefault(str(frame), len(numbers)) for frame in of_frame]
         own = [frame.own and frame.line > 0 for frame in of_frame]
-        plugin = [frame.file.startswith(_PLUGIN) for frame in of_frame]
+        plugin = [of_plugin(frame) for frame in of_frame]
         body = [is_plugin and calls_body(of) for is_plugin, of in zip(plugin, of_frame)]
         count = len(stacks)
         within, everywhere = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
@@ -210,6 +209,3 @@ class _Places:
             for place in places
             if place in best
         ]
-
-
-_PLUGIN = str(Path(__file__).parent)

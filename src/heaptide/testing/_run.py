@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,24 +137,11 @@ class MeasuredTest:
 
 def judge(limits: Mapping[str, Limit], values: Mapping[str, float | None]) -> list[Result]:
     """A result for each limit; None: it was not measured."""
-    found = []
-    for name, limit in limits.items():
-        value = values.get(name)
-        status = "unknown" if value is None else "over" if value > limit.value else "ok"
-        found.append(
-            Result(
-                name,
-                MEASURES[name].words,
-                "",
-                limit.unit,
-                limit.value,
-                value,
-                status,
-                "" if value is not None else "it was not measured",
-                limit.binary,
-            )
-        )
-    return found
+    reason = "it was not measured"
+    return [
+        Result.of(name, MEASURES[name].words, limit, values.get(name), reason)
+        for name, limit in limits.items()
+    ]
 
 
 def tell(found: TestResult, results: Sequence[Result]) -> None:
@@ -264,15 +250,12 @@ class _PeakRss:
     """The highest resident size of this process from now on."""
 
     def __init__(self) -> None:
+        from heaptide.allocators import read_cheap
+
+        self._read = read_cheap
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak is the size of now
-        self._start = _status("VmRSS")
+        self._start = self._read().rss or 0
 
     def above_start(self) -> int:
-        return max(_status("VmHWM") - self._start, 0)
-
-
-def _status(name: str) -> int:
-    text = Path("/proc/self/status").read_text()
-    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+        return max((self._read().peak_rss or 0) - self._start, 0)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from heaptide._write import add_to_job_summary, write_file
 from heaptide.budgets import parse_limit
-from heaptide.errors import HeaptideError, OutputError, UsageError
+from heaptide.errors import HeaptideError, UsageError
 from heaptide.testing._baseline import Growth, Tolerance
 from heaptide.testing._environment import environment, fingerprint
 from heaptide.testing._isolate import SKIPPED
@@ -114,13 +115,13 @@ class Session:
         if self.project.isolated is not None:
             self._answer(self.project.isolated, results)
             return
-        option, summary = self._config.option, os.environ.get("GITHUB_STEP_SUMMARY")
+        option = self._config.option
         if self.project.updating:
             self._try(self._update, results)
         if option.memory_json:
             self._try(_write_json, Path(option.memory_json), results)
-        if summary and results:
-            self._try(_write_text, Path(summary), markdown(results), "a")
+        if results:
+            self._try(add_to_job_summary, markdown(results))
         if self._failures and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
@@ -178,18 +179,7 @@ def _write_json(path: Path, results: list[TestResult]) -> None:
         "passed": all(one.status == "ok" for one in results),
         "tests": [json.loads(one.to_json()) for one in results],
     }
-    _write_text(path, json.dumps(document, indent=1) + "\n", "w")
-
-
-def _write_text(path: Path, text: str, mode: str) -> None:
-    """Raises OutputError."""
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}; choose another place"
-        ) from error
+    write_file(path, json.dumps(document, indent=1) + "\n")
 
 
 # ------------------------------------------------------------------------------------ options

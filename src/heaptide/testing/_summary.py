@@ -10,6 +10,7 @@ from typing import Any
 from heaptide.testing._measures import SHOWN
 from heaptide.testing._results import TestResult
 from heaptide.testing._words import amount
+from heaptide.views.budgets import markdown_cell
 
 _STATUS = {"ok": "ok", "over": "OVER", "error": "ERROR"}
 _WORDS = {"new": "new", "same": "as before", "lower": "less", "higher": "MORE"}
@@ -67,20 +68,14 @@ def markdown(results: Sequence[TestResult]) -> str:
     ]
     for one in _ordered(results):
         row = _row(one)
-        cells = [row[0], _cell(one.test), *row[1:4], row[5]]
+        cells = [row[0], markdown_cell(one.test), *row[1:4], row[5]]
         lines.append(f"| {' | '.join(cells)} |")
     for one in _ordered(results):
         if one.problems:
+            head = f"<details><summary>{markdown_cell(one.test)}</summary>"
             text = "\n".join(one.problems).replace("```", "'''")
-            lines += ["", f"<details><summary>{_cell(one.test)}</summary>", "", "```", text, "```"]
-            lines += ["", "</details>"]
+            lines += ["", head, "", "```", text, "```", "", "</details>"]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    plain = "".join(c if c.isprintable() else "?" for c in text)
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;")
-    return plain.replace("|", "\\|").replace("`", "'")
 
 
 def workflow_warnings(results: Sequence[TestResult], root: Path) -> list[str]:

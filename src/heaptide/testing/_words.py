@@ -55,8 +55,12 @@ def calls_body(frame: Frame) -> bool:
     return frame.function.rpartition(".")[2] in _CALLERS.get(Path(frame.file).name, ())
 
 
+def of_plugin(frame: Frame) -> bool:
+    return frame.file.startswith(_PLUGIN)
+
+
 def _end_of_body(frames: Sequence[Frame]) -> int | None:
-    return next((i for i, frame in enumerate(frames) if frame.file.startswith(_PLUGIN)), None)
+    return next((i for i, frame in enumerate(frames) if of_plugin(frame)), None)
 
 
 def shown_frames(frames: Sequence[Frame]) -> list[Frame]:
