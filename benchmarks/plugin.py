@@ -1,6 +1,6 @@
 """Measures what the pytest plugin costs: a test without a mark; a marked one; pytest-memray's.
 
-    python -m benchmarks.plugin [--rounds N] [--tests N] [--json FILE]
+    python -m benchmarks.plugin [--rounds N] [--tests N] [--json FILE] [--instructions]
 
 Run it in an environment that heaptide and pytest-memray are installed in. Each round runs all
 variants in turn; costs are what a test takes longer than one that nothing measures, in processor
@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -143,12 +144,47 @@ def measure(rounds: int, tests: int) -> list[Cost]:
     ] + [Cost("the test itself", base[0], base[1])]
 
 
+def instructions(tests: int) -> dict[str, int]:
+    """What a test that does nothing and has no mark takes, by callgrind: the same each time."""
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for variant in VARIANTS[:2]:
+            few, many = (_count(folder, variant, count) for count in (1, 1 + tests))
+            found[variant.name] = (many - few) // tests
+    return found
+
+
+def _count(folder: Path, variant: Variant, tests: int) -> int:
+    """Instructions of a whole run of pytest."""
+    text = "".join(f"def test_{i}():\n    pass\n" for i in range(tests))
+    (folder / "test_it.py").write_text(text)
+    callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    command = [*callgrind, sys.executable, "-m", "pytest", *_QUIET, *variant.options, "test_it.py"]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    )
+    collected = re.search(r"Collected : (\d+)", done.stderr)
+    assert collected is not None, done.stderr
+    return int(collected[1])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tests", type=int, default=40)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--instructions", action="store_true", help="count them, by valgrind")
     options = parser.parse_args(arguments)
+    if options.instructions:
+        for name, count in instructions(400).items():
+            print(f"{name:50} {count:12,} instructions a test that does nothing")
+        return 0
     _adopt_orphans()
     costs = measure(options.rounds, options.tests)
     print(f"{machine.processor()}, {options.rounds} rounds of {options.tests} tests")
