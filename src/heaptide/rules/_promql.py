@@ -78,9 +78,8 @@ def most(selector: str) -> str:
 
 def floor(asked: str, window: float, *, back: float = 0.0) -> str:
     """The least of a window in seconds that ended ``back`` seconds ago."""
-    step = max(window / _STEPS, min(window / 4, 1.0))
     offset = f" offset {duration(back)}" if back else ""
-    return f"min_over_time(({asked})[{duration(window)}:{duration(step)}]{offset})"
+    return f"min_over_time(({asked})[{duration(window)}:{duration(window / _STEPS)}]{offset})"
 
 
 def duration(seconds: float) -> str:
