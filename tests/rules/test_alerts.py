@@ -147,9 +147,14 @@ FIRING: dict[str, tuple[Changes, str, int]] = {
         20,
     ),
     "nobody tells": (
-        {(key,): after(100, lambda _: None, flat(MB)) for key in ("process.rss_anon",)},
+        {GROWTH: after(100, lambda _: None, flat(MB))},
         "MemoryFiguresMissing",
         110,
+    ),
+    "nobody tells when it was started": (
+        {("process.start_time",): lambda _: None},
+        "MemoryFiguresMissing",
+        10,
     ),
     "over idle_rss": (
         {("process.rss",): after(60, saw_tooth(301 * MB, 350 * MB), flat(200 * MB))},

@@ -240,15 +240,17 @@ def _pressure(of: Watched, settings: Settings) -> Alert:
 
 
 def _missing(of: Watched, settings: Settings) -> Alert:
-    """Rules whose labels are wrong are silent for ever."""
+    """Rules whose labels are wrong are silent for ever; so are some of them if nobody tells the
+    start, which prometheus-client tells for us, or not."""
+    figures, start = of.of("process.rss_anon"), of.of("process.start_time")
     return Alert(
         "MemoryFiguresMissing",
-        f"absent({of.of('process.rss_anon')})",
+        f"absent({figures})\nor\nabsent({start})",
         settings.hold,
         WARNING,
         "nobody tells the memory that these rules watch",
-        "No figure of heaptide has these labels: the service does not run, is not scraped, exports "
-        "no such figures, or the labels are others. Next: see docs/monitoring.md, and "
+        "No figures of heaptide, or no process_start_time_seconds, have these labels: the service "
+        "does not run, is not scraped, exports no such figures, or the labels are others. Next: see docs/monitoring.md, and "
         "`heaptide rules --job JOB --label NAME=VALUE`.",
     )
 
