@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,14 @@ def test_any_name(name: str, tmp_path: Path) -> None:
     assert group["name"] == f"heaptide-{name}"
 
 
+def test_a_screen_that_is_no_utf8(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*HEAPTIDE, "rules", "--job", "über"], stdout=subprocess.PIPE, cwd=tmp_path, env=env
+    )
+    assert list(alerts(done.stdout.decode())) == ["heaptide-über"]
+
+
 def test_labels_alone(tmp_path: Path) -> None:
     words = ["--label", "app=shop", "--label", "pod=~web-.*", "--label", "zone!~a|b"]
     [(name, found)] = alerts(rules(*words, cwd=tmp_path).stdout).items()
@@ -134,13 +143,20 @@ def test_labels_alone(tmp_path: Path) -> None:
 
 def test_settings(tmp_path: Path) -> None:
     words = ["--job", "x", "--window", "90min", "--for", "0", "--near", "0.75", "--json"]
+    words += ["-b", "peak_rss=333333333", "-b", "growth=1MB/d"]
     [group] = json.loads(rules(*words, cwd=tmp_path).stdout)["groups"]
     by_name = {rule["alert"]: rule for rule in group["rules"]}
     assert "0.25 *" in by_name["ContainerNearLimit"]["expr"]
+    assert "> 250000000" in by_name["RssNearBudget"]["expr"]
+    assert "> 62500" in by_name["MemoryGrowing"]["expr"]
     assert "for" not in by_name["ContainerNearLimit"]
     assert "[90m:90s] offset 180m" in by_name["MemoryGrowing"]["expr"].replace("3h", "180m")
     assert by_name["HeapFragmented"]["for"] == "90m"
-    assert {rule["labels"]["severity"] for rule in group["rules"]} == {"critical", "warning"}
+    assert {rule["labels"]["severity"] for rule in group["rules"]} == {
+        "critical",
+        "warning",
+        "info",
+    }
     assert all("runbook_url" not in rule["annotations"] for rule in group["rules"])
 
 

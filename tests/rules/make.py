@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from heaptide.budgets import from_options
 from heaptide.monitor._figures import FIGURES
@@ -125,7 +125,7 @@ def try_rules(
 ) -> None:
     """At that minute the alerts of ``firing`` do, each once; of all others none has ever fired, but
     those of ``before`` may have, and no longer do."""
-    asked = []
+    asked: list[dict[str, Any]] = []
     for name in names(rules):
         alert = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
         expr = (
@@ -141,10 +141,16 @@ def try_rules(
             }
         )
     assert set(firing) <= set(names(rules))
+    run_promtool(rules, series, promql_expr_test=asked)
+
+
+def run_promtool(
+    rules: Path, series: Sequence[Mapping[str, str]], **asked: list[dict[str, Any]]
+) -> None:
     test = {
         "rule_files": [rules.name],
         "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": list(series), "promql_expr_test": asked}],
+        "tests": [{"interval": "1m", "input_series": list(series), **asked}],
     }
     path = rules.with_name("test.yml")
     path.write_text(json.dumps(test))

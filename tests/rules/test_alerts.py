@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from heaptide.monitor._figures import FIGURES
 from heaptide.rules import Settings
@@ -19,6 +20,7 @@ from .make import (
     flat,
     names,
     one_series,
+    run_promtool,
     saw_tooth,
     try_rules,
     write_rules,
@@ -132,7 +134,10 @@ FIRING: dict[str, tuple[Changes, str, int]] = {
         215,
     ),
     "fragmented": (
-        {("allocator.free", "glibc", "malloc"): after(200, flat(900 * MB), FREE)},
+        {
+            ("allocator.free", "glibc", "malloc"): after(200, flat(900 * MB), FREE),
+            ("allocator.allocated", "glibc", "malloc"): flat(100 * MB),
+        },
         "HeapFragmented",
         200 + HOUR + 5,
     ),
@@ -310,6 +315,46 @@ def test_settings(tmp_path: Path) -> None:
     ).series(60)
     try_rules(rules, half, 29, ())
     try_rules(rules, half, 30, {"ContainerNearLimit"})
+
+
+# What stands for a template, and labels beside those of the service; "": that one is not there.
+FILLED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "near the limit": ({"$value | humanize1024": "85.83Mi"}, {}),
+    "a kill": ({"$value": "1"}, {"event": "oom_kill"}),
+    "near peak_rss": ({"$value | humanize": "370M"}, {}),
+    "over idle_rss": ({"$value | humanize": "301M"}, {}),
+    "a leak": ({"$value | humanize": "12M"}, {}),
+    "fragmented": (
+        {"$value | humanizePercentage": "90%", "$labels.allocator": "glibc"},
+        {"allocator": "glibc", "role": "malloc"},
+    ),
+    "pressure in the container": (
+        {"$value | humanizePercentage": "20%", "$labels.scope": "cgroup"},
+        {"scope": "cgroup", "kind": "some"},
+    ),
+    "nobody tells": ({}, {"instance": ""}),
+}
+
+
+@pytest.mark.parametrize("what", FILLED)
+def test_texts(what: str, pids: tuple[str, ...], tmp_path: Path) -> None:
+    """What Prometheus makes of the templates: figures and names stand where they should."""
+    changes, name, at = FIRING[what]
+    filled, more = FILLED[what]
+    path = write_rules(tmp_path, *ALL_BUDGETS)
+    [group] = yaml.safe_load(path.read_text())["groups"]
+    [rule] = (one for one in group["rules"] if one["alert"] == name)
+    texts = dict(rule["annotations"])
+    for template, words in {"$labels.instance": "a:1", **filled}.items():
+        texts = {key: text.replace(f"{{{{ {template} }}}}", words) for key, text in texts.items()}
+    assert "{{" not in "".join(texts.values())
+    labels = {"job": "web", "instance": "a:1", **rule["labels"], **more}
+    told = {
+        "exp_labels": {key: value for key, value in labels.items() if value},
+        "exp_annotations": texts,
+    }
+    asked = {"eval_time": f"{at}m", "alertname": name, "exp_alerts": [told]}
+    run_promtool(path, Service(changes, pids).series(at), alert_rule_test=[asked])
 
 
 def test_names_and_texts(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def command(
             _json(document) if as_json else rules.as_yaml(document, comments=rules.header(watched))
         )
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(text.encode())  # YAML and JSON are UTF-8, whatever a screen is
+        sys.stdout.buffer.flush()
     else:
         write_file(output, text)
 

@@ -250,8 +250,8 @@ def _missing(of: Watched, settings: Settings) -> Alert:
         WARNING,
         "nobody tells the memory that these rules watch",
         "No figures of heaptide, or no process_start_time_seconds, have these labels: the service "
-        "does not run, is not scraped, exports no such figures, or the labels are others. Next: see docs/monitoring.md, and "
-        "`heaptide rules --job JOB --label NAME=VALUE`.",
+        "does not run, is not scraped, exports no such figures, or the labels are others. Next: "
+        "see docs/monitoring.md, and `heaptide rules --job JOB --label NAME=VALUE`.",
     )
 
 

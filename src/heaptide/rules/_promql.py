@@ -92,5 +92,5 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """Without an exponent, up to what is exact."""
-    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
+    """Without an exponent; above 10,000 whole."""
+    return f"{value:.0f}" if value == int(value) or abs(value) > 1e4 else f"{value:.6g}"
