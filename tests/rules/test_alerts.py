@@ -231,6 +231,13 @@ def test_a_restart_near_the_limit(pids: tuple[str, ...], tmp_path: Path) -> None
     try_rules(rules, series, 270, (), {"ContainerNearLimit", "RestartedNearLimit"})
 
 
+def test_a_kill_is_told_for_a_window(pids: tuple[str, ...], tmp_path: Path) -> None:
+    changes: Changes = {("cgroup.events", "oom_kill"): after(100, flat(4), flat(3))}
+    series, rules = Service(changes, pids).series(170), write_rules(tmp_path)
+    try_rules(rules, series, 155, {"OutOfMemoryKills"})
+    try_rules(rules, series, 165, (), {"OutOfMemoryKills"})
+
+
 @pytest.mark.parametrize(
     ("budget", "firing"),
     [
