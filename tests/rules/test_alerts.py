@@ -116,7 +116,7 @@ FIRING: dict[str, tuple[Changes, str, int]] = {
     "a leak that begins late": (
         {GROWTH: rising(TOOTH, MB / 2, since=3 * HOUR)},
         "MemoryGrowing",
-        7 * HOUR,
+        6 * HOUR + 20,
     ),
     "near the limit": (
         {("cgroup.headroom",): after(200, flat(90 * MB), flat(500 * MB))},
