@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 from heaptide.allocators import Reader
 from heaptide.allocators._limit import Clock, Limiter, Load
+from heaptide.errors import HeaptideError
 
 from .fakes import jemalloc, libc
 
@@ -107,3 +109,59 @@ def test_what_is_cheap_is_asked_under_load() -> None:
         time.take(2.0, work=8.0)
         (found,) = reader.read()
         assert (found.allocated, found.age) == (600, 0.0)
+
+
+def test_patience() -> None:
+    """What took longer than one may wait is read by another thread, and told the next time."""
+    time = Time()
+    cost = [0.0, 0.5, 0.0, 0.0]
+    gate = threading.Event()
+
+    def read() -> int:
+        if threading.current_thread() is not threading.main_thread():
+            assert gate.wait(60)
+        time.take(cost[len(seen)])
+        seen.append(threading.current_thread())
+        return len(seen)
+
+    seen: list[threading.Thread] = []
+    limited = Limiter(read, interval=10.0, patience=0.1, clock=time.clock)
+    assert limited.get().value == 1  # expected to be short, and was
+    time.take(10)
+    assert limited.get().value == 2  # was not
+    time.take(500)
+    assert (limited.get().value, limited.get().value) == (2, 2)  # the thread waits at the gate
+    gate.set()
+    while limited.get().value == 2:
+        threading.Event().wait(0.001)
+    assert seen[:2] == [threading.main_thread()] * 2
+    assert threading.main_thread() not in seen[2:]
+    time.take(10)
+    assert limited.get().value == 4  # short again: who asks reads
+    assert seen[3] is threading.main_thread()
+
+
+def test_expected_to_take_long() -> None:
+    """The first is read by another thread as well; meanwhile there is none, and a reason."""
+    time = Time()
+    limited = Limiter(lambda: 7, interval=10.0, patience=0.1, took=1.0, clock=time.clock)
+    first = limited.get()
+    assert (first.value, first.reason) in ((None, "being asked for the first time"), (7, ""))
+    while limited.get().value is None:
+        threading.Event().wait(0.001)
+    assert limited.get().value == 7
+
+
+def test_another_thread_fails() -> None:
+    """What is read has ended: the next may try again."""
+    time = Time()
+    tries: list[int] = []
+
+    def read() -> int:
+        tries.append(1)
+        raise HeaptideError("there is no process 1")
+
+    limited = Limiter(read, interval=10.0, patience=0.1, took=1.0, clock=time.clock)
+    while len(tries) < 3:
+        assert limited.get().value is None
+        threading.Event().wait(0.001)

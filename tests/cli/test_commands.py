@@ -42,6 +42,7 @@ def test_version() -> None:
         ["top"],
         ["bench"],
         ["stats"],
+        ["rules"],
     ],
 )
 def test_help(words: list[str]) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Optional, TypeVar
 
+from heaptide.errors import HeaptideError
+
 Value = TypeVar("Value")
 
 SHARE = 0.001  # of the time, at most, that may go into readings of one kind
@@ -86,13 +88,18 @@ class Limiter(Generic[Value]):
         *,
         interval: float,
         busy: Callable[[], bool] | None = None,
+        patience: float | None = None,
+        took: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         """``busy``: nothing is read while it says so. An interval of 0: as often as is asked, but
-        for the share."""
+        for the share. ``patience``: seconds that who asks may wait; where the reading before took
+        longer (``took``: what the first is expected to take), another thread reads, and there is
+        what was read last. None: as long as it takes."""
         self._read = read
         self._interval = interval
         self._busy = busy
+        self._patience, self._took = patience, took
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._last: tuple[Value, float] | None = None
@@ -103,23 +110,45 @@ class Limiter(Generic[Value]):
         reason = ""
         # Who comes while another thread is reading takes what there was before.
         if self._lock.acquire(blocking=fresh):
+            left = False  # to another thread, the lock too
             try:
                 begun = self._clock.now()
                 if not fresh and begun < self._next:
                     pass
                 elif not fresh and self._busy is not None and self._busy():
                     reason = "not asked while this process is busy"
+                elif not fresh and self._patience is not None and self._took > self._patience:
+                    left = self._take_apart()
                 else:
                     self._take(begun)
             finally:
-                self._lock.release()
+                if not left:
+                    self._lock.release()
         last = self._last
         if last is None:
             return Limited(None, 0.0, reason or "being asked for the first time")
         return Limited(last[0], max(self._clock.now() - last[1], 0.0))
 
+    def _take_apart(self) -> bool:
+        """Has a thread read, which then gives the lock back. False: there can be none."""
+
+        def take() -> None:
+            try:
+                self._take(self._clock.now())
+            except HeaptideError:
+                pass  # what was to be read has ended
+            finally:
+                self._lock.release()
+
+        try:
+            threading.Thread(target=take, name="heaptide-reading", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter ends
+            return False
+        return True
+
     def _take(self, begun: float) -> None:
         value = self._read()
         ended = self._clock.now()
+        self._took = ended - begun
         self._last = (value, ended)
         self._next = ended + max(self._interval, (ended - begun) / SHARE)

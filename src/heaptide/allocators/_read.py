@@ -16,6 +16,7 @@ from ._objects import Library, loaded
 from ._stats import LIBRARY, MALLOC, PYTHON, AllocatorStats, Answer
 
 INTERVAL = 60.0  # seconds between two questions to an allocator to which one is expensive
+_LONG = 1.0  # seconds that such a question is expected to take, the first time
 _SEARCH = 60.0  # and between two searches for what has been loaded since
 _FINDERS = (jemalloc.find, tcmalloc.find, mimalloc.find, glibc.find, musl.find)
 _WRAPPERS = ("heaptide_mark",)  # a function of those that record, and call the next malloc
@@ -120,17 +121,21 @@ class Reader(Reading):
         arenas: bool = False,
         asking: str = "calm",
         interval: float = INTERVAL,
+        patience: float | None = None,
         libraries: Callable[[], Sequence[Library]] = loaded,
         clock: Clock | None = None,
     ) -> None:
         """``arenas``: tell those as well. ``asking`` expensive ones: ``calm``, as above; ``never``;
-        ``always``: all of them whenever they are read, whatever that costs.
+        ``always``: all of them whenever they are read, whatever that costs. ``patience``: seconds
+        that who reads may wait for one; where it took longer the last time, a thread asks it, and
+        there is what it told before. None: as long as it takes.
 
         Raises UsageError: ``asking`` is none of these.
         """
         if asking not in ASKING:
             raise UsageError(f"asking={asking!r} is none of {', '.join(ASKING)}")
         self._arenas, self._asking, self._interval = arenas, asking, interval
+        self._patience = patience
         self._libraries = libraries
         self._clock = clock or Clock()
         super().__init__()
@@ -139,7 +144,10 @@ class Reader(Reading):
         self._lock = threading.Lock()
         self._load = Load(self._clock)
         self._search: Limiter[list[Live]] = Limiter(
-            lambda: find_live(self._libraries()), interval=_SEARCH, clock=self._clock
+            lambda: find_live(self._libraries()),
+            interval=_SEARCH,
+            patience=self._patience,
+            clock=self._clock,
         )
         self._limiters: dict[tuple[str, ...], Limiter[Answer]] = {}
 
@@ -176,6 +184,8 @@ class Reader(Reading):
                 lambda: one.ask(self._arenas),
                 interval=self._interval if one.costly else 0.0,
                 busy=self._load.busy if one.costly else None,
+                patience=self._patience,
+                took=_LONG if one.costly else 0.0,
                 clock=self._clock,
             )
         return self._limiters[key]

@@ -12,6 +12,7 @@ from heaptide.errors import HeaptideError
 from ._limit import Clock, Limited, Limiter, Reading
 
 INTERVAL = 60.0  # seconds between two readings of what is expensive
+_LONG = 1.0  # seconds that it is expected to take, the first time
 
 _LINE = re.compile(rb"^(\w+):\s+(\d+)(?: kB)?$", re.MULTILINE)
 _NAME = re.compile(rb"^Name:\t(.*)$", re.MULTILINE)
@@ -147,23 +148,30 @@ class ProcessReader(Reading):
         pid: int | None = None,
         *,
         interval: float = INTERVAL,
+        patience: float | None = None,
         procfs: Procfs | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """``pid`` None: whatever process reads; in a child that was forked that is the child."""
+        """``pid`` None: whatever process reads; in a child that was forked that is the child.
+        ``patience``: seconds that who reads may wait for what is expensive; where that takes
+        longer, a thread reads it, and there is what was read before. None: as long as it takes."""
         self._pid, self._procfs = pid, procfs or Procfs()
-        self._interval, self._clock = interval, clock
+        self._interval, self._patience, self._clock = interval, patience, clock
         super().__init__()
 
     def _begin(self) -> None:
         self._rollup: Limiter[Memory | str] = Limiter(
             lambda: _rollup(self._number, self._procfs),
             interval=self._interval,
+            patience=self._patience,
+            took=_LONG,
             clock=self._clock,
         )
         self._family: Limiter[Family] = Limiter(
             lambda: read_family(self._number, self._procfs),
             interval=self._interval,
+            patience=self._patience,
+            took=_LONG,
             clock=self._clock,
         )
 

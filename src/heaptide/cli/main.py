@@ -31,6 +31,7 @@ _COMMANDS = {
     "bench": ("heaptide.cli.bench", "Compare a command with another version of it, run by run."),
     "idle": ("heaptide.cli.idle", "Measure what a program takes when it is idle."),
     "stats": ("heaptide.cli.stats", "Show what a process and its container hold."),
+    "rules": ("heaptide.cli.rules", "Write alerts for Prometheus, a dashboard for Grafana."),
     "top": ("heaptide.cli.top", "Watch a recording while it is made."),
     "open": ("heaptide.cli.open", "Look at a recording in the browser."),
     "symbolize": ("heaptide.cli.symbolize", "Find the function names of a recording."),
