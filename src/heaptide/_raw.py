@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_ENOUGH = 1 << 16  # bytes, more than any of them has
+_PART = 1 << 16  # bytes
 
 
 def read_raw(path: str) -> bytes | None:
@@ -14,7 +14,11 @@ def read_raw(path: str) -> bytes | None:
     except OSError:
         return None
     try:
-        return os.read(file, _ENOUGH)
+        whole = part = os.read(file, _PART)
+        while part:  # one that is long comes page by page
+            part = os.read(file, _PART)
+            whole += part
+        return whole
     except OSError:
         return None
     finally:

@@ -12,15 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from heaptide.allocators import (
-    Cgroup,
-    Headroom,
-    HeadroomReader,
-    Pressure,
-    Stall,
-    read_cgroup,
-    read_pressure,
-)
+from heaptide.allocators import Cgroup, Pressure, Stall, read_cgroup, read_pressure
 
 MB = 1_000_000
 PSI = """some avg10=12.50 avg60=3.00 avg300=0.10 total=4500000
@@ -50,14 +42,7 @@ class System:
             (place / f"memory.{name.replace('__', '.')}").write_text(f"{content}\n")
 
     def read(self) -> Cgroup | None:
-        """As both readers have it."""
-        found, left = read_cgroup(7, self.root), HeadroomReader(self.root).read()
-        if found is None or found.headroom is None:
-            assert left is None
-        else:
-            assert left is not None
-            assert (left.limit, left.headroom) == (found.limit, found.headroom)
-        return found
+        return read_cgroup(7, self.root)
 
 
 @pytest.fixture
@@ -218,23 +203,6 @@ def test_pressure(tmp_path: Path) -> None:
     assert read_pressure(path) == PRESSURE
     path.write_text(PSI.splitlines()[0])
     assert read_pressure(path) == Pressure(PRESSURE.some, None)
-
-
-def test_headroom_again_and_again(system: System) -> None:
-    """What is used, the limit, and the group itself are those of the moment."""
-    system.process("0::/a\n", V2)
-    system.group("sys/fs/cgroup/a", max=100, current=60, stat="inactive_file 10\n")
-    system.group("sys/fs/cgroup/b", max=30, current=20, stat="inactive_file 0\n")
-    reader = HeadroomReader(system.root)
-    assert reader.read() == Headroom(100, 50)
-    system.group("sys/fs/cgroup/a", current=90)
-    assert reader.read() == Headroom(100, 20)
-    system.group("sys/fs/cgroup/a", max=200)
-    assert reader.read() == Headroom(200, 120)
-    system.group("sys/fs/cgroup/a", max="max")
-    assert reader.read() is None
-    (system.root / "proc" / "self" / "cgroup").write_text("0::/b\n")
-    assert reader.read() == Headroom(30, 10)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 from heaptide._raw import read_raw
 
 from ._limit import Reading
-from .cgroup import UNLIMITED, find_groups
+from .cgroup import _UNLIMITED, _folders
 
 _V1_FILES = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 _V2_FILES = ("memory.max", "memory.current")
@@ -51,7 +51,7 @@ class HeadroomReader(Reading):
         if line is None:
             return None
         if line != self._line:
-            found = find_groups(os.fsdecode(line), self._root)
+            found = _folders(os.fsdecode(line), self._root)
             self._version = 0 if found is None else found[0]
             self._folders = [] if found is None else [str(folder) for folder in found[2]]
             self._line = line
@@ -71,12 +71,12 @@ class HeadroomReader(Reading):
         own = self._folders[0]
         stat = read_raw(f"{own}/memory.stat") or b""
         whole = _WHOLE.search(stat)
-        if whole is not None and int(whole[1]) >= UNLIMITED:
+        if whole is not None and int(whole[1]) >= _UNLIMITED:
             return None  # neither here nor in any group above
         found = []
         for folder in self._folders:
             limit = _number(f"{folder}/{_V1_FILES[0]}")
-            if limit is not None and limit < UNLIMITED:
+            if limit is not None and limit < _UNLIMITED:
                 found.append((limit, self._used(folder, _V1_FILES[1])))
         if whole is not None:
             found.append((int(whole[1]), self._used(own, _V1_FILES[1], stat)))

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
+_UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
     r"^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$", re.MULTILINE
 )
@@ -59,7 +59,7 @@ def read_cgroup(pid: int | None = None, root: Path = Path("/")) -> Cgroup | None
     """Of a process (None: this one). 0.3 ms. None: it is in no group whose memory is counted, or
     that can be seen from here."""
     name = "self" if pid is None else str(pid)
-    folders = find_groups(_text(root / "proc" / name / "cgroup") or "", root)
+    folders = _folders(_text(root / "proc" / name / "cgroup") or "", root)
     if folders is None:
         return None
     version, path, chain = folders
@@ -75,7 +75,7 @@ def read_pressure(path: Path = Path("/proc/pressure/memory")) -> Pressure | None
     return Pressure(found["some"], found.get("full")) if "some" in found else None
 
 
-def find_groups(groups: str, root: Path) -> tuple[int, str, list[Path]] | None:
+def _folders(groups: str, root: Path) -> tuple[int, str, list[Path]] | None:
     """Version, path and folders of a process's group: its own, and those above it."""
     paths: dict[int, str] = {}
     for line in groups.splitlines():
@@ -210,7 +210,7 @@ def _headroom(levels: list[tuple[int | None, int | None]]) -> int | None:
 
 
 def _limit(number: int | None) -> int | None:
-    return None if number is None or number >= UNLIMITED else number
+    return None if number is None or number >= _UNLIMITED else number
 
 
 def _least(numbers: list[int | None] | list[int]) -> int | None:

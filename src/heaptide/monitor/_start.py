@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Optional, Union
+from typing import TYPE_CHECKING, Any, Final, Optional
 
 from ._environment import Options, complain, of_environment
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from opentelemetry.metrics import MeterProvider
+    from prometheus_client import CollectorRegistry
+
     from ._thresholds import Written
 
-_Log = Union[str, float, bool, None]
 EVERY = "60s"  # for log=True
 
 
@@ -69,9 +71,9 @@ _current: Monitor | None = None
 
 def monitor(
     *,
-    prometheus: Any = None,
-    opentelemetry: Any = None,
-    log: _Log = None,
+    prometheus: int | str | CollectorRegistry | None = None,
+    opentelemetry: MeterProvider | bool | None = None,
+    log: str | float | None = None,
     logger: object = None,
     json: bool | None = None,
     budgets: Written = None,
