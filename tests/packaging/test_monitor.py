@@ -73,3 +73,13 @@ def test_the_program_calls_it_too() -> None:
     """One log, not two."""
     code = "import heaptide; heaptide.monitor(log='2h'); " + COUNT
     assert run(code, HEAPTIDE_MONITOR="log=1h") == ("2\n", "")
+
+
+def test_heaptides_own_commands() -> None:
+    """They are not what is to be monitored: the program that they start is."""
+    words = [sys.executable, "-m", "heaptide", "--version"]
+    for command in (words, [str(Path(sys.executable).with_name("heaptide")), "--version"]):
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "HEAPTIDE_MONITOR": "x"}
+        )
+        assert (done.returncode, done.stderr) == (0, "")

@@ -108,10 +108,20 @@ def begin() -> None:
     if _begun or sys.flags.isolated:  # python -I wants nothing of its surroundings
         return
     _begun = True
-    os.environ.setdefault(OWNER, str(os.getpid()))
     try:
         from ._start import monitor
 
+        if _is_heaptide():
+            return
+        os.environ.setdefault(OWNER, str(os.getpid()))
         monitor()
     except Exception as error:
         complain(error)
+
+
+def _is_heaptide() -> bool:
+    """Its commands start the program that is meant, which then finds the port free."""
+    from heaptide.allocators import ProcessReader
+    from heaptide.budgets import program_of
+
+    return program_of(ProcessReader().command()) == "heaptide"
