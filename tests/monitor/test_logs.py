@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 import structlog
 
-from heaptide.allocators import Headroom
-from heaptide.budgets import from_options
+from heaptide.allocators import Headroom, ProcessReader
+from heaptide.budgets import from_options, program_of
 from heaptide.errors import UsageError
 from heaptide.monitor import logs
 from heaptide.monitor._brief import Brief, read_brief
@@ -180,7 +181,7 @@ FILE = """
 [budgets]
 peak_rss = "80 MB"
 peak_heap = "1 MB"
-[budgets.programs.{program}]
+[budgets.programs."{program}"]
 peak_rss = "300 MB"
 """
 
@@ -207,7 +208,7 @@ def test_budgets_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = tmp_path / "heaptide.toml"
     path.write_text(FILE.format(program="another"))
     assert limits_of(path, tmp_path) == {"budget.peak_rss": 80 * MB}
-    path.write_text(FILE.format(program="pytest"))
+    path.write_text(FILE.format(program=program_of(ProcessReader().command())))
     assert limits_of(str(path), tmp_path) == {"budget.peak_rss": 300 * MB}
     monkeypatch.chdir(tmp_path)
     assert limits_of(True, tmp_path) == {"budget.peak_rss": 300 * MB}
@@ -460,6 +461,26 @@ def test_again_and_again_and_no_more() -> None:
     every.start()
     assert called.acquire(timeout=60)
     every.stop()
+
+
+def test_what_was_missed_is_not_made_up_for() -> None:
+    """After one call that took ten intervals there is no burst: of three calls that follow, the
+    last is an interval later than the first."""
+    times: list[float] = []
+    done = threading.Event()
+
+    def do() -> None:
+        if not times:
+            time.sleep(0.5)
+        times.append(time.monotonic())
+        if len(times) == 4:
+            done.set()
+
+    every = Every(0.05, do, "test-missed")
+    every.start()
+    assert done.wait(60)
+    every.stop()
+    assert times[3] - times[1] >= 0.05
 
 
 def test_stopped_from_within() -> None:
