@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 _PATIENCE = 1.0  # seconds that an exit or a fork waits for what is being done to end
+_LOOK, _LOOKS = 0.0001, 100  # seconds, and how often at most, for its thread to be gone
 
 
 class Every:
@@ -62,12 +63,22 @@ class Every:
             end.set()
             if thread is not threading.current_thread():
                 thread.join(_PATIENCE)
+                _wait_until_gone(thread.native_id)
 
     def _run(self, end: threading.Event) -> None:
         while not end.wait(max(self._due - time.monotonic(), 0.0)):
             self._do()
             missed = max(time.monotonic() - self._due, 0.0) // self._interval
             self._due += self._interval * (1 + missed)
+
+
+def _wait_until_gone(number: int | None) -> None:
+    """The kernel has a thread for some microseconds more than Python, which asks the kernel and
+    warns of a fork while there are threads. (3.13 asks when ours is there again.)"""
+    for _ in range(_LOOKS):
+        if number is None or not os.access(f"/proc/self/task/{number}", os.F_OK):
+            return
+        time.sleep(_LOOK)
 
 
 _running: dict[Every, None] = {}
