@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heaptide._later import later
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         record,
         stats,
     )
+    from heaptide.monitor import Monitor, monitor
     from heaptide.recording import Recording
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "HeaptideError",
     "Measured",
     "Measurement",
+    "Monitor",
     "Recorder",
     "Recording",
     "Stack",
@@ -40,6 +43,7 @@ __all__ = [
     "load_ipython_extension",
     "mark",
     "measure",
+    "monitor",
     "phase",
     "record",
     "stats",
@@ -47,7 +51,7 @@ __all__ = [
 
 # Imported when they are asked for: NumPy takes a tenth of a second, and `heaptide --version`, or a
 # program that only sets marks, needs none of it.
-_LATER = {"Recording": "recording"}
+_LATER = {"Monitor": "monitor", "Recording": "recording"}
 _LATER.update(
     dict.fromkeys(
         (
@@ -67,7 +71,12 @@ _LATER.update(
     )
 )
 
-__getattr__ = later(__name__, _LATER)
+_find = later(__name__, _LATER)
+
+
+def __getattr__(name: str) -> Any:
+    # A package that can be called: as an attribute it is what an import of it makes of it.
+    return import_module("heaptide.monitor") if name == "monitor" else _find(name)
 
 
 def load_ipython_extension(shell: Any) -> None:

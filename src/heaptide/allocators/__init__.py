@@ -8,6 +8,7 @@ figure that cannot be had is None, never 0. docs/monitoring.md defines each and 
 from __future__ import annotations
 
 from . import jemalloc
+from ._headroom import Headroom, HeadroomReader
 from ._look import Look, Looking
 from ._outside import Outside, read_outside
 from ._read import Reader, read
@@ -20,6 +21,8 @@ __all__ = [
     "ArenaStats",
     "Cgroup",
     "Family",
+    "Headroom",
+    "HeadroomReader",
     "Look",
     "Looking",
     "Outside",

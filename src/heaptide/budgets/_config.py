@@ -26,8 +26,8 @@ from typing import Any
 from heaptide.errors import UsageError
 
 from ._limits import BYTES, RATIO, Limit, parse_limit
-from ._measures import MEASURES
 from ._presets import PRESETS
+from ._units import UNITS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -122,13 +122,13 @@ def from_options(options: Iterable[str], presets: Iterable[str] = ()) -> Budgets
             raise UsageError(f"{option!r} is no budget: say NAME=LIMIT, as in peak_heap=256MB")
         module = name[len(_MODULE) :] if name.startswith(_MODULE) else ""
         name = name if module else name.replace("-", "_")
-        if not module and name not in MEASURES:
-            raise UsageError(f"there is no budget {name!r}{_meant(name, MEASURES)}")
+        if not module and name not in UNITS:
+            raise UsageError(f"there is no budget {name!r}{_meant(name, UNITS)}")
         try:
             if module:
                 modules[module] = _share(text.strip())
             else:
-                limits[name] = parse_limit(text, MEASURES[name].unit)
+                limits[name] = parse_limit(text, UNITS[name])
         except ValueError as error:
             raise UsageError(f"the budget {name}: {error}") from None
     given = bool(limits or modules)
@@ -147,9 +147,7 @@ def _share(written: object) -> Limit:
 def _preset(name: str) -> Budgets:
     if name not in PRESETS:
         raise UsageError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")
-    limits = {
-        key: parse_limit(written, MEASURES[key].unit) for key, written in PRESETS[name].items()
-    }
+    limits = {key: parse_limit(written, UNITS[key]) for key, written in PRESETS[name].items()}
     return Budgets(limits, source=f"the preset {name}")
 
 
@@ -222,10 +220,10 @@ class _Reading:
         self, table: Mapping[str, Any], where: tuple[str, ...], tables: tuple[str, ...]
     ) -> Budgets:
         limits: dict[str, Limit] = {}
-        known = (*MEASURES, *tables, "preset")
+        known = (*UNITS, *tables, "preset")
         for key, written in table.items():
-            if key in MEASURES:
-                limits[key] = self._limit(written, MEASURES[key].unit, (*where, key))
+            if key in UNITS:
+                limits[key] = self._limit(written, UNITS[key], (*where, key))
             elif key not in known:
                 raise self.wrong((*where, key), f"there is no such budget{_meant(key, known)}")
         modules = {
@@ -309,4 +307,4 @@ def _keys(line: str) -> tuple[str, ...]:
 
 def _meant(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), 1)
-    return f"; {close[0]} is meant?" if close else f"; there are {', '.join(MEASURES)}"
+    return f"; {close[0]} is meant?" if close else f"; there are {', '.join(UNITS)}"

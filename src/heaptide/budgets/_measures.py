@@ -18,7 +18,7 @@ from heaptide.profile import (
     unknown,
 )
 
-from ._limits import BYTES, COUNT, RATE, RATIO
+from ._units import UNITS
 
 if TYPE_CHECKING:
     from heaptide.profile import Summary
@@ -116,34 +116,30 @@ def _growth(profile: Profile, summary: Summary) -> float | None:
 
 
 MEASURES: Final = {
-    measure.name: measure
-    for measure in (
-        Measure("peak_heap", "peak heap", BYTES, _figure("peak_bytes")),
-        Measure("peak_rss", "peak RSS", BYTES, _peak_rss),
-        Measure("startup", "live when started", BYTES, _startup),
-        Measure("idle_rss", "RSS at the end", BYTES, _idle("rss")),
-        Measure("idle_pss", "PSS at the end", BYTES, _idle("pss")),
-        Measure("idle_uss", "USS at the end", BYTES, _idle("uss")),
-        Measure("alive", "alive at the end", BYTES, _figure("alive_at_exit_bytes")),
-        Measure(
-            "alive_blocks", "blocks alive at the end", COUNT, _figure("alive_at_exit_allocations")
-        ),
-        Measure("leaked", "leaked", BYTES, _leaked),
-        Measure("growth", "growth", RATE, _growth),
-        Measure("total", "allocated in total", BYTES, _figure("total_bytes")),
-        Measure("allocations", "calls to allocation functions", COUNT, _calls),
-        Measure("reallocations", "reallocations", COUNT, _figure("reallocations")),
-        Measure("copied", "copied by realloc", BYTES, _figure("copied_bytes")),
-        Measure(
+    name: Measure(name, words, UNITS[name], of)
+    for name, words, of in (
+        ("peak_heap", "peak heap", _figure("peak_bytes")),
+        ("peak_rss", "peak RSS", _peak_rss),
+        ("startup", "live when started", _startup),
+        ("idle_rss", "RSS at the end", _idle("rss")),
+        ("idle_pss", "PSS at the end", _idle("pss")),
+        ("idle_uss", "USS at the end", _idle("uss")),
+        ("alive", "alive at the end", _figure("alive_at_exit_bytes")),
+        ("alive_blocks", "blocks alive at the end", _figure("alive_at_exit_allocations")),
+        ("leaked", "leaked", _leaked),
+        ("growth", "growth", _growth),
+        ("total", "allocated in total", _figure("total_bytes")),
+        ("allocations", "calls to allocation functions", _calls),
+        ("reallocations", "reallocations", _figure("reallocations")),
+        ("copied", "copied by realloc", _figure("copied_bytes")),
+        (
             "temporary",
             "temporary allocations",
-            RATIO,
             lambda profile, summary: summary.temporary_share,
         ),
-        Measure(
+        (
             "short_lived",
             "short-lived allocations",
-            RATIO,
             lambda profile, summary: summary.short_lived_share,
         ),
     )

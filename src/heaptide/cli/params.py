@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import click
 
 from heaptide._sizes import BYTES_IN
+from heaptide._times import SECONDS_IN
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]  # generic only in the newest click
@@ -21,7 +22,6 @@ _Context = Optional[click.Context]
 
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)")
 _BYTES = {**BYTES_IN, "k": 10**3, "m": 10**6, "g": 10**9}
-_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class _Quantity(_ParamType):
@@ -63,7 +63,7 @@ class DurationType(_Quantity):
     """
 
     name = "time"
-    units = _SECONDS
+    units = SECONDS_IN
     examples = "90, 500ms, 10s, 5min or 2h"
     most = 1e9
 

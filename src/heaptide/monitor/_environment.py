@@ -1,0 +1,127 @@
+"""What HEAPTIDE_MONITOR says: ``prometheus=:9100 log=60s json budgets=heaptide.toml``.
+
+Whoever runs a program sets it, and not who wrote it: nothing that is wrong with it raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from heaptide._printable import printable
+from heaptide.errors import HeaptideError, UsageError
+
+NAME: Final = "HEAPTIDE_MONITOR"
+OWNER: Final = "HEAPTIDE_MONITOR_PID"  # the process that was started first
+_OFF = ("off", "0", "no", "false")
+
+
+@dataclass(frozen=True)
+class Options:
+    """As `heaptide.monitor` takes them. None: nothing is said of it."""
+
+    prometheus: Any = None
+    opentelemetry: Any = None
+    log: Any = None
+    json: Any = None
+    budgets: Any = None
+    objects: Any = None
+    alias: Any = None
+
+    def over(self, other: Options) -> Options:
+        """These, and of ``other`` what these do not say."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(other, **{name: value for name, value in said.items() if value is not None})
+
+
+_KNOWN = tuple(field.name for field in fields(Options))
+_FLAGS = ("opentelemetry", "json", "objects")
+
+
+def of_environment() -> Options | None:
+    """None: all is to be off. What cannot be understood is told, and is as if it were not there.
+
+    Programs that this one starts inherit the variable, and so do forked children: they log for
+    themselves, but the port is taken, and they leave that alone.
+    """
+    text = os.environ.get(NAME, "").strip()
+    if text.lower() in _OFF:
+        return None
+    try:
+        said = parse(text)
+    except UsageError as error:
+        complain(error)
+        return Options()
+    return said if is_first() else replace(said, prometheus=None)
+
+
+def is_first() -> bool:
+    """Not if the variable was meant for another process, from which this one has it."""
+    return os.environ.get(OWNER) in (None, str(os.getpid()))
+
+
+def complain(error: Exception) -> None:
+    """In a line on stderr: a program that cannot be monitored runs as it would have. Its children
+    say nothing of what it has told already."""
+    if is_first() and sys.stderr is not None:
+        words = error.message if isinstance(error, HeaptideError) else repr(error)
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed
+            sys.stderr.write(f"heaptide: {NAME}: {printable(' '.join(words.split()))}\n")
+
+
+def parse(text: str) -> Options:
+    """Raises UsageError: there is no such word, or it has no value, or has one too many."""
+    found: dict[str, Any] = {}
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} cannot be understood: {error}") from None
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in _KNOWN:
+            raise UsageError(f"there is no {name!r}; there are {', '.join(_KNOWN)}")
+        if equals and (not value or name in _FLAGS):
+            raise UsageError(f"{word!r}: say {name}{'' if name in _FLAGS else '=VALUE'}")
+        if not equals and name == "alias":
+            raise UsageError("'alias' is the name of a metric: say alias=NAME")
+        found[name] = _value(name, value) if equals else True
+    return Options(**found)
+
+
+def _value(name: str, text: str) -> Any:
+    """A port alone is a number; Prometheus's users write it with a colon."""
+    port = text[1:] if text[:1] == ":" else text
+    return int(port) if name == "prometheus" and port.isdecimal() else text
+
+
+_begun = False
+
+
+def begin() -> None:
+    """Starts what the variable says, before the program's first line. Never raises. Once: Python
+    reads the file that calls this twice where there is a virtual environment."""
+    global _begun
+    if _begun or sys.flags.isolated:  # python -I wants nothing of its surroundings
+        return
+    _begun = True
+    try:
+        from ._start import monitor
+
+        if _is_heaptide():
+            return
+        os.environ.setdefault(OWNER, str(os.getpid()))
+        monitor()
+    except Exception as error:
+        complain(error)
+
+
+def _is_heaptide() -> bool:
+    """Its commands start the program that is meant, which then finds the port free."""
+    from heaptide.allocators import ProcessReader
+    from heaptide.budgets import program_of
+
+    return program_of(ProcessReader().command()) == "heaptide"

@@ -1,0 +1,81 @@
+"""Whatever logger a program has: one of logging, an adapter of one, or structlog's."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+NAME = "heaptide.monitor"
+EVENT = "memory"
+_WORDS = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class KeyValues(Protocol):
+    """What structlog's loggers have, whatever they are bound to."""
+
+    def info(self, event: str, **values: Any) -> Any: ...
+    def warning(self, event: str, **values: Any) -> Any: ...
+
+
+def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:
+    """To loggers of logging goes the message with the values as ``extra``; to others an event with
+    values, for their processors to make something of. None: the program's own, as `_own` has it.
+
+    Raises what the logger raises.
+    """
+    if logger is None:
+        logger = _own()
+        if isinstance(logger, logging.Logger) and not logger.hasHandlers():
+            _without_handlers(logger, level, message, values)
+            return
+    if isinstance(logger, logging.Logger):
+        logger.log(level, message, extra=dict(values))
+    elif isinstance(logger, logging.LoggerAdapter):
+        _through_adapters(logger, level, message, values)
+    else:
+        _tell(logger, level, values)  # type: ignore[arg-type]
+
+
+def _tell(logger: KeyValues, level: int, values: Mapping[str, Any]) -> None:
+    tell = logger.warning if level >= logging.WARNING else logger.info
+    tell(EVENT, **values)
+
+
+def _own() -> object:
+    """structlog's where the program has set that up, else logging's; asked for at each record, as
+    a program may set up either long after the monitor was started."""
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        return structlog.get_logger(NAME)
+    logger = logging.getLogger(NAME)
+    if logger.level == logging.NOTSET:  # who asks for records wants to see them
+        logger.setLevel(logging.INFO)
+    return logger
+
+
+def _through_adapters(
+    adapter: logging.LoggerAdapter[Any], level: int, message: str, values: Mapping[str, Any]
+) -> None:
+    """An adapter puts its own ``extra`` in the place of ours: here both are kept."""
+    extra = dict(values)
+    inner: Any = adapter
+    words: Any = message
+    while isinstance(inner, logging.LoggerAdapter):
+        words, more = inner.process(words, {"extra": extra})
+        extra = {**extra, **(more.get("extra") or {})}
+        inner = inner.logger
+    inner.log(level, words, extra=extra)
+
+
+def _without_handlers(
+    logger: logging.Logger, level: int, message: str, values: Mapping[str, Any]
+) -> None:
+    """To stderr, where logging itself would write warnings only."""
+    if not logger.isEnabledFor(level):
+        return
+    record = logger.makeRecord(NAME, level, __file__, 0, message, (), None, "write", dict(values))
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s" if message[:1] == "{" else _WORDS))
+    handler.handle(record)
