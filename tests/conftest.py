@@ -13,8 +13,9 @@ import pytest
 from tests.support import recorded
 from tests.support.building import Builder
 
-# A job in the background of a shell finds these ignored, and so would every program it starts.
-for _number in (signal.SIGINT, signal.SIGQUIT):
+# A job in the background of a shell, or under nohup, finds these ignored, and so would every program
+# it starts.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(
             _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
