@@ -11,11 +11,11 @@ from typing import Protocol
 from heaptide.allocators import (
     AllocatorStats,
     Cgroup,
+    CgroupReader,
     Pressure,
     ProcessReader,
     ProcessStats,
     Reader,
-    read_cgroup,
     read_pressure,
 )
 from heaptide.allocators.process import start_of
@@ -47,7 +47,7 @@ class Source:
         objects: bool = False,
         process: ReadsProcess | None = None,
         allocators: ReadsAllocators | None = None,
-        cgroup: Callable[[], Cgroup | None] = read_cgroup,
+        cgroup: Callable[[], Cgroup | None] | None = None,
         pressure: Callable[[], Pressure | None] = read_pressure,
     ) -> None:
         """``objects``: count the objects that the collector of garbage tracks, which takes 10 ms
@@ -55,7 +55,8 @@ class Source:
         self._objects = objects
         self._process = process or ProcessReader(patience=PATIENCE)
         self._allocators = allocators or Reader(patience=PATIENCE)
-        self._cgroup, self._pressure = cgroup, pressure
+        self._cgroup = cgroup or CgroupReader().read
+        self._pressure = pressure
 
     def read(self) -> list[Sample]:
         """In the order of `FIGURES`, but for allocators, which are told one after the other."""
