@@ -68,6 +68,11 @@ class Procfs:
                     found[process.pid] = process
         return found
 
+    def process(self, pid: int) -> Process | None:
+        """None: there is none. Raises HeaptideError: it may not be read."""
+        raw = self.read(self.root / str(pid) / "stat")
+        return _parse_stat(raw) if raw else None
+
     def memory(self, pid: int) -> Memory | None:
         """None: there is no such process any more. Raises HeaptideError: it may not be read."""
         folder = self.root / str(pid)
