@@ -37,7 +37,7 @@ class Rollups:
 @dataclass(frozen=True)
 class _Read:
     ended: float
-    took: float
+    took: float  # of a processor's time
     asked: frozenset[Worker]
     sizes: dict[Worker, tuple[int, int]]
 
@@ -109,11 +109,11 @@ class Sweep(Reading):
                 yield True
 
     def _write(self, workers: Sequence[Worker]) -> None:
-        begun = self._clock()
+        begun = time.thread_time()  # the kernel walks pages in this thread
         rows = [[one.pid, one.started, *(self._sizes(one) or ())] for one in workers]
-        ended = self._clock()
+        content = {"ended": self._clock(), "took": time.thread_time() - begun, "workers": rows}
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps({"ended": ended, "took": ended - begun, "workers": rows}))
+        new.write_text(json.dumps(content))
         new.replace(self._path)
 
     def _sizes(self, worker: Worker) -> tuple[int, int] | None:
