@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from heaptide.errors import HeaptideError
 _LINE = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _GONE = (errno.ENOENT, errno.ESRCH)
 _DEAD = ("Z", "X", "x")
+_PART = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ class Process:
         return self.state in _DEAD
 
 
+def read_whole(path: Path | str) -> bytes:
+    """A small file of the kernel, in half the time that a file object takes. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        whole = part = os.read(descriptor, _PART)
+        while part:  # the end is known only by reading nothing: files of the kernel come in pages
+            part = os.read(descriptor, _PART)
+            whole += part
+        return whole
+    finally:
+        os.close(descriptor)
+
+
 class Procfs:
     """A /proc to read."""
 
@@ -70,7 +85,7 @@ class Procfs:
 
     def process(self, pid: int) -> Process | None:
         """None: there is none. Raises HeaptideError: it may not be read."""
-        raw = self.read(self.root / str(pid) / "stat")
+        raw = self.read(f"{self.root}/{pid}/stat")
         return _parse_stat(raw) if raw else None
 
     def memory(self, pid: int) -> Memory | None:
@@ -106,10 +121,10 @@ class Procfs:
         mask = re.search(rb"^SigCgt:\s*([0-9a-f]+)$", raw, re.MULTILINE)
         return mask is not None and bool(int(mask[1], 16) >> (number - 1) & 1)
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path | str) -> bytes | None:
         """A file of a process. None: the process has gone. Raises HeaptideError: as `memory`."""
         try:
-            return path.read_bytes()
+            return read_whole(path)
         except OSError as error:
             if error.errno in _GONE:
                 return None

@@ -100,24 +100,32 @@ def stdlib(folder: Path, **env: str) -> Iterator[Service]:
 
 
 @contextlib.contextmanager
-def gunicorn(folder: Path, *options: str, workers: int = 4) -> Iterator[Service]:
-    """In multi-process mode."""
+def gunicorn(folder: Path, *options: str, interval: float = 60.0) -> Iterator[Service]:
+    """4 workers in multi-process mode. ``interval``: seconds between two readings of PSS."""
     port = free_port()
     metrics = folder / "metrics"
     metrics.mkdir()
+    (folder / "serving.py").write_text(
+        "from heaptide.monitor import prometheus\n"
+        f"prometheus.register(interval={interval})\n"
+        "from service import app\n"
+    )
     # Newer ones would write a socket into the home directory.
     told = subprocess.run([sys.executable, "-m", "gunicorn", "--help"], capture_output=True)
     quiet = ["--no-control-socket"] if b"--no-control-socket" in told.stdout else []
-    command = [sys.executable, "-m", "gunicorn", "-w", str(workers), *quiet, *options]
-    command += ["-b", f"127.0.0.1:{port}", "service:app"]
+    command = [sys.executable, "-m", "gunicorn", "-w", "4", *quiet, *options]
+    command += ["-b", f"127.0.0.1:{port}", "--pythonpath", str(folder), "serving:app"]
     env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     with serve(command, folder / "gunicorn.log", port, env) as service:
         yield service
 
 
 def children(pid: int) -> set[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return {int(word) for task in tasks for word in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def until(read: Callable[[], bool]) -> None:

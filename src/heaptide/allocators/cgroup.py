@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from heaptide._procfs import read_whole
+
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
     r"^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$", re.MULTILINE
@@ -266,7 +268,6 @@ def _counts(path: str) -> dict[str, int]:
 
 def _raw(path: str | Path) -> bytes | None:
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        return read_whole(path)
     except OSError:
         return None

@@ -14,7 +14,10 @@ from ._limit import Clock, Limited, Limiter, Reading
 INTERVAL = 60.0  # seconds between two readings of what is expensive
 _LONG = 1.0  # seconds that it is expected to take, the first time
 
-_LINE = re.compile(rb"^(\w+):\s+(\d+)(?: kB)?$", re.MULTILINE)
+# Of the dozens of lines of status.
+_LINE = re.compile(
+    rb"^(Vm(?:RSS|HWM|Size|Swap)|Rss(?:Anon|File|Shmem)|Threads):\s+(\d+)(?: kB)?$", re.MULTILINE
+)
 _NAME = re.compile(rb"^Name:\t(.*)$", re.MULTILINE)
 _MINOR, _MAJOR, _STARTED = 7, 9, 19  # of stat, behind the name
 
@@ -60,8 +63,8 @@ def read_cheap(pid: int | None = None, procfs: Procfs | None = None) -> ProcessS
     Raises HeaptideError: there is no such process, or it may not be read.
     """
     procfs, number = procfs or Procfs(), os.getpid() if pid is None else pid
-    folder = procfs.root / str(number)
-    status, stat = procfs.read(folder / "status"), procfs.read(folder / "stat")
+    folder = f"{procfs.root}/{number}"
+    status, stat = procfs.read(f"{folder}/status"), procfs.read(f"{folder}/stat")
     if not status or not stat:
         raise HeaptideError(f"there is no process {number}")
     found = {name: int(amount) for name, amount in _LINE.findall(status)}
@@ -134,7 +137,7 @@ def start_of(pid: int, procfs: Procfs | None = None) -> int | None:
     """When a process was started, in ticks: with its id this is one process and no later one of
     the same id. None: there is none."""
     procfs = procfs or Procfs()
-    raw = procfs.read(procfs.root / str(pid) / "stat")
+    raw = procfs.read(f"{procfs.root}/{pid}/stat")
     counts = (raw or b"").rpartition(b") ")[2].split()
     return int(counts[_STARTED]) if len(counts) > _STARTED else None
 

@@ -46,10 +46,10 @@ class Crew:
 
     def read(self) -> Iterator[tuple[str, Sample]]:
         """Each sample with the id of its process; that is empty for the control group's."""
+        own, me = self._leaving.leave(), self._leaving.worker
         left = {one.worker: one for one in self._folder.read()}
-        me = self._leaving.worker
         if me is not None:
-            left[me] = Left(me, self._own())
+            left[me] = Left(me, own)
         crew = sorted(left.values(), key=lambda one: one.worker.pid)
         rollups = self._sweep.get([one.worker for one in crew])
         for one in crew:

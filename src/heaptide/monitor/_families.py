@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample as MetricSample
 
 from heaptide.errors import UsageError
 
@@ -58,7 +59,7 @@ class Families:
                 labels[self._label] = process
             for family in found[figure.key][0]:
                 name = family.name + _TOTAL if figure.kind == COUNTER else family.name
-                family.add_sample(name, labels, value)
+                family.samples.append(MetricSample(name, labels, value))
         return [family for families, _ in found.values() for family in families]
 
 

@@ -49,6 +49,12 @@ class Leaving:
         """This process. None: /proc does not tell."""
         return self._worker
 
+    def leave(self) -> list[Sample]:
+        """Now, and tells it: if what was told were newer than what is left, counters would go back
+        when another worker is asked."""
+        with self._reading:
+            return self._leave()
+
     def end(self) -> None:
         """No more is left, and what was is removed."""
         self._ended.set()
@@ -67,17 +73,18 @@ class Leaving:
                 if not ended.is_set():
                     self._leave()
 
-    def _leave(self) -> None:
-        if self._worker is None:
-            return
+    def _leave(self) -> list[Sample]:
+        samples = list(self._read())
         try:
-            self._folder.write(self._worker, self._read())
+            if self._worker is not None:
+                self._folder.write(self._worker, samples)
             self._warned = False
         except OSError as error:
             # Once, until it works again: the folder may be emptied, or made anew.
             if not self._warned:
                 _log.warning("metrics of this process cannot be left for others: %s", error)
             self._warned = True
+        return samples
 
 
 _all: list[Leaving] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heaptide._procfs import Procfs
-from heaptide.allocators._limit import SHARE, Reading
+from heaptide.allocators._limit import SHARE, Reading, start_apart
 from heaptide.allocators.process import INTERVAL
 from heaptide.errors import HeaptideError
 
@@ -92,7 +92,7 @@ class Sweep(Reading):
                 lock.release()
 
         try:
-            threading.Thread(target=read, name="heaptide-pss", daemon=True).start()
+            start_apart(read)
         except RuntimeError:  # no more threads, or the interpreter ends
             lock.release()
 
