@@ -89,9 +89,12 @@ def measure(kind: str, scrapes: int, pause: float) -> Costs:
             time.sleep(3)  # the first figures of others come after 1 s
         try:
             costs: list[tuple[Cost, Cost]] = []
-            for _ in range(scrapes):
+            for turn in range(scrapes):
                 passing.passed += EVERY
-                costs.append((_timed(ours), _timed(stock)))
+                # Who is first finds the processor's caches cold.
+                first, second = (ours, stock) if turn % 2 else (stock, ours)
+                one, two = _timed(first), _timed(second)
+                costs.append((one, two) if turn % 2 else (two, one))
                 time.sleep(pause)
             text = generate_latest(ours).decode()
         finally:

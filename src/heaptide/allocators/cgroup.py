@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from heaptide._procfs import read_whole
+from heaptide._procfs import numbers, read_whole
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
     r"^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$", re.MULTILINE
 )
 # What is told of memory.stat, of version 1 and 2.
-_STAT_1 = re.compile(
-    rb"^(total_(?:rss|cache|swap|inactive_file)|hierarchical_memory_limit) (\d+)$", re.MULTILINE
+_STAT_1 = (
+    *(b"total_rss ", b"total_cache ", b"total_swap ", b"total_inactive_file "),
+    b"hierarchical_memory_limit ",
 )
-_STAT_2 = re.compile(rb"^(anon|file|inactive_file) (\d+)$", re.MULTILINE)
+_STAT_2 = (b"anon ", b"file ", b"inactive_file ")
 
 
 @dataclass(frozen=True)
@@ -171,12 +172,12 @@ def _has_memory(folder: str, version: int) -> bool:
 def _read_v2(path: str, chain: list[str]) -> Cgroup:
     own = chain[0]
     stat, current = _stat(own, _STAT_2), _number(f"{own}/memory.current")
-    working_set = _working_set(current, stat.get(b"inactive_file"))
+    working_set = _working_set(current, stat.get(b"inactive_file "))
     levels = [(_number(f"{own}/memory.max"), working_set)]
     for folder in chain[1:]:
         limit = _number(f"{folder}/memory.max")
         if limit is not None:
-            unused = _stat(folder, _STAT_2).get(b"inactive_file")
+            unused = _stat(folder, _STAT_2).get(b"inactive_file ")
             levels.append((limit, _working_set(_number(f"{folder}/memory.current"), unused)))
     return Cgroup(
         version=2,
@@ -186,8 +187,8 @@ def _read_v2(path: str, chain: list[str]) -> Cgroup:
         current=current,
         peak=_number(f"{own}/memory.peak"),
         working_set=working_set,
-        anon=stat.get(b"anon"),
-        file=stat.get(b"file"),
+        anon=stat.get(b"anon "),
+        file=stat.get(b"file "),
         swap=_number(f"{own}/memory.swap.current"),
         swap_limit=_number(f"{own}/memory.swap.max"),
         headroom=_headroom(levels),
@@ -199,20 +200,18 @@ def _read_v2(path: str, chain: list[str]) -> Cgroup:
 def _read_v1(path: str, chain: list[str]) -> Cgroup:
     own = chain[0]
     stat, current = _stat(own, _STAT_1), _number(f"{own}/memory.usage_in_bytes")
-    working_set = _working_set(current, stat.get(b"total_inactive_file"))
+    working_set = _working_set(current, stat.get(b"total_inactive_file "))
     events = _counts(f"{own}/memory.oom_control")
     failures = _number(f"{own}/memory.failcnt")
     if failures is not None:
         events["failcnt"] = failures
-    # Of groups above what can be seen from here, too.
-    levels = [
-        (_limit(_number(f"{own}/memory.limit_in_bytes")), working_set),
-        (_limit(stat.get(b"hierarchical_memory_limit")), working_set),
-    ]
-    for folder in chain[1:]:
+    # Of groups above what can be seen from here, too; without one, none of them has a limit.
+    whole = stat.get(b"hierarchical_memory_limit ")
+    levels = [(_limit(whole), working_set)]
+    for folder in chain if whole is None or whole < _UNLIMITED else ():
         limit = _limit(_number(f"{folder}/memory.limit_in_bytes"))
         if limit is not None:
-            unused = _stat(folder, _STAT_1).get(b"total_inactive_file")
+            unused = _stat(folder, _STAT_1).get(b"total_inactive_file ")
             levels.append((limit, _working_set(_number(f"{folder}/memory.usage_in_bytes"), unused)))
     return Cgroup(
         version=1,
@@ -221,9 +220,9 @@ def _read_v1(path: str, chain: list[str]) -> Cgroup:
         current=current,
         peak=_number(f"{own}/memory.max_usage_in_bytes"),
         working_set=working_set,
-        anon=stat.get(b"total_rss"),
-        file=stat.get(b"total_cache"),
-        swap=stat.get(b"total_swap"),
+        anon=stat.get(b"total_rss "),
+        file=stat.get(b"total_cache "),
+        swap=stat.get(b"total_swap "),
         headroom=_headroom(levels),
         events=events,
     )
@@ -254,10 +253,8 @@ def _number(path: str) -> int | None:
     return int(raw) if raw.isdigit() else None
 
 
-def _stat(folder: str, wanted: re.Pattern[bytes]) -> dict[bytes, int]:
-    """Of its dozens of lines, those that are wanted."""
-    found = wanted.findall(_raw(f"{folder}/memory.stat") or b"")
-    return {name: int(number) for name, number in found}
+def _stat(folder: str, wanted: tuple[bytes, ...]) -> dict[bytes, int]:
+    return numbers(_raw(f"{folder}/memory.stat") or b"", wanted)
 
 
 def _counts(path: str) -> dict[str, int]:
