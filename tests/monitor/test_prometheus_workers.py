@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -106,8 +108,6 @@ def test_files_of_the_dead_are_removed(folder: Folder, processes: Processes, end
     worker = Worker(41, 7)
     processes.start(41, 7)
     folder.write(worker, [Sample(RSS, 1.0)])
-    [file] = folder.path.iterdir()
-    file.with_name(file.name + ".new").write_text("killed while it wrote")
     assert len(folder.read()) == 1
     if end == "gone":
         (processes.root / "41" / "stat").unlink()
@@ -145,9 +145,38 @@ def test_a_file_that_cannot_be_read(folder: Folder, processes: Processes, conten
     processes.start(41, 7)
     folder.write(Worker(41, 7), [])
     [file] = folder.path.iterdir()
-    file.write_text(content)
-    assert folder.read() == []
+    for text in (content, summed(content)):
+        file.write_text(text)
+        assert folder.read() == []
     assert file.exists()
+
+
+def summed(content: str) -> str:
+    """With the sum and the length before it that a file has."""
+    return f"{zlib.crc32(content.encode()):08x}{len(content):08x}{content}"
+
+
+def test_a_file_that_is_being_written(folder: Folder, processes: Processes) -> None:
+    """Whoever reads has one of the two, and never some of each; a shorter one leaves no rest."""
+    worker = Worker(41, 7)
+    processes.start(41, 7)
+    long, short = ([Sample(RSS, float(value))] * count for value, count in ((1, 3000), (2, 20)))
+    folder.write(worker, long)
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            for samples in (short, long):
+                folder.write(worker, samples)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    found = [folder.read() for _ in range(100)]
+    ended.set()
+    thread.join()
+    told = [one[0].samples for one in found if one]
+    assert len(told) > 50
+    assert all(samples in (short, long) for samples in told)
 
 
 def test_figures_of_a_newer_version(folder: Folder, processes: Processes) -> None:
@@ -156,7 +185,7 @@ def test_figures_of_a_newer_version(folder: Folder, processes: Processes) -> Non
     folder.write(Worker(41, 7), [])
     [file] = folder.path.iterdir()
     rows = [["process.rss", [], 5], ["process.new", [], 5], ["allocator.free", ["glibc"], 5]]
-    file.write_text(json.dumps({"format": 1, "time": 1, "samples": rows}))
+    file.write_text(summed(json.dumps({"format": 1, "time": 1, "samples": rows})))
     assert folder.read() == [Left(Worker(41, 7), [Sample(RSS, 5.0)])]
 
 
