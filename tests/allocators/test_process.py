@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from heaptide import _procfs
 from heaptide._procfs import Procfs
 from heaptide.allocators import Family, ProcessReader, ProcessStats, read_family, read_process
 from heaptide.allocators._limit import Clock
@@ -115,14 +116,14 @@ def test_a_child_that_may_not_be_read(proc: FakeProc, monkeypatch: pytest.Monkey
     """It is counted, and said to be in no sum. PSS of such a process has a reason."""
     proc.add(7, 1, pss=1000)
     proc.add(8, 7, pss=200)
-    original = Path.read_bytes
+    original = _procfs.read_whole
 
-    def refuse(path: Path) -> bytes:
-        if path == proc.root / "8" / "smaps_rollup":
+    def refuse(path: Path | str) -> bytes:
+        if Path(path) == proc.root / "8" / "smaps_rollup":
             raise PermissionError(13, "Permission denied")
         return original(path)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(_procfs, "read_whole", refuse)
     family = read_family(7, proc.procfs)
     assert (family.processes, family.unread, family.pss) == (2, 1, 1000 << 10)
     assert read_family(8, proc.procfs) == Family(1, None, None, None, None, unread=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from heaptide import _procfs
 from heaptide._procfs import Memory, Process
 from heaptide.errors import HeaptideError
 from heaptide.idle._procfs import Procfs, members
@@ -108,10 +109,10 @@ def test_processes_that_go_away(proc: FakeProc) -> None:
 
 
 def test_what_may_not_be_read(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: Path | str) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(_procfs, "read_whole", refuse)
     with pytest.raises(HeaptideError, match="another user"):
         Procfs(proc.root).memory(7)
 

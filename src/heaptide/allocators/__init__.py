@@ -13,13 +13,14 @@ from ._look import Look, Looking
 from ._outside import Outside, read_outside
 from ._read import Reader, read
 from ._stats import AllocatorStats, ArenaStats
-from .cgroup import Cgroup, Pressure, Stall, read_cgroup, read_pressure
+from .cgroup import Cgroup, CgroupReader, Pressure, Stall, read_cgroup, read_pressure
 from .process import Family, ProcessReader, ProcessStats, read_cheap, read_family, read_process
 
 __all__ = [
     "AllocatorStats",
     "ArenaStats",
     "Cgroup",
+    "CgroupReader",
     "Family",
     "Headroom",
     "HeadroomReader",

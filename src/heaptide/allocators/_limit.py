@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ Value = TypeVar("Value")
 
 SHARE = 0.001  # of the time, at most, that may go into readings of one kind
 BUSY = 0.5  # processors that the process keeps busy: more than this is load
+_AFTER = 0.02  # seconds that another thread waits first, so that who asked is done by then
 _SPAN = 1.0  # seconds that its load is measured over, at least
 
 
@@ -25,6 +27,13 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     used: Callable[[], float] = time.process_time
+
+
+def start_apart(work: Callable[[], None]) -> None:
+    """In another thread, which does not keep the program from ending. 0.02 ms: a Thread would wait
+    until it runs, which beside other work takes milliseconds. Raises RuntimeError: there can be no
+    more threads, or the interpreter ends."""
+    _thread.start_new_thread(work, ())
 
 
 class Reading:
@@ -134,6 +143,7 @@ class Limiter(Generic[Value]):
 
         def take() -> None:
             try:
+                time.sleep(_AFTER)
                 self._take(self._clock.now())
             except HeaptideError:
                 pass  # what was to be read has ended
@@ -141,7 +151,7 @@ class Limiter(Generic[Value]):
                 self._lock.release()
 
         try:
-            threading.Thread(target=take, name="heaptide-reading", daemon=True).start()
+            start_apart(take)
         except RuntimeError:  # no more threads, or the interpreter ends
             return False
         return True

@@ -10,11 +10,20 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from heaptide._procfs import numbers, read_whole
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
     r"^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$", re.MULTILINE
 )
+# What is told of memory.stat, of version 1 and 2.
+_STAT_1 = (
+    *(b"total_rss ", b"total_cache ", b"total_swap ", b"total_inactive_file "),
+    b"hierarchical_memory_limit ",
+)
+_STAT_2 = (b"anon ", b"file ", b"inactive_file ")
 
 
 @dataclass(frozen=True)
@@ -58,25 +67,49 @@ class Cgroup:
 def read_cgroup(pid: int | None = None, root: Path = Path("/")) -> Cgroup | None:
     """Of a process (None: this one). 0.3 ms. None: it is in no group whose memory is counted, or
     that can be seen from here."""
-    name = "self" if pid is None else str(pid)
-    folders = _folders(_text(root / "proc" / name / "cgroup") or "", root)
-    if folders is None:
-        return None
-    version, path, chain = folders
-    return _read_v2(path, chain) if version == 2 else _read_v1(path, chain)
+    return CgroupReader(pid, root).read()
 
 
-def read_pressure(path: Path = Path("/proc/pressure/memory")) -> Pressure | None:
+class CgroupReader:
+    """Reads the group of a process again and again, in a third of the time: its folders are looked
+    for only once, and again when it has been moved or they have gone. May be used from several
+    threads, and in forked children."""
+
+    def __init__(self, pid: int | None = None, root: Path = Path("/")) -> None:
+        """``pid`` None: whatever process reads."""
+        self._groups = str(root / "proc" / ("self" if pid is None else str(pid)) / "cgroup")
+        self._root = root
+        self._last: tuple[bytes, _Folders] | None = None
+
+    def read(self) -> Cgroup | None:
+        """As `read_cgroup`."""
+        groups, last = _raw(self._groups) or b"", self._last
+        if last is None or last[0] != groups or not _has_memory(last[1].chain[0], last[1].version):
+            found = _folders(os.fsdecode(groups), self._root)
+            self._last = last = None if found is None else (groups, found)
+        if last is None:
+            return None
+        return (_read_v2 if last[1].version == 2 else _read_v1)(last[1].path, last[1].chain)
+
+
+def read_pressure(path: str | Path = "/proc/pressure/memory") -> Pressure | None:
     """Of the whole machine, or of a group's ``memory.pressure``. None: the kernel does not tell."""
     found = {
         kind: Stall(float(a) / 100, float(b) / 100, float(c) / 100, int(total) / 1e6)
-        for kind, a, b, c, total in _PSI.findall(_text(path) or "")
+        for kind, a, b, c, total in _PSI.findall(os.fsdecode(_raw(path) or b""))
     }
     return Pressure(found["some"], found.get("full")) if "some" in found else None
 
 
-def _folders(groups: str, root: Path) -> tuple[int, str, list[Path]] | None:
-    """Version, path and folders of a process's group: its own, and those above it."""
+class _Folders(NamedTuple):
+    """Where a process's group is: its own folder, and those above it."""
+
+    version: int
+    path: str
+    chain: list[str]
+
+
+def _folders(groups: str, root: Path) -> _Folders | None:
     paths: dict[int, str] = {}
     for line in groups.splitlines():
         number, _, rest = line.partition(":")
@@ -88,16 +121,17 @@ def _folders(groups: str, root: Path) -> tuple[int, str, list[Path]] | None:
     for version in (1, 2):  # with version 1 mounted for memory, version 2 counts none
         if version in paths:
             for base, mount in _mounts(root, version):
-                chain = _chain(paths[version], base, mount)
+                chain = [str(one) for one in _chain(paths[version], base, mount)]
                 if _has_memory(chain[0], version):
-                    return version, paths[version], chain
+                    return _Folders(version, paths[version], chain)
     return None
 
 
 def _mounts(root: Path, version: int) -> list[tuple[str, Path]]:
     """Which part of the hierarchy is mounted, and where."""
     found = []
-    for line in (_text(root / "proc" / "self" / "mountinfo") or "").splitlines():
+    mounts = os.fsdecode(_raw(str(root / "proc" / "self" / "mountinfo")) or b"")
+    for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         parts, kind = before.split(" "), after.split(" ")
         if len(parts) < 5 or len(kind) < 3:
@@ -130,76 +164,72 @@ def _chain(path: str, base: str, mount: Path) -> list[Path]:
     return [folder, *(mount / one for one in below.parents)] if below.parts else [mount]
 
 
-def _has_memory(folder: Path, version: int) -> bool:
+def _has_memory(folder: str, version: int) -> bool:
     name = "memory.usage_in_bytes" if version == 1 else "memory.stat"
-    return (folder / name).exists()
+    return os.access(f"{folder}/{name}", os.F_OK)
 
 
-def _read_v2(path: str, chain: list[Path]) -> Cgroup:
+def _read_v2(path: str, chain: list[str]) -> Cgroup:
     own = chain[0]
-    stat, current = _counts(own / "memory.stat"), _number(own / "memory.current")
-    levels = [
-        (
-            _number(folder / "memory.max"),
-            _working_set(folder / "memory.current", folder / "memory.stat", "inactive_file"),
-        )
-        for folder in chain
-    ]
+    stat, current = _stat(own, _STAT_2), _number(f"{own}/memory.current")
+    working_set = _working_set(current, stat.get(b"inactive_file "))
+    levels = [(_number(f"{own}/memory.max"), working_set)]
+    for folder in chain[1:]:
+        limit = _number(f"{folder}/memory.max")
+        if limit is not None:
+            unused = _stat(folder, _STAT_2).get(b"inactive_file ")
+            levels.append((limit, _working_set(_number(f"{folder}/memory.current"), unused)))
     return Cgroup(
         version=2,
         path=path,
         limit=_least([limit for limit, _ in levels]),
-        high=_number(own / "memory.high"),
+        high=_number(f"{own}/memory.high"),
         current=current,
-        peak=_number(own / "memory.peak"),
-        working_set=levels[0][1],
-        anon=stat.get("anon"),
-        file=stat.get("file"),
-        swap=_number(own / "memory.swap.current"),
-        swap_limit=_number(own / "memory.swap.max"),
+        peak=_number(f"{own}/memory.peak"),
+        working_set=working_set,
+        anon=stat.get(b"anon "),
+        file=stat.get(b"file "),
+        swap=_number(f"{own}/memory.swap.current"),
+        swap_limit=_number(f"{own}/memory.swap.max"),
         headroom=_headroom(levels),
-        events=_counts(own / "memory.events"),
-        pressure=read_pressure(own / "memory.pressure"),
+        events=_counts(f"{own}/memory.events"),
+        pressure=read_pressure(f"{own}/memory.pressure"),
     )
 
 
-def _read_v1(path: str, chain: list[Path]) -> Cgroup:
+def _read_v1(path: str, chain: list[str]) -> Cgroup:
     own = chain[0]
-    stat = _counts(own / "memory.stat")
-    events = _counts(own / "memory.oom_control")
-    failures = _number(own / "memory.failcnt")
+    stat, current = _stat(own, _STAT_1), _number(f"{own}/memory.usage_in_bytes")
+    working_set = _working_set(current, stat.get(b"total_inactive_file "))
+    events = _counts(f"{own}/memory.oom_control")
+    failures = _number(f"{own}/memory.failcnt")
     if failures is not None:
         events["failcnt"] = failures
-    levels = [
-        (
-            _limit(_number(folder / "memory.limit_in_bytes")),
-            _working_set(
-                folder / "memory.usage_in_bytes", folder / "memory.stat", "total_inactive_file"
-            ),
-        )
-        for folder in chain
-    ]
-    # Of groups above what can be seen from here, too.
-    whole = _limit(stat.get("hierarchical_memory_limit"))
-    levels.append((whole, levels[0][1]))
+    # Of groups above what can be seen from here, too; without one, none of them has a limit.
+    whole = stat.get(b"hierarchical_memory_limit ")
+    levels = [(_limit(whole), working_set)]
+    for folder in chain if whole is None or whole < _UNLIMITED else ():
+        limit = _limit(_number(f"{folder}/memory.limit_in_bytes"))
+        if limit is not None:
+            unused = _stat(folder, _STAT_1).get(b"total_inactive_file ")
+            levels.append((limit, _working_set(_number(f"{folder}/memory.usage_in_bytes"), unused)))
     return Cgroup(
         version=1,
         path=path,
         limit=_least([limit for limit, _ in levels]),
-        current=_number(own / "memory.usage_in_bytes"),
-        peak=_number(own / "memory.max_usage_in_bytes"),
-        working_set=levels[0][1],
-        anon=stat.get("total_rss"),
-        file=stat.get("total_cache"),
-        swap=stat.get("total_swap"),
+        current=current,
+        peak=_number(f"{own}/memory.max_usage_in_bytes"),
+        working_set=working_set,
+        anon=stat.get(b"total_rss "),
+        file=stat.get(b"total_cache "),
+        swap=stat.get(b"total_swap "),
         headroom=_headroom(levels),
         events=events,
     )
 
 
-def _working_set(current: Path, stat: Path, inactive: str) -> int | None:
+def _working_set(used: int | None, unused: int | None) -> int | None:
     """As kubelet has it."""
-    used, unused = _number(current), _counts(stat).get(inactive)
     return None if used is None or unused is None else max(used - unused, 0)
 
 
@@ -217,20 +247,24 @@ def _least(numbers: list[int | None] | list[int]) -> int | None:
     return min((one for one in numbers if one is not None), default=None)
 
 
-def _number(path: Path) -> int | None:
+def _number(path: str) -> int | None:
     """None: there is no such file, or it says ``max``."""
-    text = (_text(path) or "").strip()
-    return int(text) if text.isdecimal() else None
+    raw = (_raw(path) or b"").strip()
+    return int(raw) if raw.isdigit() else None
 
 
-def _counts(path: Path) -> dict[str, int]:
+def _stat(folder: str, wanted: tuple[bytes, ...]) -> dict[bytes, int]:
+    return numbers(_raw(f"{folder}/memory.stat") or b"", wanted)
+
+
+def _counts(path: str) -> dict[str, int]:
     """Lines of a name and a number."""
-    parts = (line.split() for line in (_text(path) or "").splitlines())
+    parts = (line.split() for line in os.fsdecode(_raw(path) or b"").splitlines())
     return {two[0]: int(two[1]) for two in parts if len(two) == 2 and two[1].isdecimal()}
 
 
-def _text(path: Path) -> str | None:
+def _raw(path: str | Path) -> bytes | None:
     try:
-        return os.fsdecode(path.read_bytes())
+        return read_whole(path)
     except OSError:
         return None

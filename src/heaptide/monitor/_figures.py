@@ -6,6 +6,7 @@ docs/monitoring.md has a line for each figure; a test keeps both equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 GAUGE, COUNTER = "gauge", "counter"
 BYTES, SECONDS, RATIO, COUNT = "bytes", "seconds", "ratio", ""
@@ -40,8 +41,7 @@ class Figure:
         return self.otel or "heaptide." + self.key
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A figure's value, with its labels' values in the order of ``figure.labels``."""
 
     figure: Figure

@@ -11,11 +11,11 @@ from typing import Protocol
 from heaptide.allocators import (
     AllocatorStats,
     Cgroup,
+    CgroupReader,
     Pressure,
     ProcessReader,
     ProcessStats,
     Reader,
-    read_cgroup,
     read_pressure,
 )
 from heaptide.allocators.process import start_of
@@ -47,25 +47,33 @@ class Source:
         objects: bool = False,
         process: ReadsProcess | None = None,
         allocators: ReadsAllocators | None = None,
-        cgroup: Callable[[], Cgroup | None] = read_cgroup,
+        cgroup: Callable[[], Cgroup | None] | None = None,
         pressure: Callable[[], Pressure | None] = read_pressure,
     ) -> None:
         """``objects``: count the objects that the collector of garbage tracks, which takes 10 ms
         for a million of them. The other parameters: who reads."""
-        self._objects = objects
+        self.objects = objects
         self._process = process or ProcessReader(patience=PATIENCE)
         self._allocators = allocators or Reader(patience=PATIENCE)
-        self._cgroup, self._pressure = cgroup, pressure
+        self._cgroup = cgroup or CgroupReader().read
+        self._pressure = pressure
 
     def read(self) -> list[Sample]:
         """In the order of `FIGURES`, but for allocators, which are told one after the other."""
-
+        stats = self._process.read()
         return [
-            *_of_process(self._process.read()),
-            *_of_allocators(self._allocators.read()),
-            *_of_python(self._objects),
-            *_of_cgroup(self._cgroup(), self._pressure()),
+            *of_process(stats, start_time(stats.pid)),
+            *self.inside(),
+            *self.around(),
         ]
+
+    def inside(self) -> list[Sample]:
+        """What only the process itself can tell: allocators, and Python."""
+        return [*_of_allocators(self._allocators.read()), *_of_python(self.objects)]
+
+    def around(self) -> list[Sample]:
+        """What is no process's own: the control group, and pressure."""
+        return [*_of_cgroup(self._cgroup(), self._pressure())]
 
 
 def _sample(key: str, value: float | None, *labels: str) -> Iterator[Sample]:
@@ -73,10 +81,11 @@ def _sample(key: str, value: float | None, *labels: str) -> Iterator[Sample]:
         yield Sample(FIGURES[key], value, labels)
 
 
-def _of_process(stats: ProcessStats) -> Iterator[Sample]:
+def of_process(stats: ProcessStats, started: float | None) -> Iterator[Sample]:
+    """``started``: seconds since 1970."""
     yield from _sample("process.rss", stats.rss)
     yield from _sample("process.virtual", stats.virtual)
-    yield from _sample("process.start_time", _start_time(stats.pid))
+    yield from _sample("process.start_time", started)
     yield from _sample("process.rss_peak", stats.peak_rss)
     yield from _sample("process.rss_anon", stats.rss_anon)
     yield from _sample("process.rss_file", stats.rss_file)
@@ -93,7 +102,7 @@ def _of_process(stats: ProcessStats) -> Iterator[Sample]:
 _started: dict[int, float | None] = {}
 
 
-def _start_time(pid: int) -> float | None:
+def start_time(pid: int) -> float | None:
     """Seconds since 1970; of a process that does not change."""
     if pid not in _started:
         _started.clear()

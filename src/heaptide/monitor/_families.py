@@ -1,0 +1,106 @@
+"""Figures as metric families of prometheus-client, under their own names and under others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample as MetricSample
+
+from heaptide.errors import UsageError
+
+from ._figures import COUNTER, FIGURES, Figure, Sample
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_TOTAL = "_total"
+# What prometheus-client makes of the types that it has puts these behind a name.
+_RESERVED = ("_created", "_bucket", "_count", "_sum", "_info")
+
+
+class Families:
+    """Makes families of samples. ``label``: of each process's own samples, where there are several
+    processes; empty: there is one."""
+
+    def __init__(self, alias: Mapping[str, str] | None = None, label: str = "") -> None:
+        """``alias``: more names, and which figure each is of. Raises UsageError: a name that cannot
+        be one, or is taken; there is no such figure."""
+        names = {key: [family_name(figure)] for key, figure in FIGURES.items()}
+        for name, key in (alias or {}).items():
+            family = _checked(name, key)
+            names[key].append(family)
+        self._models = {
+            key: [_family(FIGURES[key], name) for name in known] for key, known in names.items()
+        }
+        self._label = label
+
+    def describe(self, figures: Iterable[Figure]) -> list[Metric]:
+        """Without samples. Not the names of figures that prometheus-client has of its own: it may
+        be registered later, and would then be refused."""
+        return [
+            _like(model)
+            for figure in figures
+            for model in self._models[figure.key][1 if figure.stock else 0 :]
+        ]
+
+    def of(
+        self, samples: Iterable[tuple[str, Sample]], without: Collection[str] = ()
+    ) -> list[Metric]:
+        """``samples``: each with its process, which is empty for what is no process's own.
+        ``without``: names of families to leave out. 2 µs for each sample."""
+        found: dict[str, list[Metric]] = {}
+        for process, (figure, value, values) in samples:
+            families = found.get(figure.key)
+            if families is None:
+                models = self._models[figure.key]
+                families = [_like(one) for one in models if one.name not in without]
+                found[figure.key] = families
+            labels = dict(zip(figure.labels, values)) if values else {}
+            if process:
+                labels[self._label] = process
+            for family in families:
+                name = family.name + _TOTAL if figure.kind == COUNTER else family.name
+                family.samples.append(MetricSample(name, labels, value))
+        return [family for families in found.values() for family in families]
+
+
+def _like(model: Metric) -> Metric:
+    """Another without samples. Made as any, its name would be checked at each scrape."""
+    family = Metric.__new__(Metric)
+    family.__dict__.update(model.__dict__, samples=[])
+    return family
+
+
+def family_name(figure: Figure) -> str:
+    """A counter's is without ``_total``, which its samples have."""
+    return figure.metric[: -len(_TOTAL)] if figure.kind == COUNTER else figure.metric
+
+
+def _family(figure: Figure, name: str) -> Metric:
+    # The unit is told only of a name that ends in it: it would be put behind any other.
+    unit = figure.unit if figure.unit and name.endswith("_" + figure.unit) else ""
+    return Metric(name, figure.help, figure.kind, unit)
+
+
+def _checked(name: str, key: str) -> str:
+    """The name of the family."""
+    figure = FIGURES.get(key)
+    if figure is None:
+        raise UsageError(
+            f"alias {name}: there is no figure {key!r}; figures are: {', '.join(FIGURES)}"
+        )
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"alias {name!r} is no name of a metric: letters, digits and _ only, no digit first"
+        )
+    if figure.kind == COUNTER and not name.endswith(_TOTAL):
+        raise UsageError(f"alias {name}: {key} is a counter, whose name ends in _total")
+    if figure.kind != COUNTER and name.endswith((_TOTAL, *_RESERVED)):
+        raise UsageError(
+            f"alias {name}: {key} is a gauge, whose name does not end in "
+            f"{', '.join((_TOTAL, *_RESERVED))}"
+        )
+    family = name[: -len(_TOTAL)] if figure.kind == COUNTER else name
+    if any(family == family_name(one) for one in FIGURES.values()):
+        raise UsageError(f"alias {name}: heaptide has a metric of this name already")
+    return family

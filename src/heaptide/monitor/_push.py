@@ -1,0 +1,59 @@
+"""Metrics to a pushgateway: for what does not live long enough to be scraped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from heaptide.errors import HeaptideError
+
+_log = logging.getLogger("heaptide.monitor")
+
+
+class Pusher:
+    """Pushes every so many seconds, and a last time when it is closed, until then in a thread that
+    does not keep the program from ending. A forked child pushes nothing."""
+
+    def __init__(self, push: Callable[[], None], every: float | None) -> None:
+        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called."""
+        self._push, self._every = push, every
+        self._ended = threading.Event()
+        self._failed = False
+        if every is not None:
+            threading.Thread(target=self._run, name="heaptide-push", daemon=True).start()
+
+    def push(self) -> None:
+        """Now. Raises HeaptideError: the gateway cannot be reached, or refuses."""
+        self._push()
+
+    def close(self) -> None:
+        """Pushes a last time, and no more. Raises as `push`."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._push()
+
+    def __enter__(self) -> Pusher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except HeaptideError as failure:
+            _log.warning("%s", failure)  # what the program did counts
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every):
+            try:
+                self._push()
+                self._failed = False
+            except HeaptideError as error:
+                if not self._failed:  # once, until it works again
+                    _log.warning("%s", error)
+                self._failed = True

@@ -1,0 +1,302 @@
+"""A service's memory for Prometheus, through prometheus-client: ``heaptide[prometheus]``.
+
+    from heaptide.monitor import prometheus
+
+    prometheus.register()
+
+After that what the service exports already has it too. Where it exports nothing, one of
+``make_wsgi_app``, ``make_asgi_app``, ``start_http_server`` and ``start_pushing`` does.
+docs/monitoring-prometheus.md has all metrics, and says what they cost.
+
+With ``PROMETHEUS_MULTIPROC_DIR``, prometheus-client's multi-process mode, the worker that is asked
+tells the figures of all workers, each with its ``pid``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+from heaptide.allocators import ProcessReader
+from heaptide.allocators.process import INTERVAL
+from heaptide.errors import HeaptideError, UsageError
+
+from ._figures import FIGURES, Sample
+from ._push import Pusher
+from ._source import PATIENCE, Source
+
+try:
+    import prometheus_client
+    from prometheus_client import (
+        REGISTRY,
+        CollectorRegistry,
+        GCCollector,
+        ProcessCollector,
+        push_to_gateway,
+    )
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.multiprocess import MultiProcessCollector
+except ImportError:
+    raise HeaptideError(
+        "metrics for Prometheus need prometheus-client: pip install 'heaptide[prometheus]', or "
+        "pip install prometheus-client"
+    ) from None
+
+from ._crew import crew_of
+from ._families import Families, family_name
+from ._sums import has_sum, sums
+
+__all__ = [
+    "Collector",
+    "Pusher",
+    "Server",
+    "default_registry",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "register",
+    "start_http_server",
+    "start_pushing",
+]
+
+_OBJECTS = "python.tracked_objects"
+_STOCK = {family_name(figure) for figure in FIGURES.values() if figure.stock}
+
+
+class Collector:
+    """The figures of this process, or of all workers, whenever a registry asks for them.
+
+    It may be registered in several registries, be made anew for each scrape, be used from several
+    threads, and in forked children: what costs is kept once for the process.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        objects: bool = False,
+        alias: Mapping[str, str] | None = None,
+        sum_workers: bool = False,
+        interval: float = INTERVAL,
+    ) -> None:
+        """Does not register itself: `register` does.
+
+        ``registry``: where it will be. What prometheus-client's own collectors export there, such
+        as ``process_resident_memory_bytes``, it leaves to them, and exports if they do not. None:
+        it is not known, and left to them, but for multi-process mode, which they do not have.
+
+        ``objects``: the number of objects that Python's collector of garbage tracks as well, which
+        takes 10 ms for a million. ``alias``: more names, and the figure that each is of, such as
+        ``{"misskey_memory_bytes": "process.rss"}``. ``sum_workers``: of workers not each, but their
+        sums. ``interval``: seconds between two readings of PSS and USS, at least.
+
+        Raises UsageError: a name of ``alias`` cannot be one, or there is no such figure.
+        HeaptideError: the folder for all workers may not be written.
+        """
+        folder = _multiprocess_folder()
+        if not objects and _OBJECTS in (alias or {}).values():
+            raise UsageError(f"an alias of {_OBJECTS} needs objects=True: counting them takes time")
+        self._families = Families(alias, label="pid")
+        self._sum = sum_workers and folder is not None
+        self._objects, self._registry = objects, registry
+        self._read: Callable[[], Iterable[tuple[str, Sample]]]
+        if folder is None:
+            source = _source(objects, interval)
+            self._read = lambda: [("", one) for one in source.read()]
+            self._left = frozenset(_STOCK if registry is None else ())
+        else:
+            self._read = crew_of(folder, objects=objects, interval=interval).read
+            self._left = frozenset()
+
+    def describe(self) -> Iterable[Metric]:
+        """Names and types, for which nothing is read."""
+        return self._families.describe(
+            figure
+            for key, figure in FIGURES.items()
+            if (self._objects or key != _OBJECTS)
+            and (not self._sum or has_sum(figure) or _alone(key))
+        )
+
+    def collect(self) -> Iterable[Metric]:
+        """0.6 ms in a process of its own; docs/monitoring-prometheus.md has it for workers."""
+        samples = self._read()
+        if not self._objects:  # another collector of this process may have asked for them
+            samples = (one for one in samples if one[1].figure.key != _OBJECTS)
+        if self._sum:
+            samples = sums(samples)
+        return self._families.of(samples, self._left | _exported(self._registry))
+
+
+def _alone(key: str) -> bool:
+    """Whether it is no worker's own."""
+    return key.startswith(("cgroup.", "pressure."))
+
+
+def _multiprocess_folder() -> Path | None:
+    """As prometheus-client has it, which also knows the older name."""
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        if os.environ.get(name):
+            return Path(os.environ[name])
+    return None
+
+
+@functools.cache
+def _source(objects: bool, interval: float) -> Source:
+    return Source(objects=objects, process=ProcessReader(interval=interval, patience=PATIENCE))
+
+
+_names: weakref.WeakKeyDictionary[object, frozenset[str]] = weakref.WeakKeyDictionary()
+
+
+def _exported(registry: CollectorRegistry | None) -> frozenset[str]:
+    """Which of the figures that prometheus-client has of its own a registry has from it by now,
+    described or not."""
+    found: set[str] = set()
+    for one in _collectors(registry):
+        if isinstance(one, (GCCollector, ProcessCollector)):
+            if one not in _names:
+                _names[one] = frozenset(metric.name for metric in one.collect())
+            found |= _names[one]
+    return frozenset(found)
+
+
+def _collectors(registry: CollectorRegistry | None) -> list[object]:
+    """A registry has no public way to ask; where it has not this one, nothing is known."""
+    return list(getattr(registry, "_collector_to_names", ()))
+
+
+@functools.cache
+def _workers_registry(folder: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return registry
+
+
+def default_registry() -> CollectorRegistry:
+    """prometheus-client's ``REGISTRY``; in multi-process mode one that tells the metrics of all
+    workers, those of the service as well. Raises HeaptideError: their folder does not exist."""
+    folder = _multiprocess_folder()
+    if folder is None:
+        return REGISTRY
+    try:
+        return _workers_registry(folder)
+    except ValueError:
+        raise HeaptideError(
+            f"{folder}, the value of PROMETHEUS_MULTIPROC_DIR, is no folder: make it before the "
+            "service starts"
+        ) from None
+
+
+def register(
+    registry: CollectorRegistry | None = None,
+    *,
+    objects: bool = False,
+    alias: Mapping[str, str] | None = None,
+    sum_workers: bool = False,
+    interval: float = INTERVAL,
+) -> Collector:
+    """Registers a `Collector`, with the same parameters; in `default_registry` if there is none.
+
+    Raises as `Collector`, and UsageError: the registry has one, or metrics of the same names.
+    """
+    place = default_registry() if registry is None else registry
+    if any(isinstance(one, Collector) for one in _collectors(place)):
+        raise UsageError("this registry has heaptide's collector: unregister it before another")
+    collector = Collector(
+        place, objects=objects, alias=alias, sum_workers=sum_workers, interval=interval
+    )
+    try:
+        place.register(collector)
+    except ValueError as error:  # which names them
+        raise UsageError(f"heaptide's collector cannot be registered: {error}") from None
+    return collector
+
+
+def _ready(registry: CollectorRegistry | None) -> CollectorRegistry:
+    """Registers a collector where there is none."""
+    place = default_registry() if registry is None else registry
+    if not any(isinstance(one, Collector) for one in _collectors(place)):
+        register(place)
+    return place
+
+
+def make_wsgi_app(registry: CollectorRegistry | None = None) -> Callable[..., Any]:
+    """prometheus-client's WSGI application for a registry, to be mounted at ``/metrics``. Where the
+    registry has no `Collector`, that is registered first. Raises as `register`."""
+    app: Callable[..., Any] = prometheus_client.make_wsgi_app(_ready(registry))
+    return app
+
+
+def make_asgi_app(registry: CollectorRegistry | None = None) -> Callable[..., Any]:
+    """The same for ASGI."""
+    app: Callable[..., Any] = prometheus_client.make_asgi_app(_ready(registry))
+    return app
+
+
+class Server:
+    """A server in a thread, which does not keep the program from ending."""
+
+    def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
+        self._server, self._thread = server, thread
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def close(self) -> None:
+        """Returns when it no longer listens."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def start_http_server(
+    port: int, addr: str = "127.0.0.1", registry: CollectorRegistry | None = None
+) -> Server:
+    """Serves a registry's metrics at any path, by prometheus-client's server. ``port`` 0: a free
+    one. ``addr`` ``"0.0.0.0"``: on all interfaces. Raises as `register`, and HeaptideError: it
+    cannot listen there."""
+    place = _ready(registry)
+    try:
+        return Server(*prometheus_client.start_http_server(port, addr, place))
+    except (OSError, OverflowError) as error:
+        raise HeaptideError(f"metrics cannot be served on port {port} of {addr}: {error}") from None
+
+
+def start_pushing(
+    gateway: str,
+    job: str,
+    *,
+    every: float | None = 60.0,
+    grouping_key: Mapping[str, str] | None = None,
+    timeout: float = 10.0,
+    registry: CollectorRegistry | None = None,
+) -> Pusher:
+    """Pushes a registry's metrics to a pushgateway, by PUT, every so many seconds and when the
+    `Pusher` is closed; ``every`` None: only then, and when it is called.
+
+    ``gateway``: its address, with or without ``http://``. ``grouping_key``: labels that tell this
+    one from others of the same job. ``timeout``: seconds. A push that fails is a warning of the
+    logger ``heaptide.monitor``, once, until one succeeds. Raises as `register`, and UsageError:
+    ``every`` is no positive number.
+    """
+    if every is not None and not every > 0:
+        raise UsageError(f"every={every!r} is no positive number of seconds")
+    place = _ready(registry)
+    key = dict(grouping_key or {})
+
+    def push() -> None:
+        try:
+            push_to_gateway(gateway, job, place, key, timeout)
+        except (OSError, HTTPException, ValueError) as error:
+            raise HeaptideError(
+                f"metrics cannot be pushed to {gateway}: {error}; is a pushgateway there?"
+            ) from None
+
+    return Pusher(push, every)

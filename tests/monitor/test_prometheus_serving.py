@@ -1,0 +1,178 @@
+"""Metrics over HTTP: WSGI, ASGI, a server, and a pushgateway, against real local servers."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from heaptide.errors import HeaptideError, UsageError
+from heaptide.monitor.prometheus import (
+    make_asgi_app,
+    make_wsgi_app,
+    register,
+    start_http_server,
+    start_pushing,
+)
+from tests.monitor.services import Metrics, promtool, serve, stdlib, until
+from tests.support.network import free_port
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+
+
+def test_the_example_service(tmp_path: Path) -> None:
+    """WSGI: memory that it keeps shows, in both formats."""
+    with stdlib(tmp_path) as service:
+        service.get("/")
+        before = service.metrics()
+        assert before.get("service_requests_total") == 1
+        assert service.get("/leak?bytes=30000000") == "30000000 bytes are kept\n"
+        text = service.get("/metrics")
+        promtool(text)
+        for name in ("process_resident_memory_bytes", "heaptide_process_rss_anon_bytes"):
+            grown = Metrics(text).get(name) - before.get(name)
+            assert 28e6 < grown < 45e6, name
+        openmetrics = service.get("/metrics", "application/openmetrics-text; version=1.0.0")
+        parsed = parse_openmetrics(openmetrics)  # type: ignore[no-untyped-call]
+        assert "heaptide_process_threads" in {one.name for one in parsed}
+
+
+def test_the_example_service_leaks_when_told(tmp_path: Path) -> None:
+    with stdlib(tmp_path, SERVICE_LEAK="1000000") as service:
+        before = service.metrics().get("process_resident_memory_bytes")
+        for _ in range(20):
+            service.get("/")
+        assert service.metrics().get("process_resident_memory_bytes") - before > 18e6
+
+
+def test_asgi_under_uvicorn(tmp_path: Path) -> None:
+    (tmp_path / "asgi.py").write_text(
+        "from heaptide.monitor.prometheus import make_asgi_app\napp = make_asgi_app()\n"
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--lifespan", "off"]
+    command += ["--app-dir", str(tmp_path), "asgi:app"]
+    with serve(command, tmp_path / "uvicorn.log", port) as service:
+        text = service.get("/metrics")
+        promtool(text)
+        assert Metrics(text).get("heaptide_process_threads") >= 1
+        assert service.metrics().get("process_resident_memory_bytes") > 1e6
+
+
+def test_server() -> None:
+    """Registers a collector where there is none, and leaves the one that there is."""
+    registry = CollectorRegistry()
+    register(registry, alias={"app_bytes": "process.rss"})
+    server = start_http_server(0, registry=registry)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as response:
+            found = Metrics(response.read().decode())
+        assert found.get("app_bytes") > 1e6
+        with pytest.raises(HeaptideError, match=f"port {server.port} of 127.0.0.1") as error:
+            start_http_server(server.port, registry=registry)
+        assert "\n" not in str(error.value)
+    finally:
+        server.close()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics")
+    with pytest.raises(HeaptideError, match="99999"):
+        start_http_server(99999, registry=registry)
+
+
+def test_applications_register_once() -> None:
+    registry = CollectorRegistry()
+    make_wsgi_app(registry)
+    make_asgi_app(registry)
+    assert sum(one.name == "heaptide_process_threads" for one in registry.collect()) == 1
+
+
+class Gateway(http.server.HTTPServer):
+    """Takes what is pushed, as a pushgateway does, or refuses it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.taken: list[tuple[str, str, str]] = []
+        self.status = 200
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Gateway
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.taken.append((self.path, self.headers["Content-Type"], body))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    server = Gateway()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_pushing(gateway: Gateway) -> None:
+    """Again and again, when asked, and a last time when it is closed."""
+    registry = CollectorRegistry()
+    address = f"127.0.0.1:{gateway.server_port}"
+    key = {"instance": "a"}
+    pusher = start_pushing(address, "nightly", every=0.05, grouping_key=key, registry=registry)
+    with pusher:
+        until(lambda: len(gateway.taken) >= 3)
+    closed = len(gateway.taken)
+    path, kind, text = gateway.taken[-1]
+    assert path == "/metrics/job/nightly/instance/a"
+    assert kind.startswith("text/plain; version=0.0.4")
+    promtool(text)
+    assert Metrics(text).get("process_resident_memory_bytes") > 1e6
+    pusher.close()  # once
+    assert len(gateway.taken) == closed
+    once = start_pushing(address, "nightly", every=None, registry=registry)
+    assert len(gateway.taken) == closed
+    once.push()
+    assert len(gateway.taken) == closed + 1
+
+
+def test_pushing_to_a_gateway_that_fails(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once, in one line, and pushing goes on; what the program did is not changed."""
+    registry = CollectorRegistry()
+    address = f"http://127.0.0.1:{gateway.server_port}"
+    gateway.status = 500
+    with caplog.at_level(logging.WARNING, "heaptide.monitor"):
+        pusher = start_pushing(address, "job", every=0.02, registry=registry)
+        until(lambda: len(gateway.taken) >= 4)
+        gateway.status = 200
+        until(lambda: len(gateway.taken) >= 8)
+        pusher.close()
+    [record] = caplog.records
+    assert address in record.getMessage() and "500" in record.getMessage()
+    with pytest.raises(ZeroDivisionError):
+        with start_pushing(address, "job", every=None, registry=registry):
+            gateway.status = 400
+            raise ZeroDivisionError
+    assert "400" in caplog.records[-1].getMessage()
+    nobody = start_pushing(f"127.0.0.1:{free_port()}", "job", every=None, registry=registry)
+    with pytest.raises(HeaptideError, match="pushgateway"):
+        nobody.push()
+    for every in (0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="every"):
+            start_pushing(address, "job", every=every, registry=registry)
