@@ -15,6 +15,7 @@ from heaptide.inside import Measured, Measurement, measure
 from heaptide.testing._garbage import no_collections
 from heaptide.testing._measures import Figures
 from heaptide.testing._settings import Settings
+from heaptide.testing._where import PeakHeld
 
 if TYPE_CHECKING:
     from heaptide.testing._repetitions import Repetitions
@@ -29,6 +30,10 @@ class Body:
     settings: Settings
     measurements: list[Measurement] = field(default_factory=list)
     repetitions: Repetitions | None = None
+    held: PeakHeld = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = PeakHeld(self.settings.limits.get("peak"))
 
     def wrap(self, function: Function) -> Function:
         """What pytest calls in place of ``function``; a coroutine function stays one."""
@@ -64,6 +69,7 @@ class Body:
                     result = function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+            self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
@@ -87,6 +93,7 @@ class Body:
                     result = await function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+            self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
@@ -104,6 +111,8 @@ class Body:
 
     def _next(self) -> Measurement:
         measurement = measure("thread")
+        if self.settings.threads:
+            measurement.peak_scope = "process"
         self.measurements.append(measurement)
         return measurement
 
