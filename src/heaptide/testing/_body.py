@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from heaptide.errors import HeaptideError
 from heaptide.inside import Measured, Measurement, measure
 from heaptide.testing._garbage import no_collections
 from heaptide.testing._measures import Figures
+from heaptide.testing._objects import Survivors
 from heaptide.testing._settings import Settings
 from heaptide.testing._where import PeakHeld
 
@@ -31,9 +33,12 @@ class Body:
     measurements: list[Measurement] = field(default_factory=list)
     repetitions: Repetitions | None = None
     held: PeakHeld = field(init=False)
+    survivors: Survivors | None = None
 
     def __post_init__(self) -> None:
         self.held = PeakHeld(self.settings.limits.get("peak"))
+        if "live_objects" in self.settings.limits and not gc.get_freeze_count():
+            self.survivors = Survivors(self.settings.suppress_objects)
 
     def wrap(self, function: Function) -> Function:
         """What pytest calls in place of ``function``; a coroutine function stays one."""
@@ -69,6 +74,8 @@ class Body:
                     result = function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+                if self.survivors is not None:
+                    self.survivors.look()
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
@@ -93,6 +100,8 @@ class Body:
                     result = await function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+                if self.survivors is not None:
+                    self.survivors.look()
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
@@ -106,7 +115,7 @@ class Body:
     def _repetitions(self) -> Repetitions:
         from heaptide.testing._repetitions import Repetitions
 
-        self.repetitions = Repetitions(self.settings.threads)
+        self.repetitions = Repetitions(self.settings.threads, self.settings.suppress)
         return self.repetitions
 
     def _next(self) -> Measurement:
@@ -146,6 +155,8 @@ class Body:
             repeats=len(own),
             counts=[one.allocations for one in own],
         )
+        if self.survivors is not None:
+            found.live_objects = self.survivors.count
         if self.repetitions is not None:
             found.repetitions = self.repetitions.count
             found.leaked = self.repetitions.leaked

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,13 @@ class Project:
             name: result.figures[name] for name in SHOWN if name in result.figures
         }
         return self.baseline.compare(result.test, figures, self.tolerance)
+
+    def forget(self, tests: Iterable[str]) -> None:
+        """They leave the baseline, and their recordings go."""
+        for test in tests:
+            self.baseline.forget(test)
+            for path in (self._base(test), self._new(test)):
+                path.unlink(missing_ok=True)
 
     def _base(self, test: str) -> Path:
         return self.recordings / f"{_file_name(test)}.base.tide"

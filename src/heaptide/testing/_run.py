@@ -60,6 +60,7 @@ class MeasuredTest:
         kept = self.project.recording_of(self.item.nodeid, self.settings)
         peak = _PeakRss() if self.settings.isolate else None
         found: list[Listing] = []
+        over: set[str] = set()
         try:
             _be_sure()
             if self.settings.repeats_for_leaks:
@@ -91,6 +92,8 @@ class MeasuredTest:
         if body.repetitions is not None and body.repetitions.stacks:
             heading = f"what grows, in the last {(result.repetitions - 1) // 2} repetitions:"
             found.append(Listing(heading, body.repetitions.stacks, live=True))
+        if body.survivors is not None and "live_objects" in over:
+            result.problems += body.survivors.lines()
         explain(result, found)
         hold_to_baseline(result, self.settings, self.project, kept)
         if result.problems and not result.place:

@@ -63,6 +63,11 @@ def _end_of_body(frames: Sequence[Frame]) -> int | None:
     return next((i for i, frame in enumerate(frames) if of_plugin(frame)), None)
 
 
+def body_of(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Of a stack, what is within the body of the test."""
+    return frames[: _end_of_body(frames)]
+
+
 def shown_frames(frames: Sequence[Frame]) -> list[Frame]:
     """Of a stack, what leads from the test to the allocation: not what runs the test."""
     within = [frame for frame in frames[: _end_of_body(frames)] if frame.line or frame.own]
