@@ -17,7 +17,7 @@ def churn():
     for _ in range(100):
         bytes(50_000)
 def hold():
-    return [bytes(1000) for _ in range({count})]
+    return list(map(bytes, [1000] * {count}))
 """
 CHURN, HOLD = 6, 8  # the lines, below that of the import
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from heaptide.errors import HeaptideError
 from heaptide.inside import Measured, Measurement, measure
-from heaptide.testing._garbage import no_collections
+from heaptide.testing._garbage import is_frozen, no_collections
 from heaptide.testing._measures import Figures
 from heaptide.testing._objects import Survivors
 from heaptide.testing._settings import Settings
@@ -37,7 +36,7 @@ class Body:
 
     def __post_init__(self) -> None:
         self.held = PeakHeld(self.settings.limits.get("peak"))
-        if "live_objects" in self.settings.limits and not gc.get_freeze_count():
+        if "live_objects" in self.settings.limits and not is_frozen():
             self.survivors = Survivors(self.settings.suppress_objects)
 
     def wrap(self, function: Function) -> Function:
@@ -75,7 +74,7 @@ class Body:
                 finally:
                     measurement.__exit__(None, None, None)
                 if self.survivors is not None:
-                    self.survivors.look()
+                    self.survivors.look(measurement)
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
@@ -101,7 +100,7 @@ class Body:
                 finally:
                     measurement.__exit__(None, None, None)
                 if self.survivors is not None:
-                    self.survivors.look()
+                    self.survivors.look(measurement)
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()

@@ -27,13 +27,16 @@ class Survivors:
         self.types: list[tuple[str, int, str]] = []
         self._suppressed = suppressed
 
-    def look(self) -> None:
-        """Garbage is collected first."""
+    def look(self, measurement: object) -> None:
+        """Garbage is collected first. What the ``measurement`` has found is none of the body's."""
         gc.collect()
+        known = vars(measurement)
         everything = gc.get_objects()  # no closures here: their cells would be among these
         found: list[object] = []
         for one in everything:
-            if not _is_ours(one) and not allows_object(self._suppressed, one):
+            if one is known or _is_ours(one):
+                continue
+            if not allows_object(self._suppressed, one):
                 found.append(one)
         self._keep(found)
 
