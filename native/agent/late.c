@@ -21,6 +21,7 @@ HT_EXPORT void heaptide_clear(void);
 HT_EXPORT int heaptide_sync(uint32_t flags);
 HT_EXPORT int heaptide_open(void);
 HT_EXPORT int heaptide_read(void);
+HT_EXPORT int heaptide_finish(void);
 HT_EXPORT void heaptide_close(int window);
 
 // Figures of a moment, exact. Python reads them here: what is done to take them must allocate nothing.
@@ -36,6 +37,8 @@ _Static_assert(sizeof(snapshot) == 176, "as Python reads it");
 #define MOST 256
 HT_EXPORT snapshot heaptide_windows[MOST], heaptide_snapshots[MOST];
 HT_EXPORT int heaptide_opened; // the last number that open gave
+// HT_SYNC_PEAK_OF_..., or 0: whose peak begins anew with a window that is opened while no other is.
+HT_EXPORT uint32_t heaptide_peak_of;
 
 enum { NOT_RECORDED = 0, RECORDED = 1, RECORDS_ITSELF = 2, PAUSED = 3 };
 enum { DONE = 0, IS_RECORDED = 1, NO_SESSION = 2, NOT_ATTACHED = 3, NO_ANSWER = 4, TOO_MANY = 5 };
@@ -194,14 +197,20 @@ HT_EXPORT int heaptide_sync(uint32_t flags) {
   return take(flags, &none);
 }
 
-// Both without arguments, and their results are numbers of which the interpreter has one each: a call
+static int open_windows(void) {
+  int count = 0;
+  for (int i = 0; i < MOST; i++) count += heaptide_windows[i].is_open != 0;
+  return count;
+}
+
+// All without arguments, and their results are numbers of which the interpreter has one each: a call
 // allocates nothing. Below 0: why not.
 HT_EXPORT int heaptide_open(void) {
   int i = 0;
   while (i < MOST && heaptide_windows[i].is_open) i++;
   if (i == MOST) return -TOO_MANY;
   snapshot *window = &heaptide_windows[i];
-  int failed = take(HT_SYNC_SLICE, window);
+  int failed = take(HT_SYNC_SLICE | (open_windows() == 0 ? heaptide_peak_of : 0), window);
   if (failed) return -failed;
   window->process.peak_bytes = window->process.live_bytes;
   window->thread.peak_bytes = window->thread.live_bytes;
@@ -209,11 +218,18 @@ HT_EXPORT int heaptide_open(void) {
   return heaptide_opened = i;
 }
 
-HT_EXPORT int heaptide_read(void) {
+static int read_with(uint32_t flags) {
   static int next;
   int i = next++ % MOST;
-  int failed = take(HT_SYNC_SLICE, &heaptide_snapshots[i]);
+  int failed = take(flags, &heaptide_snapshots[i]);
   return failed ? -failed : i;
+}
+
+HT_EXPORT int heaptide_read(void) { return read_with(HT_SYNC_SLICE); }
+
+// The same at the end of a window: with the last one that is open the peak is over, too.
+HT_EXPORT int heaptide_finish(void) {
+  return read_with(HT_SYNC_SLICE | (open_windows() == 1 ? HT_SYNC_PEAK_STAYS : 0));
 }
 
 HT_EXPORT void heaptide_close(int window) {

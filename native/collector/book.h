@@ -234,6 +234,15 @@ class Book {
     return peak;
   }
 
+  // The peak is from here on what lives when `thread`, whose live bytes are kept, has the most; without
+  // one, when the process has. After take_sync_peak.
+  void begin_peak(const Thread *thread) {
+    peak_of_ = thread;
+    peak_of_thread_ = thread != nullptr ? thread->live_bytes : 0;
+    take_peak();
+  }
+  void keep_peak() { peak_of_ = &nobody_; }
+
   // Calls visit(context's row, tick of birth, weight) for all that lives but what arenas are made of. Of a
   // mapping in pieces each is a visit, the first one with the block.
   template <class Visit>
@@ -377,15 +386,22 @@ class Book {
     }
   }
 
+  // What lives now is what the peak is made of: contexts tell it from their stamps.
+  HT_HOT void take_peak() {
+    peak_bytes_ = live_bytes_;
+    peak_time_ = ledger_.now_ns;
+    stamp_ += uint64_t{1} << 32;
+  }
+
   template <bool kPlain = false>
   HT_HOT void raised() {
     if (live_bytes_ > window_peak_) {
       window_peak_ = live_bytes_;
-      if (live_bytes_ > peak_bytes_) {
-        peak_bytes_ = live_bytes_;
-        peak_time_ = ledger_.now_ns;
-        stamp_ += uint64_t{1} << 32;
-      }
+      if (live_bytes_ > peak_bytes_ && (kPlain || peak_of_ == nullptr)) take_peak();
+    }
+    if (!kPlain && peak_of_ != nullptr && peak_of_->live_bytes > peak_of_thread_) {
+      peak_of_thread_ = peak_of_->live_bytes;
+      take_peak();
     }
     if (!kPlain && ledger_.many) ledger_.raised();
   }
@@ -506,6 +522,9 @@ class Book {
   uint64_t stamp_; // bits 0-31: the slice; bits 32-63: how many peaks there have been
   uint64_t live_bytes_ = 0, live_blocks_ = 0;
   uint64_t window_peak_ = 0, peak_bytes_ = 0, peak_time_ = 0;
+  static inline const Thread nobody_{};
+  const Thread *peak_of_ = nullptr; // whose highest live bytes make the peak; none: the process's
+  uint64_t peak_of_thread_ = 0;     // these
   uint64_t window_before_ = 0, sync_before_ = 0; // peaks that the other of take_..._peak has seen
   uint64_t temporary_ = 0, short_lived_ = 0;     // once closed
   uint64_t unmatched_frees_ = 0, unseen_frees_ = 0, copied_bytes_ = 0;

@@ -122,11 +122,15 @@ std::vector<Chunk> Checkpoint::make(uint64_t now, bool last, bool failed) {
   }
   bool fits = limit_ == 0 || aggregator_.contexts() * kHistogramRow < limit_ / 8;
   if (fits && !failed) add_final(&chunks);
-  if (last || now >= next_heavy_) {
-    uint64_t before = cpu_ns();
+  bool heavy = last || now >= next_heavy_;
+  uint64_t before = cpu_ns();
+  if (heavy || wants_peaks_) {
     uint64_t version = aggregator_.peak_version();
     if (last || stale_ || version != peak_version_) add_peaks(&chunks);
     peak_version_ = version;
+    wants_peaks_ = false;
+  }
+  if (heavy) {
     if (last || (fits && (stale_ || events != histogram_events_))) add_histograms(&chunks);
     histogram_events_ = events;
     stale_ = false;

@@ -44,6 +44,9 @@ class Checkpoint {
   // The file is to stay below `bytes`: what would take much of that is written at the end only.
   void set_limit(uint64_t bytes) { limit_ = bytes; }
 
+  // The next one has peaks, whatever they take.
+  void want_peaks() { wants_peaks_ = true; }
+
   // Everything new. States that take long to put together (peaks, histograms) are left out while they
   // would take more than a fiftieth of the time; `last`: nothing is left out.
   // `failed`: the file has not got all that has been made before.
@@ -94,6 +97,7 @@ class Checkpoint {
   uint64_t histogram_events_ = 0;
   uint64_t versions_ = UINT64_MAX; // of processes and threads, likewise
   uint64_t peak_version_ = 0;
+  bool wants_peaks_ = false;
   bool stale_ =
       false; // peaks and histograms in the file have rows that have been written for good since
   uint64_t next_heavy_ = 0;

@@ -170,6 +170,7 @@ void Collector::answer_syncs() {
       }
     };
     wait();
+    if ((flags & HT_SYNC_WRITE_PEAK) != 0) checkpoint_.want_peaks();
     if (writer_->error() == 0) write_checkpoint(now);
     wait();
   }

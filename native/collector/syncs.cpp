@@ -82,13 +82,17 @@ bool Syncs::are_due() {
 
 void Syncs::fill(const Request &request, uint64_t now_ns) {
   ht_process &shared = session_.process(request.process->slot);
-  shared.sync_process = of_process(*request.process->book);
+  Book &book = *request.process->book;
+  shared.sync_process = of_process(book);
   shared.sync_thread = {};
   for (const Cursor *cursor : rings_.open()) {
     if (cursor->process == request.process && cursor->tid == request.tid) {
       shared.sync_thread = of_thread(*cursor->thread->place);
+      if ((request.flags & HT_SYNC_PEAK_OF_THREAD) != 0) book.begin_peak(cursor->thread->place);
     }
   }
+  if ((request.flags & HT_SYNC_PEAK_OF_PROCESS) != 0) book.begin_peak(nullptr);
+  if ((request.flags & HT_SYNC_PEAK_STAYS) != 0) book.keep_peak();
   shared.sync_ns = now_ns;
   shared_store(shared.sync_answer, request.number);
   syscall(SYS_futex, &shared.sync_answer, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);

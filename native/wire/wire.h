@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define HT_WIRE_MAGIC 0x6564697470616568ull // "heaptide"
-#define HT_WIRE_VERSION 2u
+#define HT_WIRE_VERSION 3u
 #define HT_SESSION_FD 3
 
 // ---------------------------------------------------------------------------------------------
@@ -138,6 +138,12 @@ typedef struct ht_figures {
 enum ht_sync_flags {
   HT_SYNC_SLICE = 1u << 0, // a slice of time ends here
   HT_SYNC_WRITE = 1u << 1, // what has been counted is in the file before the answer
+  // The process's peak begins anew: what counts from here on is what lives when the thread that asks
+  // (which HT_CONFIG_THREAD_PEAKS is needed for), or the process, has the most.
+  HT_SYNC_PEAK_OF_THREAD = 1u << 2,
+  HT_SYNC_PEAK_OF_PROCESS = 1u << 3,
+  HT_SYNC_PEAK_STAYS = 1u << 4, // as it is now, until it begins anew
+  HT_SYNC_WRITE_PEAK = 1u << 5, // with HT_SYNC_WRITE: what lived at the peak as well
 };
 
 enum ht_process_state {

@@ -287,6 +287,20 @@ def test_too_many_are_told_at_once() -> None:
     assert m.bytes > len(kept)
 
 
+@pytest.mark.parametrize("scope", ["process", "thread"])
+def test_blocks_within_blocks(scope: str) -> None:
+    """An inner one counts nothing of itself, and nothing of the outer one's."""
+    for _ in range(2):  # frames and the like of the first time are kept
+        found = []
+        with heaptide.measure() as outer:
+            for _ in range(TIMES):
+                found.append(of(abs, 1, scope))
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(heaptide.measure(scope))
+        assert outer.figures.allocations > 0
+    assert found == [Measured(0, 0, 0, 0, 0, 0, 0, 0, 0)] * TIMES
+
+
 def test_stats_within_a_block() -> None:
     with heaptide.measure():
         before = heaptide.stats()

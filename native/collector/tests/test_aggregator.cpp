@@ -513,6 +513,41 @@ TEST(a_realloc_is_one_step_for_the_peak) {
   CHECK_EQUAL(1000u, book.copied_bytes());
 }
 
+// A peak that begins anew is of what lives when one thread has the most, or the process has.
+TEST(a_peak_begins_anew_for_a_thread_or_for_all) {
+  Aggregator aggregator(0, [](const SliceRows &) {});
+  aggregator.keep_threads();
+  Book &book = aggregator.add_process();
+  Thread &one = aggregator.add_thread(book), &other = aggregator.add_thread(book);
+  uint32_t of_one = aggregator.context(book, one, 1, HT_KIND_MALLOC);
+  uint32_t of_other = aggregator.context(book, other, 2, HT_KIND_MALLOC);
+  auto at_peak = [&] {
+    std::map<uint32_t, uint64_t> found;
+    book.each_context([&](const ContextSums &sums) { found[sums.row] = sums.peak_bytes; });
+    return std::pair{found[0], found[1]};
+  };
+  book.allocate(one, 64, 5000, of_one, Misfit::kRefuse);
+  book.free(one, 64, Misfit::kRefuse);
+  book.begin_peak(&one);
+  CHECK_EQUAL(0u, book.peak_bytes());
+  book.allocate(one, 64, 1000, of_one, Misfit::kRefuse);
+  book.allocate(other, 128, 70, of_other, Misfit::kRefuse);
+  CHECK(at_peak() == std::pair(uint64_t{1000}, uint64_t{0}));
+  book.allocate(one, 192, 500, of_one, Misfit::kRefuse);
+  book.free(one, 64, Misfit::kRefuse);
+  book.allocate(other, 256, 9000, of_other, Misfit::kRefuse);
+  CHECK(at_peak() == std::pair(uint64_t{1500}, uint64_t{70}));
+  book.begin_peak(nullptr);
+  CHECK(at_peak() == std::pair(uint64_t{500}, uint64_t{9070}));
+  book.allocate(other, 320, 10, of_other, Misfit::kRefuse);
+  CHECK_EQUAL(9580u, book.peak_bytes());
+  CHECK(at_peak() == std::pair(uint64_t{500}, uint64_t{9080}));
+  book.keep_peak();
+  book.allocate(one, 384, 90'000, of_one, Misfit::kRefuse);
+  CHECK_EQUAL(9580u, book.peak_bytes());
+  CHECK(at_peak() == std::pair(uint64_t{500}, uint64_t{9080}));
+}
+
 // What samples stand for goes as it came: nothing is left when all are freed.
 TEST(sampled_figures_go_back_to_nothing) {
   Aggregator aggregator(4096, [](const SliceRows &) {});

@@ -20,7 +20,11 @@ from heaptide.recorder.child import Ended
 from heaptide.recorder.collector import Errors, environment_of_collector
 from heaptide.recorder.native import agent_path
 
-WRITE = 2  # HT_SYNC_WRITE
+# HT_SYNC_...
+WRITE = 1 << 1
+PEAK_OF_THREAD = 1 << 2
+PEAK_OF_PROCESS = 1 << 3
+WRITE_PEAK = 1 << 5
 
 
 class State(IntEnum):
@@ -90,6 +94,7 @@ class Agent:
     def __init__(self, library: ctypes.PyDLL) -> None:
         self.open = library.heaptide_open
         self.read = library.heaptide_read
+        self.finish = library.heaptide_finish
         self._state = library.heaptide_state
         self._attach = library.heaptide_attach
         self._attach.argtypes = [ctypes.c_char_p]
@@ -97,6 +102,7 @@ class Agent:
         self.mark = library.heaptide_mark
         self.mark.argtypes = [ctypes.c_char_p]
         self.mark.restype = None
+        self._peak_of = ctypes.c_uint32.in_dll(library, "heaptide_peak_of")
         self._opened = ctypes.c_int.in_dll(library, "heaptide_opened")
         self._windows = (Snapshot * _MOST).in_dll(library, "heaptide_windows")
         self._snapshots = (Snapshot * _MOST).in_dll(library, "heaptide_snapshots")
@@ -136,10 +142,13 @@ class Agent:
         return Snapshot.from_buffer_copy(self._windows[number])
 
     def snapshot(self, number: int) -> Snapshot:
-        """What ``read`` has read."""
+        """What ``read`` or ``finish`` has read."""
         return Snapshot.from_buffer_copy(self._snapshots[number])
 
-    def forget_opened(self) -> None:
+    def about_to_open(self, peak_of: int) -> None:
+        """``peak_of``: whose peak begins anew with the next window, if no other is open then:
+        PEAK_OF_..., or 0."""
+        self._peak_of.value = peak_of
         self._opened.value = -1
 
     def opened(self) -> int:

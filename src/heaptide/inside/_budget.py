@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from heaptide._async import AsyncToo
 from heaptide.budgets import Result, code_limits, judge
 from heaptide.errors import HeaptideError, UsageError
+from heaptide.inside._frames import Stack
 from heaptide.inside._measure import Measurement, measure
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_STACKS = 3
+_PLACES = 3
+_READ = 50  # stacks, of which some are at the same place
 
 
 class BudgetError(HeaptideError, AssertionError):
@@ -118,11 +122,25 @@ def _judge(measurement: Measurement, budget: Budget) -> None:
     if not over:
         return
     words = "; ".join(sentence(result) for result in over)
+    raise BudgetError(f"over budget: {words}{_where(measurement, over)}", results)
+
+
+def _where(measurement: Measurement, over: Sequence[Result]) -> str:
+    """What held the peak, if that is over, or else where most was allocated, in words."""
+    if over[0].budget == "peak":
+        with contextlib.suppress(HeaptideError):
+            places = _places(measurement.held(_READ), "live")
+            return f"; the peak was held by {places}" if places else ""
     try:
-        stacks = measurement.stacks(_STACKS)
+        places = _places(measurement.stacks(_READ), "bytes")
     except HeaptideError as error:
-        where = f"; where it was allocated is not known: {error}"
-    else:
-        places = [f"{stack.place} {stack.bytes:,} bytes" for stack in stacks if stack.place]
-        where = f"; most was allocated in {', '.join(places)}" if places else ""
-    raise BudgetError(f"over budget: {words}{where}", results)
+        return f"; where it was allocated is not known: {error}"
+    return f"; most was allocated in {places}" if places else ""
+
+
+def _places(stacks: Sequence[Stack], figure: str) -> str:
+    sums: Counter[str] = Counter()
+    for stack in stacks:
+        if stack.place is not None:
+            sums[str(stack.place)] += getattr(stack, figure)
+    return ", ".join(f"{place} {size:,} bytes" for place, size in sums.most_common(_PLACES))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from heaptide._async import AsyncToo
 from heaptide.errors import LaunchError, UsageError
-from heaptide.inside._agent import Agent, Snapshot, agent
+from heaptide.inside._agent import PEAK_OF_PROCESS, PEAK_OF_THREAD, Agent, Snapshot, agent
 from heaptide.inside._changing import changing
 from heaptide.inside._measured import Measured
 from heaptide.inside._measuring import measuring
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
     from heaptide.inside._frames import Stack
 
 SCOPES = ("process", "thread")
+
+
+class _Entering:
+    """``__enter__`` as ``with`` looks it up: a bound method that lives as long as the block.
+
+    That of a function is made for ``with`` alone, and goes as soon as it has returned: in the
+    block, where another one counts it.
+    """
+
+    @overload
+    def __get__(
+        self, of: None, owner: type[Measurement]
+    ) -> Callable[[Measurement], Measurement]: ...
+    @overload
+    def __get__(self, of: Measurement, owner: type[Measurement]) -> Callable[[], Measurement]: ...
+    def __get__(
+        self, of: Measurement | None, owner: type[Measurement]
+    ) -> Callable[..., Measurement]:
+        if of is None:
+            return owner._enter
+        of._entering = of._enter
+        return of._entering
 
 
 class Measurement(AsyncToo):
@@ -30,6 +53,7 @@ class Measurement(AsyncToo):
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
+        self.peak_scope = scope  # whose peak ``held`` is of
         self.whole: Measured | None = None
         self.others: Measured | None = None
         self.start_ns = self.end_ns = 0  # since the recording's start
@@ -39,20 +63,26 @@ class Measurement(AsyncToo):
         self.thread_id = 0
         self._owns = False  # the recording is that of measurements
         self._pid = 0
+        self._entering: Callable[[], Measurement] | None = None
 
-    def __enter__(self) -> Measurement:
+    __enter__ = _Entering()
+
+    def _enter(self) -> Measurement:
         if self._window >= 0:
             raise UsageError("this measurement is going on; make another one for each block")
         self._measured = None
         self._agent = library = agent()
         self._pid = os.getpid()
-        library.forget_opened()
+        library.about_to_open(0)
         try:
             with changing:
                 self._owns = measuring.begin(self)
             self.thread_id = threading.get_native_id()
             if not self._owns and self.scope == "thread":
                 self.scope = "process"  # who records this process does not keep threads apart
+            if self._owns:
+                of_thread = self.peak_scope == "thread"
+                library.about_to_open(PEAK_OF_THREAD if of_thread else PEAK_OF_PROCESS)
             # The last thing done here, and the first below: what is between is the block's.
             self._window = library.open()
             if self._window < 0:
@@ -73,7 +103,7 @@ class Measurement(AsyncToo):
         try:
             number = self._window
             if number >= 0:
-                number = self._agent.read()  # type: ignore[union-attr]
+                number = self._agent.finish()  # type: ignore[union-attr]
             self._finish(number)
         finally:
             with changing:
@@ -82,6 +112,7 @@ class Measurement(AsyncToo):
     def _leave(self) -> None:
         """The block is over, however it has ended."""
         window, self._window = self._window, -1
+        self._entering = None
         if self._pid != os.getpid():  # both are the parent's
             return
         agent().close(window)
@@ -167,18 +198,39 @@ class Measurement(AsyncToo):
         """Bytes, the most that reallocations can have copied."""
         return self.figures.copied
 
-    def stacks(self, limit: int = 10) -> list[Stack]:
-        """Where most was allocated in the block: at most ``limit`` stacks, the largest first.
+    def stacks(self, limit: int = 10, *, by: str = "bytes") -> list[Stack]:
+        """Where most was allocated in the block, or, by ``live``, what of it is alive at its end:
+        at most ``limit`` stacks, the largest first.
 
         Until the next measurement that begins when none goes on. Costs some milliseconds for each
-        thousand stacks. Raises UsageError if somebody else records this process.
+        thousand stacks. Raises UsageError if somebody else records this process, or for another
+        ``by``.
         """
         from heaptide.inside._stacks import stacks_of
 
-        figures = self.figures
+        if by not in ("bytes", "live"):
+            raise UsageError(f"by={by!r}: it is bytes or live")
+        _ = self.figures  # there are some
         if not self._owns:
             raise UsageError("this process is recorded by somebody else: its stacks are there")
-        return stacks_of(self, figures, limit)
+        return stacks_of(self, limit, by)
+
+    def held(self, limit: int = 10) -> list[Stack]:
+        """What the block's peak was made of: at most ``limit`` stacks, the largest first. Their
+        ``live`` and ``live_blocks`` are of that moment, above the block's beginning, their
+        ``bytes`` and ``allocations`` of the whole block.
+
+        Exact, for the outermost of blocks within one another, and as long as ``stacks`` are there.
+        Raises UsageError where it is not known, or somebody else records this process.
+        """
+        from heaptide.inside._held import held_by
+
+        figures = self.figures
+        if not self._owns:
+            raise UsageError("this process is recorded by somebody else: its peak is there")
+        if self.peak_scope == "process" and self.whole is not None:
+            figures = self.whole
+        return held_by(self, figures, limit)
 
     def __repr__(self) -> str:
         if self._measured is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from heaptide.errors import OutputError, UsageError
-from heaptide.inside._agent import WRITE, State, agent
+from heaptide.inside._agent import WRITE, WRITE_PEAK, State, agent
 from heaptide.inside._changing import changing
 from heaptide.inside._session import OwnSession
 from heaptide.recorder.session import Config
@@ -115,10 +115,12 @@ class Measuring:
                     self._stop()
 
     @contextlib.contextmanager
-    def written(self) -> Iterator[Path | None]:
-        """The recording as of now, for reading; None: there is none."""
+    def written(self, *, peak: bool = False) -> Iterator[Path | None]:
+        """The recording as of now, for reading, with what lived at the ``peak``; None: there is
+        none."""
+        flags = WRITE | WRITE_PEAK if peak else WRITE
         with changing:
-            if self._file is None or not self._is_recording() or not agent().sync(WRITE):
+            if self._file is None or not self._is_recording() or not agent().sync(flags):
                 yield None
             else:
                 yield Path(f"/proc/self/fd/{self._file}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,12 @@ from heaptide.recording import Recording
 
 if TYPE_CHECKING:
     from heaptide.inside._measure import Measurement
-    from heaptide.inside._measured import Measured
     from heaptide.recording._tables import Totals
 
 Ints = npt.NDArray[np.int64]
 
 
-def stacks_of(measurement: Measurement, figures: Measured, limit: int) -> list[Stack]:
+def stacks_of(measurement: Measurement, limit: int, by: str) -> list[Stack]:
     """See ``Measurement.stacks``."""
     from heaptide.inside._measuring import measuring
 
@@ -31,7 +31,8 @@ def stacks_of(measurement: Measurement, figures: Measured, limit: int) -> list[S
         if path is None:
             raise UsageError("the recording of what was measured has ended: ask for stacks earlier")
         tid = measurement.thread_id if measurement.scope == "thread" else None
-        return stacks_in(path, measurement.start_ns, measurement.end_ns, tid=tid, limit=limit)
+        span = measurement.start_ns, measurement.end_ns
+        return stacks_in(path, *span, tid=tid, limit=limit, by=by)
 
 
 def stacks_in(
@@ -41,41 +42,40 @@ def stacks_in(
     *,
     tid: int | None = None,
     limit: int = 10,
+    by: str = "bytes",
 ) -> list[Stack]:
-    """The ``limit`` stacks that allocated most bytes in slices from ``start_ns`` to ``end_ns``;
-    of one thread, if ``tid`` says so."""
+    """The ``limit`` stacks that allocated most bytes in slices from ``start_ns`` to ``end_ns``, or
+    have most alive (``by``); of one thread, if ``tid`` says so."""
     with Recording.open(path) as recording:
-        sums = sums_by_stack(recording, start_ns, end_ns, tid)
-        rows = np.flatnonzero(sums.figures["bytes"] > 0)
-        rows = rows[np.argsort(-sums.figures["bytes"][rows], kind="stable")][:limit]
-        names = Namer(recording)
-        return [
-            Stack(
-                names.frames(int(sums.stack[row])),
-                **{name: int(column[row]) for name, column in sums.figures.items()},
-            )
-            for row in rows
-        ]
+        return largest(recording, sums_by_stack(recording, start_ns, end_ns, tid), by, limit)
 
 
-def stacks_by_name(path: Path) -> dict[tuple[tuple[str, str], ...], Stack]:
+Named = dict[tuple[tuple[str, str], ...], Stack]
+
+
+def stacks_by_name(path: Path) -> Named:
     """All that a recording's stacks did over the whole time, by the names of their functions and
     files: what another version of the program has too."""
     with Recording.open(path) as recording:
         ends = recording.slices.end
         sums = sums_by_stack(recording, -1, int(ends[-1]) if len(ends) else 0, None)
-        names = Namer(recording)
-        found: dict[tuple[tuple[str, str], ...], Stack] = {}
-        for row, number in enumerate(sums.stack.tolist()):
-            frames = names.frames(number)
-            key = tuple((frame.function, frame.file) for frame in frames)
-            old = found.get(key)
-            figures = {
-                name: int(column[row]) + (getattr(old, name) if old else 0)
-                for name, column in sums.figures.items()
-            }
-            found[key] = Stack(frames, **figures)
-        return found
+        return by_name(recording, sums, "bytes")
+
+
+def by_name(recording: Recording, sums: Sums, figure: str) -> Named:
+    """Stacks of the same names as one, with the lines of the one whose ``figure`` is highest."""
+    names = Namer(recording)
+    found: Named = {}
+    for row in np.argsort(-sums.figures[figure], kind="stable").tolist():
+        frames = names.frames(int(sums.stack[row]))
+        key = tuple((frame.function, frame.file) for frame in frames)
+        old = found.get(key)
+        figures = {
+            name: int(column[row]) + (getattr(old, name) if old else 0)
+            for name, column in sums.figures.items()
+        }
+        found[key] = Stack(old.frames if old else frames, **figures)
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,42 @@ def sums_by_stack(recording: Recording, start_ns: int, end_ns: int, tid: int | N
     if tid is not None:
         used = used & (recording.threads.tid == tid)[contexts.thread]
     rows = np.flatnonzero(used)
-    stack, inverse = np.unique(contexts.stack[rows].astype(np.int64), return_inverse=True)
-    columns = {
-        "bytes": totals.bytes_in,
-        "allocations": totals.blocks_in,
-        "live": totals.bytes_in - totals.bytes_out,
-        "live_blocks": totals.blocks_in - totals.blocks_out,
-    }
+    return grouped(
+        recording,
+        rows,
+        {
+            "bytes": totals.bytes_in,
+            "allocations": totals.blocks_in,
+            "live": totals.bytes_in - totals.bytes_out,
+            "live_blocks": totals.blocks_in - totals.blocks_out,
+        },
+    )
+
+
+def grouped(recording: Recording, rows: Ints, columns: Mapping[str, Ints]) -> Sums:
+    """Columns by context, added up by stack; ``rows``: the contexts that count."""
+    numbers = recording.contexts.stack[rows].astype(np.int64)
+    stack, inverse = np.unique(numbers, return_inverse=True)
     figures = {}
     for name, column in columns.items():
         figures[name] = np.zeros(len(stack), np.int64)
         np.add.at(figures[name], inverse, column[rows])
     return Sums(stack, figures)
+
+
+def largest(recording: Recording, sums: Sums, by: str, limit: int) -> list[Stack]:
+    """The ``limit`` stacks of which a figure is highest, and above 0."""
+    column = sums.figures[by]
+    rows = np.flatnonzero(column > 0)
+    rows = rows[np.argsort(-column[rows], kind="stable")][:limit]
+    names = Namer(recording)
+    return [
+        Stack(
+            names.frames(int(sums.stack[row])),
+            **{name: int(figure[row]) for name, figure in sums.figures.items()},
+        )
+        for row in rows
+    ]
 
 
 def _touched(totals: Totals) -> npt.NDArray[np.bool_]:

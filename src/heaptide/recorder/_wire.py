@@ -10,7 +10,7 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 MAGIC = 0x6564697470616568
-VERSION = 2
+VERSION = 3
 SESSION_FD = 3
 
 HEADER_BYTES = 0x2000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -119,6 +119,13 @@ class Baseline:
         self._document["tests"] = dict(sorted(self._document["tests"].items()))
         self._write()
         return changed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._document["tests"])
+
+    def forget(self, test: str) -> None:
+        """All its figures, of whatever environment; in the file with the next ``update``."""
+        del self._document["tests"][test]
 
     def _write(self) -> None:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")

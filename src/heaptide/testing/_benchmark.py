@@ -16,16 +16,15 @@ from heaptide.inside._measuring import measuring
 from heaptide.testing._garbage import no_collections
 from heaptide.testing._results import PROPERTY, TestResult, results_of
 from heaptide.testing._run import (
-    STACKS,
     attach,
+    explain,
     hold_to_baseline,
     judge,
     recorded,
-    stacks_of,
     tell,
 )
 from heaptide.testing._settings import Settings, limited_to
-from heaptide.testing._words import stack_lines
+from heaptide.testing._where import PeakHeld, listings, point_at, stacks_of
 
 if TYPE_CHECKING:
     from heaptide.testing._project import Project
@@ -102,6 +101,7 @@ class MemoryBenchmark:
             kept = self._project.recording_of(self._item.nodeid, settings)
         result = None
         measured: list[Measurement] = []
+        held = PeakHeld(settings.limits.get("peak"))
         try:
             with recorded(kept):
                 for _ in range(warmup):
@@ -109,17 +109,19 @@ class MemoryBenchmark:
                 for _ in range(rounds):
                     result, measurement = _round(call, places, iterations, settings.threads)
                     measured.append(measurement)
+                    held.look(measurement)
         except HeaptideError as error:
             pytest.fail(f"memory: {error}", pytrace=False)
         found = self._result = self._keep([one.figures for one in measured], iterations)
         results = judge(settings.limits, self._amounts())
         found.limits = {name: limit.value for name, limit in settings.limits.items()}
         tell(found, results)
-        if found.problems:
-            heading = f"most was allocated in, by {iterations} calls:"
-            stacks = stacks_of(measured[-1], kept)
-            found.problems += stack_lines(stacks, heading=heading, limit=STACKS)
+        over = {one.budget for one in results if one.status == "over"}
+        most = f"most was allocated in, by {iterations} calls:"
+        explain(found, listings(over, measured[-1], kept, held, most) if over else [])
         hold_to_baseline(found, settings, self._project, kept)
+        if found.problems and not found.place:
+            point_at(found, stacks_of(measured[-1], None, "bytes"))
         attach(self._item, found)
         for name, value in self.figures.items():
             self._item.user_properties.append((f"memory.iteration.{name}", value))

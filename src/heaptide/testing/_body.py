@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from heaptide.errors import HeaptideError
 from heaptide.inside import Measured, Measurement, measure
-from heaptide.testing._garbage import no_collections
+from heaptide.testing._garbage import is_frozen, no_collections
 from heaptide.testing._measures import Figures
+from heaptide.testing._objects import Survivors
 from heaptide.testing._settings import Settings
+from heaptide.testing._where import PeakHeld
 
 if TYPE_CHECKING:
     from heaptide.testing._repetitions import Repetitions
@@ -29,6 +31,13 @@ class Body:
     settings: Settings
     measurements: list[Measurement] = field(default_factory=list)
     repetitions: Repetitions | None = None
+    held: PeakHeld = field(init=False)
+    survivors: Survivors | None = None
+
+    def __post_init__(self) -> None:
+        self.held = PeakHeld(self.settings.limits.get("peak"))
+        if "live_objects" in self.settings.limits and not is_frozen():
+            self.survivors = Survivors(self.settings.suppress_objects)
 
     def wrap(self, function: Function) -> Function:
         """What pytest calls in place of ``function``; a coroutine function stays one."""
@@ -64,6 +73,9 @@ class Body:
                     result = function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+                if self.survivors is not None:
+                    self.survivors.look(measurement)
+            self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
@@ -87,6 +99,9 @@ class Body:
                     result = await function(*args)
                 finally:
                     measurement.__exit__(None, None, None)
+                if self.survivors is not None:
+                    self.survivors.look(measurement)
+            self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
@@ -99,11 +114,13 @@ class Body:
     def _repetitions(self) -> Repetitions:
         from heaptide.testing._repetitions import Repetitions
 
-        self.repetitions = Repetitions(self.settings.threads)
+        self.repetitions = Repetitions(self.settings.threads, self.settings.suppress)
         return self.repetitions
 
     def _next(self) -> Measurement:
         measurement = measure("thread")
+        if self.settings.threads:
+            measurement.peak_scope = "process"
         self.measurements.append(measurement)
         return measurement
 
@@ -137,6 +154,8 @@ class Body:
             repeats=len(own),
             counts=[one.allocations for one in own],
         )
+        if self.survivors is not None:
+            found.live_objects = self.survivors.count
         if self.repetitions is not None:
             found.repetitions = self.repetitions.count
             found.leaked = self.repetitions.leaked

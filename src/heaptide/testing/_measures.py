@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from heaptide.budgets import BYTES, CODE_MEASURES
+from heaptide.budgets import BYTES, CODE_MEASURES, COUNT
 
 if TYPE_CHECKING:
     from heaptide.inside import Measured
@@ -23,6 +23,7 @@ class Figures:
     repetitions: int = 0  # of the leak check; 0: there was none
     leaked: float | None = None  # bytes a repetition, of places that grow beyond doubt
     growth: float | None = None  # bytes a repetition, of all there is
+    live_objects: int | None = None  # of Python, at the end
     rss: int | None = None  # peak resident size above that at the beginning
 
 
@@ -46,6 +47,7 @@ class TestMeasure:
 
 MEASURES: Final = {
     **{one.name: TestMeasure(one.name, one.words, one.unit) for one in CODE_MEASURES.values()},
+    "live_objects": TestMeasure("live_objects", "Python objects alive at the end", COUNT),
     "leaked": TestMeasure("leaked", "leaked by each repetition", BYTES),
     "growth": TestMeasure("growth", "growth with each repetition", BYTES),
     "rss": TestMeasure("rss", "peak RSS above the start", BYTES),

@@ -6,21 +6,31 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from heaptide._printable import shell_word
 from heaptide.errors import HeaptideError
+from heaptide.inside import Stack
 from heaptide.testing._baseline import Baseline, Compared, Tolerance
+from heaptide.testing._changes import changes
 from heaptide.testing._isolate import recording_beside
 from heaptide.testing._measures import SHOWN
 from heaptide.testing._results import TestResult
 from heaptide.testing._settings import Settings, with_options
-from heaptide.testing._words import is_of_test, stack_lines
+from heaptide.testing._where import Listing
 
 _GROWN = 3  # stacks
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Of recordings: what is said of them, and the stacks that grew, the most important first."""
+
+    lines: Sequence[str] = ()
+    stacks: Sequence[Stack] = ()
 
 
 @dataclass
@@ -82,59 +92,50 @@ class Project:
         }
         return self.baseline.compare(result.test, figures, self.tolerance)
 
+    def forget(self, tests: Iterable[str]) -> None:
+        """They leave the baseline, and their recordings go."""
+        for test in tests:
+            self.baseline.forget(test)
+            for path in (self._base(test), self._new(test)):
+                path.unlink(missing_ok=True)
+
     def _base(self, test: str) -> Path:
         return self.recordings / f"{_file_name(test)}.base.tide"
 
     def _new(self, test: str) -> Path:
         return self.recordings / f"{_file_name(test)}.new.tide"
 
-    def keep(self, path: Path, result: TestResult) -> list[str]:
-        """What has been recorded becomes the base, or stays beside it where a test has grown; else
-        it goes. The stacks that grew, and how to look at both recordings."""
+    def keep(self, path: Path, result: TestResult, higher: Collection[str]) -> Kept:
+        """What has been recorded becomes the base, or stays beside it where a test has grown, by
+        the measures that are ``higher``; else it goes."""
         if self.isolated is not None or not path.exists():
-            return []
+            return Kept()
         base, new = self._base(result.test), self._new(result.test)
         if self.updating and result.status == "ok":
             path.replace(base)
-            return []
+            return Kept()
         if result.baseline != "higher":
             path.unlink()
-            return []
+            return Kept()
         path.replace(new)
         if not base.exists():
             result.recordings = [os.fspath(new)]
-            return [
+            words = [
                 "the recording is kept; the baseline's is not here (--memory-update makes it):",
                 f"  heaptide open {shell_word(_relative(new))}",
             ]
-        result.recordings = [os.fspath(base), os.fspath(new)]
-        lines: list[str] = []
+        else:
+            result.recordings = [os.fspath(base), os.fspath(new)]
+            words = [
+                "both recordings are kept:",
+                f"  heaptide open {shell_word(_relative(base))} {shell_word(_relative(new))}",
+            ]
+        many = result.repeats > 1 or result.repetitions > 0 or bool(result.benchmark)
+        found: list[Listing] = []
         with contextlib.suppress(HeaptideError):
-            many = result.repeats > 1 or result.repetitions > 0 or bool(result.benchmark)
-            lines = _changes(base, new, "what grew, in all runs:" if many else "what grew:")
-        return [
-            *lines,
-            "both recordings are kept:",
-            f"  heaptide open {shell_word(_relative(base))} {shell_word(_relative(new))}",
-        ]
-
-
-def _changes(base: Path, new: Path, heading: str) -> list[str]:
-    """The stacks that grew."""
-    from heaptide.inside._stacks import stacks_by_name
-
-    before, after = (stacks_by_name(path) for path in (base, new))
-    grown = []
-    for key, stack in after.items():
-        if not is_of_test(stack.frames):
-            continue
-        old = before.get(key)
-        more = stack.bytes - (old.bytes if old else 0)
-        if more > 0:
-            calls = stack.allocations - (old.allocations if old else 0)
-            grown.append(replace(stack, bytes=more, allocations=calls, live=0))
-    grown.sort(key=lambda stack: -stack.bytes)
-    return stack_lines(grown, heading=heading, limit=_GROWN)
+            found = changes(base if base.exists() else None, new, higher, many=many)
+        lines = [line for one in found for line in one.lines(_GROWN)]
+        return Kept([*lines, *words], [stack for one in found for stack in one.stacks])
 
 
 def _relative(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy.typing as npt
 
 from heaptide.errors import LaunchError
 from heaptide.inside._agent import agent
-from heaptide.inside._frames import Stack
+from heaptide.inside._frames import Frame, Stack
 from heaptide.inside._measuring import measuring
 from heaptide.inside._stacks import Namer, sums_by_stack
 from heaptide.recording import Recording
 from heaptide.testing._garbage import set_aside
 from heaptide.testing._repetition import LEAST, MOST, Trend, decide, trend_of_place
-from heaptide.testing._words import calls_body, of_plugin
+from heaptide.testing._suppress import Suppression, allows_stack
+from heaptide.testing._words import body_of, calls_body, of_plugin
 
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.integer[Any]]
@@ -34,12 +36,14 @@ class Repetitions:
     stack of each, with what the last half of the repetitions added.
     """
 
-    def __init__(self, threads: bool) -> None:
+    def __init__(self, threads: bool, suppress: Sequence[Suppression] = ()) -> None:
         self.leaked = 0.0
         self.growth = 0.0
         self.decided = False
         self.stacks: list[Stack] = []
         self._threads = threads
+        self._suppress = suppress
+        self._allowed: dict[tuple[Frame, ...], bool] = {}  # stacks that have been asked about
         self._tid = threading.get_native_id()
         self._times: list[int] = []  # ends of repetitions, ns
         self._looks: list[dict[str, Trend]] = []
@@ -100,6 +104,8 @@ class Repetitions:
                 raise LaunchError("what was measured cannot be read: the collector is gone")
             with Recording.open(path) as recording:
                 places = _Places(recording, None if self._threads else self._tid)
+                if self._suppress:
+                    places.leave_out(self._is_allowed)
                 live, blocks = places.live(self._begun, self._times)
                 trends = {
                     str(place): trend_of_place(row, blocks[place])
@@ -118,6 +124,11 @@ class Repetitions:
                         [int(name) for name in verdict.growing],
                         (self._times[half], self._times[-1]),
                     )
+
+    def _is_allowed(self, frames: tuple[Frame, ...]) -> bool:
+        if frames not in self._allowed:
+            self._allowed[frames] = allows_stack(self._suppress, frames)
+        return self._allowed[frames]
 
 
 class _Places:
@@ -164,6 +175,17 @@ class _Places:
             if inside[stack]:
                 within[stack] = everywhere[stack]
         return within, everywhere, len(numbers)
+
+    def leave_out(self, is_allowed: Callable[[tuple[Frame, ...]], bool]) -> None:
+        """Counts no stack that may leak, by its frames within the body; asks of what has been alive
+        at the end of a slice."""
+        deltas = self._recording.deltas(0, len(self._recording.slices))
+        changed = np.zeros(len(self._place), bool)
+        changed[deltas.context[deltas.blocks_in != deltas.blocks_out]] = True
+        changed &= self._place >= 0
+        for stack in np.unique(self._stack_of[changed]).tolist():
+            if is_allowed(body_of(self._names.frames(stack))):
+                self._place[self._stack_of == stack] = -1
 
     def live(self, begun: int, times: list[int]) -> tuple[Ints, Ints]:
         """Bytes and blocks of each place after each repetition, above those at the beginning: both

@@ -12,22 +12,21 @@ import pytest
 
 from heaptide.budgets import Limit, Result
 from heaptide.errors import HeaptideError
-from heaptide.inside import Measurement, Stack, measure
+from heaptide.inside import measure
 from heaptide.inside._measuring import measuring
 from heaptide.testing._baseline import Compared
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
 from heaptide.testing._results import PROPERTY, TestResult
 from heaptide.testing._settings import MARK
-from heaptide.testing._words import ran_into, stack_lines, varying
+from heaptide.testing._where import Listing, listings, point_at, stacks_of
+from heaptide.testing._words import ran_into, varying
 from heaptide.views.budgets import sentence
 
 if TYPE_CHECKING:
     from heaptide.testing._project import Project
     from heaptide.testing._settings import Settings
 
-STACKS = 5
-_READ = 50  # stacks, of which some are shown as the same lines
 _SURE_BYTES = 50_000
 
 
@@ -60,7 +59,8 @@ class MeasuredTest:
         function = self.item.obj
         kept = self.project.recording_of(self.item.nodeid, self.settings)
         peak = _PeakRss() if self.settings.isolate else None
-        stacks: list[Stack] = []
+        found: list[Listing] = []
+        over: set[str] = set()
         try:
             _be_sure()
             if self.settings.repeats_for_leaks:
@@ -78,8 +78,8 @@ class MeasuredTest:
             if figures is not None:
                 values = {name: one.of(figures) for name, one in MEASURES.items()}
                 results = judge(self.settings.limits, values)
-            if any(one.status == "over" for one in results):
-                stacks = stacks_of(body.measurements[-1], kept)
+            over = {one.budget for one in results if one.status == "over"}
+            found = listings(over, body.measurements[-1], kept, body.held) if over else []
         except HeaptideError as error:
             return TestResult(self.item.nodeid, "error", {}, problems=[f"memory: {error}"])
         if figures is None:
@@ -89,19 +89,15 @@ class MeasuredTest:
             )
             return TestResult(self.item.nodeid, "error", {}, problems=[problem])
         result = self._result(figures, results)
-        if body.repetitions is not None:
-            stacks = body.repetitions.stacks or stacks
-        before = len(result.problems)
+        if body.repetitions is not None and body.repetitions.stacks:
+            heading = f"what grows, in the last {(result.repetitions - 1) // 2} repetitions:"
+            found.append(Listing(heading, body.repetitions.stacks, live=True))
+        if body.survivors is not None and "live_objects" in over:
+            result.problems += body.survivors.lines()
+        explain(result, found)
         hold_to_baseline(result, self.settings, self.project, kept)
-        if before:
-            leaks = body.repetitions is not None and bool(body.repetitions.stacks)
-            heading = "most was allocated in:"
-            if leaks:
-                heading = f"what grows, in the last {(result.repetitions - 1) // 2} repetitions:"
-            result.problems += stack_lines(stacks, heading=heading, limit=STACKS, live=leaks)
-        places = [stack.place for stack in stacks if stack.place is not None]
-        if places:
-            result.place = [places[0].file, places[0].line]
+        if result.problems and not result.place:
+            point_at(result, stacks_of(body.measurements[-1], None, "bytes"))
         return result
 
     def _result(self, figures: Figures, results: list[Result]) -> TestResult:
@@ -165,7 +161,18 @@ def hold_to_baseline(
             result.status = "over" if result.status == "ok" else result.status
             result.problems += _higher(compared, result)
     if kept is not None:
-        result.problems += project.keep(kept, result)
+        recorded = project.keep(kept, result, compared.higher if compared is not None else ())
+        result.problems += recorded.lines
+        point_at(result, recorded.stacks)
+
+
+def explain(result: TestResult, found: Sequence[Listing]) -> None:
+    """Adds where it came from to what was told, and points at the first place."""
+    if result.problems:
+        for listing in found:
+            result.problems += listing.lines()
+    for listing in found:
+        point_at(result, listing.stacks)
 
 
 def attach(item: pytest.Item, result: TestResult) -> None:
@@ -193,19 +200,6 @@ def _expects_nothing(limits: object) -> bool:
         name in limits and isinstance(limits[name], Limit) and limits[name].value == 0
         for name in zero
     )
-
-
-def stacks_of(measurement: Measurement, recording: Path | None) -> list[Stack]:
-    """Where most was allocated; of a recording that has ended, from its file."""
-    from heaptide.inside._stacks import stacks_in
-
-    with contextlib.suppress(HeaptideError):
-        if recording is None:
-            return measurement.stacks(_READ)
-        tid = measurement.thread_id
-        span = measurement.start_ns, measurement.end_ns
-        return stacks_in(recording, *span, tid=tid, limit=_READ)
-    return []
 
 
 class _User:

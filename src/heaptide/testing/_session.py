@@ -16,6 +16,7 @@ from heaptide.budgets import parse_limit
 from heaptide.errors import HeaptideError, UsageError
 from heaptide.testing._baseline import Growth, Tolerance
 from heaptide.testing._environment import environment, fingerprint
+from heaptide.testing._existing import Existing
 from heaptide.testing._isolate import SKIPPED
 from heaptide.testing._project import Project
 from heaptide.testing._results import PROPERTY, TestResult, results_of
@@ -24,6 +25,7 @@ from heaptide.testing._summary import markdown, print_summary, workflow_warnings
 from heaptide.testing._words import figures_of_entry
 
 JSON_VERSION = 1
+_NAMED = 5  # tests in a line
 
 
 class Session:
@@ -36,6 +38,8 @@ class Session:
         self._isolated: dict[str, Any] = {}
         self._updated = ""  # what has become of the baseline
         self._failures: list[str] = []  # of writing files
+        self._existing = Existing(config)
+        config.pluginmanager.register(self._existing, "heaptide-existing")
         try:
             self.project = _project(config)
             len(self.project.baseline)  # read, so that it is told now if it cannot be
@@ -146,12 +150,16 @@ class Session:
             for one in results
             if one.status == "ok" and one.baseline != "off"
         }
+        gone = self._existing.gone(self.project.baseline)
+        self.project.forget(gone)
         changed = self.project.baseline.update(taken)
         path = os.path.relpath(self.project.baseline_path, Path.cwd())
         self._updated = f"baseline written: {path}, {_tests(len(taken))}, {changed} of them changed"
         left = sum(one.status != "ok" for one in results)
         if left:
             self._updated += f"; of {_tests(left)} that failed the old figures stay"
+        if gone:
+            self._updated += f"; {_tests(len(gone))} removed, which are no more: {_some(gone)}"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._is_worker or self.project.isolated is not None:
@@ -166,6 +174,11 @@ class Session:
         if os.environ.get("GITHUB_ACTIONS"):
             for line in workflow_warnings(results, self._config.rootpath):
                 terminalreporter.write_line(line)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _tests(count: int) -> str:
@@ -199,6 +212,8 @@ def _project(config: pytest.Config) -> Project:
             said[name] = value
     for name in ("threads", "isolate"):
         said[name] = bool(getattr(option, f"memory_{name}") or config.getini(f"memory_{name}"))
+    for name in ("suppress", "suppress_objects"):
+        said[name] = config.getini(f"memory_{name}") or []
     limits = limits_of_lines(config.getini("memory_limits") or [])
     defaults = with_options(Settings(), said)
     for folder, name, limit in limits_of_lines(option.memory_limit):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from heaptide.budgets import Limit, parse_limit
 from heaptide.errors import UsageError
 from heaptide.testing._measures import MEASURES
+from heaptide.testing._suppress import Suppression, parse
 
 if TYPE_CHECKING:
     import pytest
@@ -29,6 +30,8 @@ class Settings:
     gc: bool = False  # left on within the test
     baseline: bool = True
     vary: float = 0.0  # by how much repeats may differ, as a part
+    suppress: tuple[Suppression, ...] = ()  # leaks that are allowed
+    suppress_objects: tuple[Suppression, ...] = ()  # objects that may stay alive
 
     @property
     def repeats_for_leaks(self) -> bool:
@@ -36,7 +39,11 @@ class Settings:
         return bool({"leaked", "growth"} & set(self.limits))
 
 
-_OPTIONS: Final = ("warmup", "repeats", "isolate", "threads", "gc", "baseline", "vary")
+_SUPPRESS: Final = ("suppress", "suppress_objects")
+_OPTIONS: Final = (
+    *("warmup", "repeats", "isolate", "threads", "gc", "baseline", "vary"),
+    *_SUPPRESS,
+)
 
 
 def limited_to(settings: Settings, names: Iterable[str]) -> Settings:
@@ -51,6 +58,7 @@ def settings_of(item: pytest.Item, defaults: Settings) -> Settings:
     Raises UsageError, naming the test: a mark says what makes no sense.
     """
     said: dict[str, Any] = {}
+    suppressed: list[dict[str, Any]] = []  # these add up
     for mark in item.iter_markers(MARK):
         written = dict(mark.kwargs)
         if mark.args:
@@ -58,8 +66,13 @@ def settings_of(item: pytest.Item, defaults: Settings) -> Settings:
                 raise UsageError(f"{item.nodeid}: memory(...) takes one amount, the peak, by place")
             written["peak"] = mark.args[0]
         for name, value in written.items():
-            said.setdefault(name, value)
+            if name in _SUPPRESS:
+                suppressed.append({name: value})
+            else:
+                said.setdefault(name, value)
     try:
+        for one in reversed(suppressed):
+            defaults = with_options(defaults, one)
         return with_options(defaults, said)
     except UsageError as error:
         raise UsageError(f"{item.nodeid}: {error.message}") from None
@@ -78,6 +91,8 @@ def with_options(settings: Settings, said: Mapping[str, Any]) -> Settings:
                 limits.pop(name, None)
             else:
                 limits[name] = _limit(name, value)
+        elif name in _SUPPRESS:
+            changed[name] = () if value is None else getattr(settings, name) + parse(name, value)
         elif name in _OPTIONS:
             changed[name] = _option(name, value)
         else:
@@ -86,6 +101,8 @@ def with_options(settings: Settings, said: Mapping[str, Any]) -> Settings:
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise UsageError(f"{name} is nothing that memory knows{hint}: {', '.join(known)}")
     found = replace(settings, limits=limits, **changed)
+    if "live_objects" in limits and found.gc:
+        raise UsageError("live_objects needs Python's collector off in the body: not with gc=True")
     if "rss" in limits and not found.isolate:
         raise UsageError("rss can be measured in a process of the test's own only: isolate=True")
     return found

@@ -63,6 +63,11 @@ def _end_of_body(frames: Sequence[Frame]) -> int | None:
     return next((i for i, frame in enumerate(frames) if of_plugin(frame)), None)
 
 
+def body_of(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Of a stack, what is within the body of the test."""
+    return frames[: _end_of_body(frames)]
+
+
 def shown_frames(frames: Sequence[Frame]) -> list[Frame]:
     """Of a stack, what leads from the test to the allocation: not what runs the test."""
     within = [frame for frame in frames[: _end_of_body(frames)] if frame.line or frame.own]
@@ -82,7 +87,7 @@ def varying(counts: Sequence[int], part: float) -> bool:
 def stack_lines(
     stacks: Sequence[Stack], *, heading: str, limit: int, live: bool = False
 ) -> list[str]:
-    """Where it came from: ``live`` bytes, or all that were allocated. What is shown as the same
+    """Where it came from: what is ``live``, or all that was allocated. What is shown as the same
     lines is one."""
     if not stacks:
         return []
@@ -90,14 +95,15 @@ def stack_lines(
     for stack in stacks:
         key = tuple(_frame(frame) for frame in shown_frames(stack.frames))
         sums = merged.setdefault(key, [0, 0])
-        sums[0] += stack.live if live and stack.live > 0 else stack.bytes
-        sums[1] += stack.allocations
+        sums[0] += stack.live if live else stack.bytes
+        sums[1] += stack.live_blocks if live else stack.allocations
     ordered = sorted(merged.items(), key=lambda one: -one[1][0])[:limit]
     lines = [heading]
     for frames, (size, count) in ordered:
         if size < _WORTH * ordered[0][1][0]:
             break
-        words = f" in {count:,} allocation{'s' * (count != 1)}" if count > 0 else ""
+        what = "block" if live else "allocation"
+        words = f" in {count:,} {what}{'s' * (count != 1)}" if count > 0 else ""
         lines += [f"  {units.size(size)}{words}", *(f"    {frame}" for frame in frames)]
     return lines
 

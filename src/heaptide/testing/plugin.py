@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 _MARKER = (
     "memory(peak=None, *, total=None, allocations=None, reallocations=None, copied=None, "
-    "temporary=None, live=None, live_blocks=None, leaked=None, growth=None, rss=None, warmup=0, "
-    "repeats=1, isolate=False, threads=False, gc=False, baseline=True, vary=0): what the test may "
-    "do with memory, and how it is measured (heaptide)"
+    "temporary=None, live=None, live_blocks=None, live_objects=None, leaked=None, growth=None, "
+    "rss=None, warmup=0, repeats=1, isolate=False, threads=False, gc=False, baseline=True, vary=0, "
+    "suppress=(), suppress_objects=()): what the test may do with "
+    "memory, and how it is measured (heaptide)"
 )
 _INI = {
     "memory_limits": ("linelist", "limits of all tests: NAME = LIMIT, or FOLDER: NAME = LIMIT"),
@@ -28,6 +29,8 @@ _INI = {
     "memory_repeats": ("string", "how often it is measured; the least counts"),
     "memory_threads": ("bool", "count what other threads do too"),
     "memory_isolate": ("bool", "run each measured test in a process of its own"),
+    "memory_suppress": ("linelist", "leaks that are allowed: FUNCTION, FILE or FILE:FUNCTION"),
+    "memory_suppress_objects": ("linelist", "types of objects that may stay alive"),
     "memory_baseline": ("string", "the file of baselines (default: memory-baseline.json)"),
     "memory_recordings": ("string", "the folder of recordings that are kept (default: .heaptide)"),
     "memory_growth": (
