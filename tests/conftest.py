@@ -13,8 +13,8 @@ import pytest
 from tests.support import recorded
 from tests.support.building import Builder
 
-# A job in the background of a shell, or under nohup, finds these ignored, and so would every program
-# it starts.
+# A job in the background of a shell, or one under nohup, finds these ignored, and so would every
+# program that it starts.
 for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(

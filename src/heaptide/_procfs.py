@@ -67,6 +67,14 @@ def read_whole(path: Path | str) -> bytes:
         os.close(descriptor)
 
 
+def read_raw(path: Path | str) -> bytes | None:
+    """The same. None: it cannot be read."""
+    try:
+        return read_whole(path)
+    except OSError:
+        return None
+
+
 def numbers(text: bytes, names: Iterable[bytes], unit: bytes = b"") -> dict[bytes, int]:
     """The numbers behind names that begin lines, such as ``VmRSS:``, and after which ``unit`` may
     stand. What is no number is left out. Of dozens of lines a few, in a fifth of the time that a

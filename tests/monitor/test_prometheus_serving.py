@@ -14,11 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+import heaptide
 from heaptide.errors import HeaptideError, UsageError
 from heaptide.monitor.prometheus import (
     make_asgi_app,
     make_wsgi_app,
     register,
+    start,
     start_http_server,
     start_pushing,
 )
@@ -176,3 +178,34 @@ def test_pushing_to_a_gateway_that_fails(
     for every in (0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="every"):
             start_pushing(address, "job", every=every, registry=registry)
+
+
+def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a port with an alias, then in a registry; all of it is gone when it has ended."""
+    registry = CollectorRegistry()
+    monkeypatch.setattr("heaptide.monitor.prometheus.REGISTRY", registry)
+    port = free_port()
+    with heaptide.monitor(prometheus=f"127.0.0.1:{port}", alias="old_bytes") as monitor:
+        assert monitor.running == ("prometheus",)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+        assert "\nold_bytes " in text
+        assert "\nheaptide_process_threads " in text
+        with pytest.raises(HeaptideError, match=f"port {port} of 127.0.0.1"):
+            start(port, objects=True)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+    assert registry.get_sample_value("heaptide_process_threads") is None
+    stop = start(True)
+    assert registry.get_sample_value("heaptide_process_threads")
+    start(registry)()  # there is one: it stays, and so it does when this ends
+    assert registry.get_sample_value("heaptide_process_threads")
+    stop()
+    stop()
+    assert registry.get_sample_value("heaptide_process_threads") is None
+
+
+@pytest.mark.parametrize("target", ["", "here", "127.0.0.1:", "1:99999", -1, False])
+def test_no_target(target: object) -> None:
+    with pytest.raises(UsageError, match="is no port"):
+        start(target)  # type: ignore[arg-type]

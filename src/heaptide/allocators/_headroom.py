@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from heaptide._raw import read_raw
+from heaptide._procfs import read_raw
 
 from ._limit import Reading
 from .cgroup import _UNLIMITED, _folders

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from heaptide._raw import read_raw
+from heaptide._procfs import read_raw
 
 _LINE = re.compile(rb"^(VmHWM|VmRSS|VmSwap|Threads):\s+(\d+)", re.MULTILINE)
 

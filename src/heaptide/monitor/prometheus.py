@@ -14,6 +14,7 @@ tells the figures of all workers, each with its ``pid``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -61,11 +62,13 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "register",
+    "start",
     "start_http_server",
     "start_pushing",
 ]
 
 _OBJECTS = "python.tracked_objects"
+_MOST_PORTS = 65535
 _STOCK = {family_name(figure) for figure in FIGURES.values() if figure.stock}
 
 
@@ -267,6 +270,59 @@ def start_http_server(
         return Server(*prometheus_client.start_http_server(port, addr, place))
     except (OSError, OverflowError) as error:
         raise HeaptideError(f"metrics cannot be served on port {port} of {addr}: {error}") from None
+
+
+def start(
+    target: int | str | bool | CollectorRegistry,
+    *,
+    objects: bool = False,
+    alias: str | None = None,
+) -> Callable[[], None]:
+    """What ``heaptide.monitor(prometheus=target)`` does: a port, or ``"host:port"``, on which the
+    default registry is served; True, or a registry: a collector in it. ``alias``: one more name of
+    RSS. Gives what ends it.
+
+    Where the registry has a collector already, that stays as it is. Raises as `register` and
+    `start_http_server`, and UsageError: ``target`` is none of these.
+    """
+    address = None if target is True else _address(target)
+    given = target if isinstance(target, CollectorRegistry) else None
+    registry = default_registry() if given is None else given
+    names = {alias: "process.rss"} if alias else None
+    has_one = any(isinstance(one, Collector) for one in _collectors(registry))
+    collector = None if has_one else register(registry, objects=objects, alias=names)
+
+    def leave() -> None:
+        with contextlib.suppress(KeyError):  # somebody else has unregistered it
+            if collector is not None:
+                registry.unregister(collector)
+
+    if address is None:
+        return leave
+    host, port = address
+    try:
+        server = start_http_server(port, host, registry)
+    except BaseException:
+        leave()
+        raise
+
+    def stop() -> None:
+        server.close()
+        leave()
+
+    return stop
+
+
+def _address(target: object) -> tuple[str, int] | None:
+    """Host and port; None: it is a registry. Raises UsageError."""
+    if isinstance(target, CollectorRegistry):
+        return None
+    host, _, port = str(target).rpartition(":")
+    if not port.isdecimal() or int(port) > _MOST_PORTS:
+        raise UsageError(
+            f"prometheus={target!r} is no port (9100, '0.0.0.0:9100'), no registry, and not True"
+        )
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def start_pushing(
