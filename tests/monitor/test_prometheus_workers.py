@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from heaptide._procfs import Procfs
@@ -567,6 +567,17 @@ def test_gunicorn_with_4_workers(tmp_path: Path, options: list[str]) -> None:
             for pid in pids - {str(arbiter)}
         )
     assert not list((tmp_path / "metrics").glob("heaptide_[0-9]*"))
+
+
+def test_beside_a_process_collector(multiprocess: Path) -> None:
+    """What it tells of one worker is told by it alone: no name comes twice."""
+    registry = CollectorRegistry()
+    register(registry)
+    assert set(scrape(registry).by_pid("process_resident_memory_bytes")) == {os.getpid()}
+    ProcessCollector(registry=registry)
+    found = scrape(registry)
+    assert found.get("process_resident_memory_bytes") > 1e6
+    assert found.get("python_gc_collections_total", generation="0", pid=str(os.getpid())) > 0
 
 
 def test_a_gauge_of_the_service(multiprocess: Path) -> None:
