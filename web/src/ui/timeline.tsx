@@ -1,10 +1,11 @@
 /** The live heap over time: looked at by pointing, and a range of it chosen by dragging or keys. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration, size, snap } from "../model";
-import { beginDrag, dragTo, keyOn, onEdge, type Drag, type Ground, type Range } from "./brush";
-import { prepared, themeOf } from "./paint";
-import { areaOf, drawOver, drawPlot, timeAt, xOf } from "./plot";
+import { keyOn, type Ground, type Range } from "./brush";
+import { themeOf } from "./paint";
+import { formOf } from "./series";
 import type { Change, State } from "./state";
+import { TimeChart } from "./timechart";
 import { At, TimeLegend } from "./timeparts";
 import { binAt, timeplotOf, type Timeplot } from "./timeplot";
 import { BriefTimes, TimeTable } from "./timetable";
@@ -79,71 +80,67 @@ export function Timeline(props: Props) {
 }
 
 function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) => void }) {
-  const { views, state, made, onChange, onTold } = props;
-  const { plot } = made;
+  const { views, state, onChange, onTold } = props;
   const { bins } = views.data;
   const box = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const drag = useRef<Drag | null>(null);
+  const chart = useRef<TimeChart | null>(null);
   const width = useWidth(box);
-  const [pending, setPending] = useState<Range | null>(null);
+  const [dragging, setDragging] = useState(false);
   const [moment, setMoment] = useState<number | null>(null);
   const [pointer, setPointer] = useState<{ x: number; y: number } | null>(null);
-  const range = pending ?? state.range;
+  const latest = useRef(props.made);
+  if (!dragging) latest.current = props.made; // what is dragged over stays
+  const made = latest.current;
+  const { plot } = made;
   const told = pointer ? null : moment;
   useEffect(() => onTold(told), [told]);
-  const area = areaOf(width, HEIGHT);
-  const ground: Ground = {
-    start: plot.start,
-    end: plot.end,
-    step: 1,
-    timeAt: (x) => timeAt(plot, area, x),
-    xOf: (time) => xOf(plot, area, time),
-  };
 
+  const wide = width > 1;
   useLayoutEffect(() => {
-    if (!canvas.current || width < 2) return;
-    const context = prepared(canvas.current, width, HEIGHT);
-    if (!context) return;
+    if (!wide) return;
     const theme = themeOf(document.documentElement);
-    drawPlot(context, plot, width, HEIGHT, theme);
-    drawOver(context, plot, width, HEIGHT, theme, range, moment);
-  }, [plot, width, range?.[0], range?.[1], moment, props.theme]);
+    const one = (chart.current = new TimeChart(box.current!, plot, width, HEIGHT, theme));
+    return () => {
+      chart.current = null;
+      one.destroy();
+    };
+  }, [wide, formOf(plot), props.theme]);
+  useLayoutEffect(() => {
+    chart.current?.resize(width, HEIGHT);
+    chart.current?.show(plot);
+    chart.current?.choose(state.range);
+    chart.current?.point(moment);
+  });
 
-  const choose = (wanted: Range | null, step: boolean): void =>
-    onChange({ range: wanted && bins.count ? snap(views.data, wanted) : null }, step);
-  const local = (event: MouseEvent): number =>
-    event.clientX - box.current!.getBoundingClientRect().left;
   const onDown = (event: PointerEvent): void => {
-    if (event.button !== 0 || !bins.count) return;
+    if (event.button !== 0 || !bins.count || !chart.current) return;
     box.current!.setPointerCapture(event.pointerId);
-    drag.current = beginDrag(ground, state.range, local(event));
+    chart.current.begin(event);
+    setDragging(true);
     setPointer(null);
     setMoment(null);
   };
   const onMove = (event: PointerEvent): void => {
-    const x = local(event);
-    if (drag.current) {
-      setPending(dragTo(ground, drag.current, x));
-      return;
-    }
-    const inside = x >= area.left - 2 && x <= area.left + area.width + 2;
-    setMoment(inside ? timeAt(plot, area, x) : null);
-    setPointer(inside ? { x: event.clientX, y: event.clientY } : null);
-    box.current!.style.cursor = onEdge(ground, state.range, x) ? "ew-resize" : "crosshair";
+    const one = chart.current;
+    if (!one) return;
+    if (one.dragging) return one.drag(event);
+    const at = one.hover(event);
+    setMoment(at);
+    setPointer(at === null ? null : { x: event.clientX, y: event.clientY });
+    box.current!.style.cursor = one.onEdge(event) ? "ew-resize" : "crosshair";
   };
   const onUp = (event: PointerEvent): void => {
-    // From where it is let go: what was moved last may not have been drawn yet.
-    const wanted = drag.current && dragTo(ground, drag.current, local(event));
-    if (wanted) choose(wanted, true);
-    drag.current = null;
-    setPending(null);
+    const one = chart.current;
+    if (!one?.dragging) return;
+    const wanted = one.end(event);
+    setDragging(false);
+    if (wanted) onChange({ range: bins.count ? snap(views.data, wanted) : null }, true);
   };
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || !bins.count) return;
     // Keys count in bins, so that a range that is moved keeps its length.
     const toBins = (at: Range): Range => [binAt(views, at[0]), binAt(views, at[1] - 1) + 1];
-    const counted: Ground = { ...ground, start: 0, end: bins.count, step: keyStep(bins.count) };
+    const counted: Ground = { start: 0, end: bins.count, step: keyStep(bins.count) };
     const at = moment === null ? null : binAt(views, moment);
     const done = keyOn(counted, state.range && toBins(state.range), at, event.key, event.shiftKey);
     if (!done) return;
@@ -164,7 +161,7 @@ function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) 
   };
   return (
     <div
-      class="chart"
+      class={dragging ? "chart dragging" : "chart"}
       ref={box}
       tabIndex={0}
       role="application"
@@ -173,12 +170,12 @@ function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) 
       onPointerDown={onDown}
       onPointerMove={onMove}
       onPointerUp={onUp}
-      onPointerCancel={() => {
-        drag.current = null;
-        setPending(null);
+      onPointerCancel={(event) => {
+        chart.current?.cancel(event);
+        setDragging(false);
       }}
       onPointerLeave={() => {
-        if (drag.current) return;
+        if (dragging) return;
         setMoment(null);
         setPointer(null);
       }}
@@ -186,7 +183,6 @@ function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) 
       onKeyDown={onKey}
       style={{ height: `${HEIGHT}px` }}
     >
-      <canvas ref={canvas} aria-hidden="true" />
       {moment !== null && pointer && (
         <Tip x={pointer.x} y={pointer.y}>
           <At views={views} made={made} time={moment} />

@@ -23,6 +23,7 @@ export interface Timeplot {
 }
 
 const GAP = "RSS beyond the live heap";
+const HEADROOM = 1.08; // of what is highest: the peak's name stands below those of marks
 const GAP_KEY = "resident, but not live heap: code, stacks, freed memory not given back";
 
 export function timeplotOf(views: Views, state: State, theme: Theme, withRss: boolean): Timeplot {
@@ -107,7 +108,7 @@ export function timeplotOf(views: Views, state: State, theme: Theme, withRss: bo
   if (!narrowed && peakBytes) {
     plot.peak = { time: (header.summary["peak_time_seconds"] ?? 0) * 1e9, bytes: peakBytes };
   }
-  plot.highest = highestOf(plot, found?.stack ?? null) * 1.04 || 1;
+  plot.highest = highestOf(plot, found?.stack ?? null) * HEADROOM || 1;
   return { plot, keys, stack: found?.stack ?? null, note: noteOf(narrowed, !hasRss, views) };
 }
 
