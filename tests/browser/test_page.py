@@ -410,6 +410,25 @@ def test_every_canvas_has_a_table(open_page: Open, report: Path) -> None:
     until(page, f"document.querySelectorAll('[role=treegrid] [role=row]').length !== {before}")
 
 
+def test_histograms_are_charts_with_tables(open_page: Open, report: Path) -> None:
+    """A bar says the same as its row."""
+    page = open_page(report, fragment="#tab=lifetimes", viewport={"width": 1280, "height": 1100})
+    charts, tables = page.locator(".bars"), page.locator("table.histogram")
+    assert charts.count() == tables.count() == 2
+    for chart, table in zip(charts.all(), tables.all()):
+        rows = table.locator("tbody tr")
+        over: Any = chart.locator(".u-over").bounding_box()
+        for row in (0, rows.count() - 1):
+            x = over["x"] + over["width"] * (row + 0.5) / rows.count()
+            page.mouse.move(x, over["y"] + over["height"] / 2)
+            tip = page.locator(".tip")
+            label, blocks, share, up_to = rows.nth(row).locator("th, td").all_inner_texts()
+            for said in (label, blocks, share, up_to):
+                expect(tip).to_contain_text(said)
+        page.mouse.move(0, 0)
+        expect(page.locator(".tip")).to_have_count(0)
+
+
 def test_the_source_panel_marks_the_line(open_page: Open, report: Path) -> None:
     page = open_page(report, fragment="#tab=lines")
     page.get_by_role("searchbox").fill("generations.py")

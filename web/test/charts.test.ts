@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BYTES, bytesMark, COUNTS, countMark, TIMES, timeMark } from "../src/ui/axes";
+import { briefly, BYTES, bytesMark, COUNTS, countMark, TIMES, timeMark } from "../src/ui/axes";
+import { columnsOf as barsOf } from "../src/ui/barchart";
 import { keyOn, staying, type Ground } from "../src/ui/brush";
 import type { Theme } from "../src/ui/paint";
 import { edges, footAbove, heightAt, type Face, type Plot } from "../src/ui/plot";
@@ -75,6 +76,18 @@ test("axes are marked at round figures, which differ and are short", () => {
     ["0 s", "500 ms", "1.2 s", "20 s", "1 min", "1 min 30 s", "1 h", "1 h 30 min"],
   );
   assert.deepEqual([0, 1500, 2e6, 5e8].map(countMark), ["0", "1,500", "2 M", "500 M"]);
+});
+
+test("buckets are named by their bounds below their bars, of which none vanishes", () => {
+  assert.deepEqual(
+    ["up to 16 B", "over 16 MiB", "below 1.00 ms", "2–7", "8 and more", "10.0 s and more"].map(briefly),
+    ["16 B", "> 16 MiB", "1 ms", "2–7", "8+", "10 s+"],
+  );
+  const [places, bars] = barsOf([1e6, 1, 0].map((count) => ({ label: "", count })));
+  assert.deepEqual(places, [0, 1, 2]);
+  assert.equal(bars![0], 1e6);
+  assert.ok(bars![1]! > 1e4 && bars![1]! < 2e4);
+  assert.equal(bars![2], 0);
 });
 
 test("the series of a chart have one column of times", () => {

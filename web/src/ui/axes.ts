@@ -38,6 +38,12 @@ export const timeMark = (ns: number): string => short(duration(ns / S));
 export const countMark = (many: number): string =>
   many < 1e6 ? count(many) : short(size(many)).slice(0, -1);
 
+/** The name of a bucket, as short as it can stand below its bar: its bound. */
+export const briefly = (label: string): string =>
+  short(`${label.replace(/^(up to|below) /, "").replace(/^over /, "> ")} `)
+    .replace(/ and more $/, "+")
+    .trim();
+
 /** An axis of the page's looks. `side`: 2 below, 3 left. */
 export function axis(
   theme: Theme,
