@@ -598,6 +598,17 @@ def test_a_difference_has_signs(open_page: Open, tmp_path: Path, screenshot: Scr
     expect(grid.get_by_role("row").filter(has_text="f1")).to_contain_text("\N{MINUS SIGN}700 B")
     page.get_by_role("tab", name="Flame graph", exact=True).click()
     screenshot(page, "difference")
+    for side in ("before", "after"):  # both tell of both
+        page.get_by_role("application", name=f"Live heap, {side}, from 0").hover()
+        for row in ("before after", "live heap 1.0 kB 900 B", "f1 900 B 200 B", "f0 100 B 700 B"):
+            found = page.locator(".tip tr").filter(has_text=row.split(" ")[0])
+            expect(found).to_have_count(1)
+            assert re.sub(r"\s+", " ", found.inner_text()).strip() == row
+    page.mouse.move(0, 0)
+    expect(page.locator(".tip")).to_have_count(0)
+    page.get_by_role("button", name="as table").first.click()
+    table = page.get_by_role("grid", name="Live heap over time")
+    expect(table.get_by_role("columnheader")).to_contain_text(["live heap, after", "before"])
 
 
 def test_damaged_data_is_said(browser: Any, tmp_path: Path) -> None:
