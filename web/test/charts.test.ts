@@ -5,6 +5,8 @@ import { columnsOf as barsOf } from "../src/ui/barchart";
 import { keyOn, staying, type Ground } from "../src/ui/brush";
 import type { Theme } from "../src/ui/paint";
 import { edges, footAbove, heightAt, type Face, type Plot } from "../src/ui/plot";
+import type { Stack } from "../src/model";
+import { cornersOf, heldAt } from "../src/ui/timeplot";
 import { columnsOf, formOf, seriesOf } from "../src/ui/series";
 
 test("the heap at the peak's moment is as high as the curve there", () => {
@@ -76,6 +78,20 @@ test("axes are marked at round figures, which differ and are short", () => {
     ["0 s", "500 ms", "1.2 s", "20 s", "1 min", "1 min 30 s", "1 h", "1 h 30 min"],
   );
   assert.deepEqual([0, 1500, 2e6, 5e8].map(countMark), ["0", "1,500", "2 M", "500 M"]);
+});
+
+test("areas bend where a span begins and ends, and nowhere between", () => {
+  const values = (...all: number[]): Float64Array => Float64Array.from(all);
+  const stack: Stack = {
+    starts: values(0, 10, 50), ends: values(10, 20, 60), groups: [],
+    series: [], rest: values(3, 5, 9), total: values(3, 5, 9),
+  };
+  assert.deepEqual(cornersOf(stack), [
+    { time: 0, span: -1 }, { time: 10, span: 0 }, { time: 20, span: 1 }, { time: 50, span: 1 },
+    { time: 60, span: 2 },
+  ]);
+  assert.deepEqual([0, 10, 19, 20, 49, 50, 99].map((time) => heldAt(stack, time)), [0, 1, 1, 1, 1, 2, 2]);
+  assert.equal(heldAt({ ...stack, starts: values(), ends: values() }, 5), -1);
 });
 
 test("buckets are named by their bounds below their bars, of which none vanishes", () => {

@@ -217,10 +217,12 @@ test("a comparison has both recordings over time, by the same sites", () => {
     places: ["a", "b", "c"].map((name) => ({ function: name })),
     samples: [{ stack: [0] }, { stack: [1] }, { stack: [2] }],
     columns: {
+      "lives.start": [0, 10, 20],
       "lives.end": [10, 20, 30],
       "lives.rows": [2, 0, 2],
       "lives.sample": [0, 1, 0, 2],
       "lives.bytes": [100, 7, -60, 5],
+      "base.lives.start": [0, 30],
       "base.lives.end": [15, 40],
       "base.lives.rows": [1, 2],
       "base.lives.sample": [2, 1, 2],
@@ -231,7 +233,7 @@ test("a comparison has both recordings over time, by the same sites", () => {
   const [before, after] = bothStacks(made, groups, 2)!;
   const ofPlace = [0, 2].map((place) => groups.ofLocation[place]);
   assert.deepEqual([before.groups, after.groups], [ofPlace, ofPlace]);
-  assert.deepEqual([...before.ends], [15, 40]);
+  assert.deepEqual([[...before.starts], [...before.ends]], [[0, 30], [15, 40]]);
   assert.deepEqual(before.series.map((one) => [...one]), [[0, 0], [9, 39]]);
   assert.deepEqual([[...before.rest], [...before.total]], [[0, 8], [9, 47]]);
   assert.deepEqual([...after.ends], [10, 20, 30]);

@@ -5,7 +5,8 @@ import type { Groups } from "./groups";
 import type { Selection } from "./selection";
 
 export interface Stack {
-  ends: Column; // ns, of spans of time
+  starts: Column; // ns, of spans of time; from one's end to the next's start nothing changes
+  ends: Column;
   groups: number[]; // largest first
   series: Float64Array[]; // bytes live at the end of each span, by group
   rest: Float64Array; // of all others
@@ -55,13 +56,15 @@ function stacksOf(flows: Flow[], ofSample: Int32Array, count: number, top: numbe
     });
     const total = new Float64Array(spans);
     for (const one of series) for (let span = 0; span < spans; span++) total[span]! += one[span]!;
-    return { ends: flow.ends, groups, series: series.slice(0, rest), rest: series[rest]!, total };
+    const { starts, ends } = flow;
+    return { starts, ends, groups, series: series.slice(0, rest), rest: series[rest]!, total };
   });
 }
 
 /** How live bytes change: span i has the rows first[i] to first[i + 1]. */
 interface Flow {
-  ends: Column; // ns, of the spans
+  starts: Column; // ns, of the spans
+  ends: Column;
   first: Int32Array;
   sample: Column;
   bytes(row: number): number; // that live more then
@@ -73,6 +76,7 @@ function changing(data: Dataset): Flow {
   const came = data.column("change.bytes_in");
   const went = data.column("change.bytes_out");
   return {
+    starts: data.bins.start,
     ends: data.bins.end,
     first: data.bins.first,
     sample: data.column("change.sample"),
@@ -90,7 +94,8 @@ function living(data: Dataset, prefix: "" | "base."): Flow {
   if (first[rows.length] !== sample.length || sample.length !== bytes.length) {
     throw new Error("what lived over time is damaged");
   }
-  return { ends: column("end"), first, sample, bytes: (row) => bytes[row]!, ended: new Map() };
+  const [starts, ends] = [column("start"), column("end")];
+  return { starts, ends, first, sample, bytes: (row) => bytes[row]!, ended: new Map() };
 }
 
 /** -1: not selected. */

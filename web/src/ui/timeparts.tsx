@@ -1,6 +1,6 @@
 /** What stands at a moment of the timeline, and what its colours are. */
 import { duration, size } from "../model";
-import { rowAt, spanAt, type Key, type Timeplot } from "./timeplot";
+import { heldAt, rowAt, type Key, type Timeplot } from "./timeplot";
 import type { Views } from "./views";
 
 const NEAR = 0.006; // of the width: a mark so far from the pointer is named
@@ -21,7 +21,8 @@ export function At(props: Asked) {
 function AtBoth({ sides, time, short }: Asked) {
   const spans = sides.map(({ stack }) => {
     const ends = stack?.ends ?? [];
-    return time > (ends[ends.length - 1] ?? -1) ? -1 : spanAt(ends, time); // -1: it had ended
+    const over = time > (ends[ends.length - 1] ?? -1);
+    return !stack || over ? -1 : heldAt(stack, time);
   });
   const cells = (values: (side: Timeplot) => Float64Array | undefined): string[] =>
     sides.map((side, i) => (spans[i]! < 0 ? "–" : size(values(side)?.[spans[i]!] ?? 0)));
@@ -93,7 +94,7 @@ function AtOne({ views, sides, time, short }: Asked) {
   const { timeline, baseTimeline, header } = views.data;
   const row = rowAt(timeline.time, time);
   const lines: [string, string, string | null][] = [];
-  const bin = made.stack ? spanAt(made.stack.ends, time) : -1;
+  const bin = made.stack ? heldAt(made.stack, time) : -1;
   if (made.stack && bin >= 0) {
     lines.push(["live heap", size(made.stack.total[bin]!), null]);
   } else if (row >= 0) {

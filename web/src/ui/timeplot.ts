@@ -102,19 +102,40 @@ function emptyPlot(views: Views): Plot {
 
 /** The areas of `stack` on `plot`, and what they are: the same for `all` that stand together. */
 function stackOn(plot: Plot, stack: Stack, groups: Groups, theme: Theme, all: Stack[]): Key[] {
-  plot.x = Float64Array.of(0, ...stack.ends);
+  const corners = cornersOf(stack);
+  plot.x = Float64Array.from(corners, ({ time }) => time);
+  const height = (values: Float64Array): Float64Array =>
+    Float64Array.from(corners, ({ span }) => values[span] ?? 0);
   const keys = stack.series.map((series, i): Key => {
     const colour = seriesColour(i, theme.dark);
-    plot.bands.push({ colour, height: from0(series) });
+    plot.bands.push({ colour, height: height(series) });
     const group = stack.groups[i]!;
     return { name: shortName(groups, group), colour, kind: "area", place: groups.location[group]! };
   });
   if (all.some(({ rest }) => rest.some((value) => value > 0))) {
     const colour = seriesColour(-1, theme.dark);
-    plot.bands.push({ colour, height: from0(stack.rest) });
+    plot.bands.push({ colour, height: height(stack.rest) });
     keys.push({ name: "all others", colour, kind: "area", place: -1 });
   }
   return keys;
+}
+
+/** Where the areas bend: at the end of each span, and where it begins with what the one before left. */
+export function cornersOf({ starts, ends }: Stack): { time: number; span: number }[] {
+  const corners = [{ time: 0, span: -1 }];
+  for (let span = 0; span < ends.length; span++) {
+    if (starts[span]! > corners[corners.length - 1]!.time) {
+      corners.push({ time: starts[span]!, span: span - 1 });
+    }
+    corners.push({ time: ends[span]!, span });
+  }
+  return corners;
+}
+
+/** The span of `stack` whose end tells what lives at `time`; -1: none. */
+export function heldAt({ starts, ends }: Stack, time: number): number {
+  const span = spanAt(ends, time);
+  return span >= 0 && time < starts[span]! ? span - 1 : span;
 }
 
 /** Marks and forks, and what their lines are. */
@@ -159,12 +180,6 @@ function processName(views: Views, row: number): string {
 
 const last = (values: ArrayLike<number>): number => Number(values[values.length - 1] ?? 0);
 const floats = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);
-
-function from0(values: Float64Array): Float64Array {
-  const all = new Float64Array(values.length + 1);
-  all.set(values, 1);
-  return all;
-}
 
 /** The span that `time` is in, of those that end at `ends`; behind all the last. -1: none. */
 export function spanAt(ends: ArrayLike<number>, time: number): number {

@@ -14,7 +14,8 @@ from .rows import Column, Ints, grouped
 class Lives:
     """Rows of spans of time, in order of spans and of samples in them."""
 
-    end: Ints  # of each span, nanoseconds
+    start: Ints  # of each span, nanoseconds; nothing changed since the one before
+    end: Ints
     span: Ints  # of each row
     sample: Ints
     bytes: Ints  # that live more at the span's end than at that of the span before; not 0
@@ -24,7 +25,7 @@ class Lives:
 
     def regrouped(self, number: Ints) -> Lives:
         """With sample i become ``number[i]``."""
-        return _summed(self.end, self.span, number[self.sample], self.bytes)
+        return _summed((self.start, self.end), self.span, number[self.sample], self.bytes)
 
     def behind(self, samples: int) -> Lives:
         """With sample i become ``samples + i``."""
@@ -33,7 +34,7 @@ class Lives:
     def coarser(self) -> Lives:
         """With half as many spans."""
         ends = np.append(self.end[1::2], self.end[-1:] if len(self) % 2 else self.end[:0])
-        return _summed(ends, self.span // 2, self.sample, self.bytes)
+        return _summed((self.start[::2], ends), self.span // 2, self.sample, self.bytes)
 
 
 def lives_of(changes: Changes, process: Column, ended: Ints) -> Lives:
@@ -48,15 +49,15 @@ def lives_of(changes: Changes, process: Column, ended: Ints) -> Lives:
     within = span <= last
     left = within & (last < len(changes))
     return _summed(
-        changes.end,
+        (changes.start, changes.end),
         np.append(span[within], last[left]),
         np.append(sample[within], sample[left]),
         np.append(change[within], -change[left]),
     )
 
 
-def _summed(end: Ints, span: Ints, sample: Ints, change: Ints) -> Lives:
+def _summed(time: tuple[Ints, Ints], span: Ints, sample: Ints, change: Ints) -> Lives:
     groups = grouped([span, sample])
     sums = groups.sum(change)
     rows = groups.first[sums != 0]
-    return Lives(end, span[rows], sample[rows], sums[sums != 0])
+    return Lives(*time, span[rows], sample[rows], sums[sums != 0])
