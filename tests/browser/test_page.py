@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any, Callable
 
@@ -440,11 +441,33 @@ def test_the_source_panel_marks_the_line(open_page: Open, report: Path) -> None:
     expect(panel).to_contain_text("bytearray")
 
 
+def drawn(pdf: bytes) -> list[tuple[float, float]]:
+    """Width and height in points of the pictures on all pages."""
+    found = []
+    for text in map(inflated, re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)):
+        for width, height in re.findall(
+            rb"([\d.]+) 0 0 -([\d.]+) \S+ \S+ cm\n(?:[^\n]*\n){,3}/\w+ Do", text
+        ):
+            scale = float(text.split()[0])
+            found.append((float(width) * scale, float(height) * scale))
+    return found
+
+
+def inflated(packed: bytes) -> bytes:
+    try:
+        return zlib.decompress(packed)
+    except zlib.error:  # of another kind
+        return b""
+
+
 def test_prints(open_page: Open, report: Path) -> None:
-    page = open_page(report)
+    """Charts stand on the paper as high as on the screen: nothing beside them makes all small."""
+    page = open_page(report, fragment="#tab=sizes", viewport={"width": 1280, "height": 900})
     page.emulate_media(media="print")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert len(page.pdf()) > 10_000
+    [timeline_size, sizes_size] = drawn(page.pdf(format="A4"))
+    assert timeline_size[0] < 600 and timeline_size[1] == pytest.approx(210 * 0.75, rel=0.01)
+    assert sizes_size[1] == pytest.approx(150 * 0.75, rel=0.01)
 
 
 def test_narrow_screens(open_page: Open, report: Path, screenshot: Screenshot) -> None:

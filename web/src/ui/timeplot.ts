@@ -24,7 +24,6 @@ export interface Timeplot {
 }
 
 const GAP = "RSS beyond the live heap";
-const HEADROOM = 1.12; // of what is highest: the peak's name stands below those of marks
 const GAP_KEY = "resident, but not live heap: code, stacks, freed memory not given back";
 
 /** One, or of a comparison that knows its time by sites two: before and after, to one scale. */
@@ -40,7 +39,7 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
   }) as [Timeplot, Timeplot];
   linesOn(fresh, views);
   const highest = Math.max(...[old, fresh].map(({ plot, stack }) => highestOf(plot, stack)));
-  for (const { plot } of [old, fresh]) plot.highest = highest * HEADROOM || 1;
+  for (const { plot } of [old, fresh]) plot.highest = highest * headroom(fresh.plot) || 1;
   return [old, fresh];
 }
 
@@ -80,7 +79,7 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   const made = { title: "", plot, keys, stack, note: noteOf(narrowed, !hasRss, views) };
   linesOn(made, views);
   if (!narrowed) plot.peak = peakOf(header.summary);
-  plot.highest = highestOf(plot, stack) * HEADROOM || 1;
+  plot.highest = highestOf(plot, stack) * headroom(plot) || 1;
   return made;
 }
 
@@ -163,6 +162,9 @@ function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {
   if (noRss && !views.data.header.diff) return "RSS was not read";
   return "";
 }
+
+/** Of what is highest: the peak's name stands below those of marks. */
+const headroom = ({ lines }: Plot): number => (lines.length ? 1.12 : 1.04);
 
 function highestOf(plot: Plot, stack: Stack | null): number {
   let highest = plot.peak?.bytes ?? 0;
