@@ -8,7 +8,7 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "../src/heaptide/views/page"));
-const shipped = ["preact"]; // what of node_modules ends up in the bundle
+const shipped = ["preact", "uplot"]; // what of node_modules ends up in the bundle
 
 const shared = {
   absWorkingDir: here,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any, Callable
 
@@ -185,6 +186,136 @@ def test_brushing_recomputes_what_is_below(open_page: Open, report: Path, record
     until(page, "window.__heaptide.state.range === null")
 
 
+def chosen(page: Page) -> list[int]:
+    """The range of time that is chosen, once there is one."""
+    until(page, "window.__heaptide.state.range !== null")
+    found: list[int] = state(page)["range"]
+    return found
+
+
+def at(page: Page, part: float) -> tuple[float, float]:
+    """A point of the timeline, at ``part`` of its width."""
+    box = timeline(page).bounding_box()
+    return box["x"] + box["width"] * part, box["y"] + box["height"] / 2
+
+
+def drag(page: Page, start: tuple[float, float], *ways: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    for way in ways:
+        page.mouse.move(*way)
+    page.mouse.up()
+
+
+def area(page: Page) -> Any:
+    """Where the timeline's figures are drawn, without its axes."""
+    return page.locator(".chart .u-over").bounding_box()
+
+
+def edges(page: Page) -> list[tuple[float, float]]:
+    """Where the chosen range's edges stand."""
+    left, width = page.locator(".chart .u-select").evaluate(
+        "({ style }) => [parseFloat(style.left), parseFloat(style.width)]"
+    )
+    begin = area(page)["x"] + left
+    return [(x, at(page, 0)[1]) for x in (begin, begin + width)]
+
+
+def test_an_edge_of_the_range_is_dragged(open_page: Open, report: Path) -> None:
+    """Also past the other edge; the edge that is not held stays."""
+    page = open_page(report)
+    drag(page, at(page, 0.3), at(page, 0.5))
+    first = chosen(page)
+    right = edges(page)[1]
+    page.mouse.move(*right)
+    assert timeline(page).evaluate("one => one.style.cursor") == "ew-resize"
+    drag(page, right, at(page, 0.6), at(page, 0.8))
+    until(page, f"window.__heaptide.state.range[1] > {first[1]}")
+    wider = chosen(page)
+    assert wider[0] == first[0]
+    drag(page, edges(page)[0], at(page, 0.5), at(page, 0.98))
+    until(page, f"window.__heaptide.state.range[0] > {first[0]}")
+    assert wider[1] <= chosen(page)[0] < chosen(page)[1]
+    page.mouse.move(*at(page, 0.3))
+    assert timeline(page).evaluate("one => one.style.cursor") == "crosshair"
+
+
+def test_a_click_keeps_the_range_and_two_clear_it(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    drag(page, at(page, 0.3), at(page, 0.5))
+    range_before = chosen(page)
+    drag(page, at(page, 0.7), at(page, 0.701))  # a pixel or so
+    page.mouse.click(*at(page, 0.7))
+    assert chosen(page) == range_before
+    page.mouse.dblclick(*at(page, 0.7))
+    until(page, "window.__heaptide.state.range === null")
+
+
+def test_a_drag_may_leave_the_timeline(open_page: Open, report: Path) -> None:
+    """Sideways it goes to the end; upwards it changes nothing."""
+    page = open_page(report)
+    x, y = at(page, 0.5)
+    drag(page, (x, y), (x + 100, y), (page.viewport_size["width"] + 50, y - 300))  # type: ignore[index]
+    to_end = chosen(page)
+    bins = "window.__heaptide.data.bins"
+    assert to_end[1] == page.evaluate(f"{bins}.end[{bins}.count - 1]")
+    drag(page, at(page, 0.2), at(page, 0.25))
+    until(page, f"window.__heaptide.state.range[1] !== {to_end[1]}")
+    straight = chosen(page)
+    x, y = at(page, 0.6)
+    page.mouse.dblclick(x, y)
+    until(page, "window.__heaptide.state.range === null")
+    drag(page, at(page, 0.2), (at(page, 0.22)[0], y - 200), (at(page, 0.25)[0], y - 200))
+    assert chosen(page) == straight
+
+
+def test_a_broken_off_drag_chooses_nothing(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    page.mouse.move(*at(page, 0.2))
+    page.mouse.down()
+    page.mouse.move(*at(page, 0.4))
+    timeline(page).dispatch_event("pointercancel")
+    page.mouse.up()
+    page.mouse.move(*at(page, 0.5))
+    assert state(page)["range"] is None
+    drag(page, at(page, 0.2), at(page, 0.4))
+    assert chosen(page)
+
+
+def test_what_is_pointed_at_is_told(open_page: Open, report: Path) -> None:
+    """Beside the pointer, with what lives there; gone where the chart ends."""
+    page = open_page(report)
+    tip = page.locator(".tip")
+    page.mouse.move(*at(page, 0.5))
+    expect(tip).to_contain_text("live heap")
+    expect(tip).to_contain_text("RSS")
+    first = tip.inner_text()
+    page.mouse.move(*at(page, 0.9))
+    expect(tip).not_to_have_text(first, use_inner_text=True)
+    page.mouse.move(*at(page, 0.01))  # on the axis
+    expect(tip).to_have_count(0)
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, 2])
+def test_the_timeline_is_sharp_at_any_width(open_page: Open, report: Path, ratio: float) -> None:
+    """A canvas pixel is a pixel of the screen; the chosen range keeps its place in time."""
+    page = open_page(report, device_scale_factor=ratio, viewport={"width": 1000, "height": 800})
+    drag(page, at(page, 0.3), at(page, 0.5))
+    before = chosen(page)
+    for width in (1000, 640):
+        page.set_viewport_size({"width": width, "height": 800})
+        canvas = timeline(page).locator("canvas")
+        box = timeline(page).bounding_box()["width"]
+        until(page, f"document.querySelector('.chart canvas').width === Math.round({box * ratio})")
+        assert abs(canvas.bounding_box()["width"] - box) < 1
+        [left, right] = [x for x, _ in edges(page)]
+        span = page.evaluate("window.__heaptide.data.header.recording.duration_ns")
+        assert right - left == pytest.approx(
+            (before[1] - before[0]) / span * area(page)["width"], rel=0.1
+        )
+    assert chosen(page) == before
+
+
 def test_touch(open_page: Open, report: Path) -> None:
     """A finger along the timeline chooses a range; a tap on a frame enters it."""
     page = open_page(report, has_touch=True, viewport={"width": 390, "height": 800})
@@ -197,9 +328,8 @@ def test_touch(open_page: Open, report: Path) -> None:
         at = [{"x": box["x"] + box["width"] * part, "y": y} for part in points]
         device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
-    def chosen() -> list[int]:
-        until(page, "window.__heaptide.state.range !== null")
-        found: list[int] = page.evaluate("window.__heaptide.state.range")
+    def taken_back() -> list[int]:
+        found = chosen(page)
         timeline(page).focus()
         page.keyboard.press("Escape")
         until(page, "window.__heaptide.state.range === null")
@@ -209,12 +339,12 @@ def test_touch(open_page: Open, report: Path) -> None:
     for part in (0.4, 0.5, 0.6, 0.7):
         touch("touchMove", part)
     touch("touchEnd")
-    by_touch = chosen()
+    by_touch = taken_back()
     page.mouse.move(box["x"] + box["width"] * 0.3, y)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.7, y)
     page.mouse.up()
-    assert chosen() == by_touch
+    assert taken_back() == by_touch
     flame(page).scroll_into_view_if_needed()
     flame(page).tap(position={"x": 40, "y": 50})
     until(page, "window.__heaptide.state.zoom.length > 0")
@@ -281,6 +411,25 @@ def test_every_canvas_has_a_table(open_page: Open, report: Path) -> None:
     until(page, f"document.querySelectorAll('[role=treegrid] [role=row]').length !== {before}")
 
 
+def test_histograms_are_charts_with_tables(open_page: Open, report: Path) -> None:
+    """A bar says the same as its row."""
+    page = open_page(report, fragment="#tab=lifetimes", viewport={"width": 1280, "height": 1100})
+    charts, tables = page.locator(".bars"), page.locator("table.histogram")
+    assert charts.count() == tables.count() == 2
+    for chart, table in zip(charts.all(), tables.all()):
+        rows = table.locator("tbody tr")
+        over: Any = chart.locator(".u-over").bounding_box()
+        for row in (0, rows.count() - 1):
+            x = over["x"] + over["width"] * (row + 0.5) / rows.count()
+            page.mouse.move(x, over["y"] + over["height"] / 2)
+            tip = page.locator(".tip")
+            label, blocks, share, up_to = rows.nth(row).locator("th, td").all_inner_texts()
+            for said in (label, blocks, share, up_to):
+                expect(tip).to_contain_text(said)
+        page.mouse.move(0, 0)
+        expect(page.locator(".tip")).to_have_count(0)
+
+
 def test_the_source_panel_marks_the_line(open_page: Open, report: Path) -> None:
     page = open_page(report, fragment="#tab=lines")
     page.get_by_role("searchbox").fill("generations.py")
@@ -292,11 +441,33 @@ def test_the_source_panel_marks_the_line(open_page: Open, report: Path) -> None:
     expect(panel).to_contain_text("bytearray")
 
 
+def drawn(pdf: bytes) -> list[tuple[float, float]]:
+    """Width and height in points of the pictures on all pages."""
+    found = []
+    for text in map(inflated, re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)):
+        for width, height in re.findall(
+            rb"([\d.]+) 0 0 -([\d.]+) \S+ \S+ cm\n(?:[^\n]*\n){,3}/\w+ Do", text
+        ):
+            scale = float(text.split()[0])
+            found.append((float(width) * scale, float(height) * scale))
+    return found
+
+
+def inflated(packed: bytes) -> bytes:
+    try:
+        return zlib.decompress(packed)
+    except zlib.error:  # of another kind
+        return b""
+
+
 def test_prints(open_page: Open, report: Path) -> None:
-    page = open_page(report)
+    """Charts stand on the paper as high as on the screen: nothing beside them makes all small."""
+    page = open_page(report, fragment="#tab=sizes", viewport={"width": 1280, "height": 900})
     page.emulate_media(media="print")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert len(page.pdf()) > 10_000
+    [timeline_size, sizes_size] = drawn(page.pdf(format="A4"))
+    assert timeline_size[0] < 600 and timeline_size[1] == pytest.approx(210 * 0.75, rel=0.01)
+    assert sizes_size[1] == pytest.approx(150 * 0.75, rel=0.01)
 
 
 def test_narrow_screens(open_page: Open, report: Path, screenshot: Screenshot) -> None:
@@ -450,6 +621,17 @@ def test_a_difference_has_signs(open_page: Open, tmp_path: Path, screenshot: Scr
     expect(grid.get_by_role("row").filter(has_text="f1")).to_contain_text("\N{MINUS SIGN}700 B")
     page.get_by_role("tab", name="Flame graph", exact=True).click()
     screenshot(page, "difference")
+    for side in ("before", "after"):  # both tell of both
+        page.get_by_role("application", name=f"Live heap, {side}, from 0").hover()
+        for row in ("before after", "live heap 1.0 kB 900 B", "f1 900 B 200 B", "f0 100 B 700 B"):
+            found = page.locator(".tip tr").filter(has_text=row.split(" ")[0])
+            expect(found).to_have_count(1)
+            assert re.sub(r"\s+", " ", found.inner_text()).strip() == row
+    page.mouse.move(0, 0)
+    expect(page.locator(".tip")).to_have_count(0)
+    page.get_by_role("button", name="as table").first.click()
+    table = page.get_by_role("grid", name="Live heap over time")
+    expect(table.get_by_role("columnheader")).to_contain_text(["live heap, after", "before"])
 
 
 def test_damaged_data_is_said(browser: Any, tmp_path: Path) -> None:

@@ -70,6 +70,25 @@ def test_it_follows_a_recording_and_notices_its_end(
     expect(page.locator("#app")).not_to_contain_text("recording now")
 
 
+def test_a_drag_goes_on_while_data_come(open_page: Open, served: str, growing: Growing) -> None:
+    page = open_page(served)
+    total = "window.__heaptide.data.column('sample.total_bytes')[0]"
+    area = page.locator(".chart .u-over").bounding_box()
+    assert area
+    middle = area["y"] + area["height"] / 2
+    page.mouse.move(area["x"] + area["width"] * 0.2, middle)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] * 0.4, middle)
+    before = page.evaluate(total)
+    until(page, f"{total} > {before}")
+    page.mouse.move(area["x"] + area["width"] * 0.6, middle)
+    page.mouse.up()
+    until(page, "window.__heaptide.state.range !== null")
+    expect(page.locator(".chart canvas")).to_have_count(1)
+    growing.ended = True
+    until(page, "!window.__heaptide.data.header.live")
+
+
 def test_sources_come_from_the_server(open_page: Open, served: str, growing: Growing) -> None:
     page = open_page(served, fragment="#tab=lines")
     page.get_by_role("grid").get_by_role("row").nth(1).click()

@@ -180,7 +180,7 @@ export function pack(header: object, columns: Record<string, number[]>, texts: s
   const joined = new TextEncoder().encode(texts.join("\0"));
   put("texts", joined.length, 1, false, joined);
   for (const [name, values] of Object.entries(columns)) {
-    const delta = STEPS.has(name);
+    const delta = STEPS.has(name) || values.some((value) => value < 0);
     const steps = values.map((value, i) => {
       const step = value - (i ? values[i - 1]! : 0);
       return step < 0 ? -2 * step - 1 : 2 * step;

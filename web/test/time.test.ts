@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  binsOf, EVERYTHING, Groups, sampleValues, snap, stack, survivalSpan, survivedBounds, total,
+  binsOf, EVERYTHING, Groups, sampleValues, snap, bothStacks, stack, survivalSpan, survivedBounds, total,
   type RangeName, type Selection,
 } from "../src/model";
 import { make, Random, type Change, type Description } from "./make";
@@ -210,4 +210,39 @@ test("the live heap over time by sites, against change by change", () => {
       assert.deepEqual(ends, all);
     }
   }
+});
+
+test("a comparison has both recordings over time, by the same sites", () => {
+  const made = make({
+    places: ["a", "b", "c"].map((name) => ({ function: name })),
+    samples: [{ stack: [0] }, { stack: [1] }, { stack: [2] }],
+    columns: {
+      "lives.start": [0, 10, 20],
+      "lives.end": [10, 20, 30],
+      "lives.rows": [2, 0, 2],
+      "lives.sample": [0, 1, 0, 2],
+      "lives.bytes": [100, 7, -60, 5],
+      "base.lives.start": [0, 30],
+      "base.lives.end": [15, 40],
+      "base.lives.rows": [1, 2],
+      "base.lives.sample": [2, 1, 2],
+      "base.lives.bytes": [9, 8, 30],
+    },
+  });
+  const groups = new Groups(made, EVERYTHING);
+  const [before, after] = bothStacks(made, groups, 2)!;
+  const ofPlace = [0, 2].map((place) => groups.ofLocation[place]);
+  assert.deepEqual([before.groups, after.groups], [ofPlace, ofPlace]);
+  assert.deepEqual([[...before.starts], [...before.ends]], [[0, 30], [15, 40]]);
+  assert.deepEqual(before.series.map((one) => [...one]), [[0, 0], [9, 39]]);
+  assert.deepEqual([[...before.rest], [...before.total]], [[0, 8], [9, 47]]);
+  assert.deepEqual([...after.ends], [10, 20, 30]);
+  assert.deepEqual(after.series.map((one) => [...one]), [[100, 100, 40], [0, 0, 5]]);
+  assert.deepEqual([[...after.rest], [...after.total]], [[7, 7, 7], [107, 107, 52]]);
+});
+
+test("a recording alone has nothing to stand beside it", () => {
+  assert.equal(bothStacks(data, new Groups(data, EVERYTHING), 2), null);
+  const damaged = make({ ...DESCRIPTION, columns: { "lives.rows": [1], "lives.end": [9] } });
+  assert.throws(() => bothStacks(damaged, new Groups(damaged, EVERYTHING), 2), /is damaged/);
 });

@@ -2,14 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { calledBy, EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Row } from "../src/model";
 import { mostOf } from "../src/ui/answer";
-import { keyOn, beginDrag, dragTo, type Ground } from "../src/ui/brush";
 import { changeFill, frameFill } from "../src/ui/colours";
 import { figuresOf } from "../src/ui/figures";
 import { ordered, sortOf, sortText } from "../src/ui/grouptable";
 import { CULL, Layout } from "../src/ui/layout";
 import { matchingFrames } from "../src/ui/matches";
 import { follow, fullName, pathTo, rowName, shortName } from "../src/ui/naming";
-import { footAbove, heightAt, ticks, type Plot } from "../src/ui/plot";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, fileName, indexOfByte, seenFrom, shortPath, tail } from "../src/ui/text";
@@ -87,30 +85,6 @@ test("columns in bytes are found in text of any script", () => {
   }
 });
 
-test("the heap at the peak's moment is as high as the curve there", () => {
-  const x = Float64Array.of(0, 10, 20);
-  const plot = { x, bands: [], curves: [{ x, y: Float64Array.of(0, 100, 40) }] } as unknown as Plot;
-  assert.equal(heightAt(plot, 5), 50);
-  assert.equal(heightAt(plot, 10), 100);
-  assert.equal(heightAt(plot, 15), 70);
-  assert.equal(heightAt(plot, 21), 0);
-  const bands = [Float64Array.of(1, 2, 3), Float64Array.of(0, -5, 4)].map((height) => ({ height }));
-  assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 10), 2);
-  assert.equal(heightAt({ ...plot, bands } as unknown as Plot, 20), 7);
-});
-
-test("a label stands above a curve that would go through it, and only then", () => {
-  const area = { left: 0, top: 0, width: 100, height: 100 };
-  const foot = (bytes: number): number => {
-    const curve = { x: Float64Array.of(0, 50, 100), y: new Float64Array(3).fill(bytes) };
-    const plot = { start: 0, end: 100, highest: 100, curves: [curve] } as unknown as Plot;
-    return footAbove(plot, area, 40, 30, 60);
-  };
-  assert.equal(foot(45), 52); // at 55 px, in the label
-  assert.equal(foot(90), 60); // far above it
-  assert.equal(foot(20), 60); // below
-});
-
 test("the fragment holds the whole state", () => {
   const state: State = {
     metric: "total", change: "grown", range: [5, 70], tab: "files", view: "inverted",
@@ -157,32 +131,6 @@ test("a fragment that makes no sense is as none", () => {
   ]) {
     assert.deepEqual(fromFragment(text), INITIAL, text);
   }
-});
-
-const GROUND: Ground = { start: 0, end: 100, step: 1, timeAt: (x) => x, xOf: (time) => time };
-
-test("keys choose, move, widen and clear a range", () => {
-  const key = (range: [number, number] | null, moment: number | null, name: string, shift = false) =>
-    keyOn(GROUND, range, moment, name, shift);
-  assert.deepEqual(key(null, 10, "ArrowRight"), { range: null, moment: 11 });
-  assert.deepEqual(key(null, 10, "ArrowRight", true), { range: [10, 11], moment: 10 });
-  assert.deepEqual(key([10, 20], null, "ArrowLeft"), { range: [9, 19], moment: null });
-  assert.deepEqual(key([95, 100], null, "ArrowRight")?.range, [95, 100]); // keeps its length
-  assert.deepEqual(key([10, 20], null, "ArrowLeft", true)?.range, [9, 20]);
-  assert.deepEqual(key([10, 20], null, "ArrowUp", true)?.range, [9, 21]);
-  assert.deepEqual(key([10, 20], null, "ArrowDown", true)?.range, [11, 19]);
-  assert.deepEqual(key([10, 20], 5, "Escape"), { range: null, moment: null });
-  assert.equal(key(null, null, "Escape"), null);
-  assert.equal(key([10, 20], null, "x"), null);
-});
-
-test("a drag makes a range, or moves the edge it takes hold of", () => {
-  const fresh = beginDrag(GROUND, null, 50);
-  assert.equal(dragTo(GROUND, fresh, 52), null); // a click
-  assert.deepEqual(dragTo(GROUND, fresh, 30), [30, 50]);
-  const edge = beginDrag(GROUND, [20, 60], 61);
-  assert.deepEqual(dragTo(GROUND, edge, 80), [20, 80]);
-  assert.deepEqual(dragTo(GROUND, edge, 10), [10, 20]); // past the other edge
 });
 
 function prepared(seed: number) {
@@ -387,12 +335,6 @@ function contrast(fill: string, text: string): number {
   const both = [luminance([channel(0), channel(8), channel(4)]), luminance(bytes)];
   return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
 }
-
-test("axes are marked at round figures", () => {
-  assert.deepEqual(ticks(42e6, 4), [0, 2e7, 4e7]);
-  assert.deepEqual(ticks(1, 4), [0, 0.5, 1]);
-  assert.deepEqual(ticks(0, 4), [0]);
-});
 
 test("the model's own tree agrees with what the views show", () => {
   const { data, views, state, root } = prepared(5);

@@ -1,11 +1,14 @@
 /** The live heap over time, by the places that hold the most of it. */
+import type { Column } from "./columns";
 import type { Dataset } from "./dataset";
 import type { Groups } from "./groups";
 import type { Selection } from "./selection";
 
 export interface Stack {
+  starts: Column; // ns, of spans of time; from one's end to the next's start nothing changes
+  ends: Column;
   groups: number[]; // largest first
-  series: Float64Array[]; // bytes live at the end of each bin, by group
+  series: Float64Array[]; // bytes live at the end of each span, by group
   rest: Float64Array; // of all others
   total: Float64Array;
 }
@@ -15,29 +18,84 @@ export interface Stack {
  * that is one's own code. Of `selection` threads and processes count.
  */
 export function stack(data: Dataset, groups: Groups, selection: Selection, top: number): Stack {
-  const { bins } = data;
-  const ofSample = groupOfSamples(data, groups, selection);
-  const highest = new Float64Array(groups.count);
-  replay(data, ofSample, groups.count, (_, live, changed, many) => {
-    for (let k = 0; k < many; k++) {
-      const group = changed[k]!;
-      if (live[group]! > highest[group]!) highest[group] = live[group]!;
-    }
-  });
-  const chosen = Array.from(highest.keys())
+  return stacksOf([changing(data)], groupOfSamples(data, groups, selection), groups.count, top)[0]!;
+}
+
+/** Of a comparison: before, and after; the same groups in both. null: their time is not known. */
+export function bothStacks(data: Dataset, groups: Groups, top: number): [Stack, Stack] | null {
+  const flows = [living(data, "base."), living(data, "")];
+  if (!flows.some((flow) => flow.ends.length)) return null;
+  const all: Selection = { metric: "", range: null, threads: null, processes: null };
+  const stacks = stacksOf(flows, groupOfSamples(data, groups, all), groups.count, top);
+  return [stacks[0]!, stacks[1]!];
+}
+
+function stacksOf(flows: Flow[], ofSample: Int32Array, count: number, top: number): Stack[] {
+  const highest = new Float64Array(count);
+  for (const flow of flows) {
+    replay(flow, ofSample, count, (_, live, changed, many) => {
+      for (let k = 0; k < many; k++) {
+        const group = changed[k]!;
+        if (live[group]! > highest[group]!) highest[group] = live[group]!;
+      }
+    });
+  }
+  const groups = Array.from(highest.keys())
     .filter((group) => highest[group]! > 0)
     .sort((a, b) => highest[b]! - highest[a]! || a - b)
     .slice(0, top);
-  const rest = chosen.length;
-  const place = new Int32Array(groups.count).fill(rest);
-  chosen.forEach((group, k) => (place[group] = k));
-  const series = Array.from({ length: rest + 1 }, () => new Float64Array(bins.count));
-  replay(data, ofSample.map((group) => (group < 0 ? -1 : place[group]!)), rest + 1, (bin, live) => {
-    series.forEach((one, k) => (one[bin] = live[k]!));
+  const rest = groups.length;
+  const place = new Int32Array(count).fill(rest);
+  groups.forEach((group, k) => (place[group] = k));
+  const places = ofSample.map((group) => (group < 0 ? -1 : place[group]!));
+  return flows.map((flow) => {
+    const spans = flow.ends.length;
+    const series = Array.from({ length: rest + 1 }, () => new Float64Array(spans));
+    replay(flow, places, rest + 1, (span, live) => {
+      series.forEach((one, k) => (one[span] = live[k]!));
+    });
+    const total = new Float64Array(spans);
+    for (const one of series) for (let span = 0; span < spans; span++) total[span]! += one[span]!;
+    const { starts, ends } = flow;
+    return { starts, ends, groups, series: series.slice(0, rest), rest: series[rest]!, total };
   });
-  const total = new Float64Array(bins.count);
-  for (const one of series) for (let bin = 0; bin < bins.count; bin++) total[bin]! += one[bin]!;
-  return { groups: chosen, series: series.slice(0, rest), rest: series[rest]!, total };
+}
+
+/** How live bytes change: span i has the rows first[i] to first[i + 1]. */
+interface Flow {
+  starts: Column; // ns, of the spans
+  ends: Column;
+  first: Int32Array;
+  sample: Column;
+  bytes(row: number): number; // that live more then
+  ended: Map<number, number[]>; // by span: the samples of which nothing lives behind it
+}
+
+/** Of the recording, from what its samples allocated and freed. */
+function changing(data: Dataset): Flow {
+  const came = data.column("change.bytes_in");
+  const went = data.column("change.bytes_out");
+  return {
+    starts: data.bins.start,
+    ends: data.bins.end,
+    first: data.bins.first,
+    sample: data.column("change.sample"),
+    bytes: (row) => came[row]! - went[row]!,
+    ended: endings(data),
+  };
+}
+
+/** Of either recording of a comparison. */
+function living(data: Dataset, prefix: "" | "base."): Flow {
+  const column = (name: string): Column => data.column(`${prefix}lives.${name}`);
+  const [rows, sample, bytes] = [column("rows"), column("sample"), column("bytes")];
+  const first = new Int32Array(rows.length + 1);
+  for (let i = 0; i < rows.length; i++) first[i + 1] = first[i]! + rows[i]!;
+  if (first[rows.length] !== sample.length || sample.length !== bytes.length) {
+    throw new Error("what lived over time is damaged");
+  }
+  const [starts, ends] = [column("start"), column("end")];
+  return { starts, ends, first, sample, bytes: (row) => bytes[row]!, ended: new Map() };
 }
 
 /** -1: not selected. */
@@ -55,36 +113,32 @@ function groupOfSamples(data: Dataset, groups: Groups, selection: Selection): In
 }
 
 /**
- * Called for each bin with the bytes that live at its end by number, and the numbers that changed
+ * Called for each span with the bytes that live at its end by number, and the numbers that changed
  * in it: the first `many` of `changed`.
  */
-type Visit = (bin: number, live: Float64Array, changed: Int32Array, many: number) => void;
+type Visit = (span: number, live: Float64Array, changed: Int32Array, many: number) => void;
 
 /** `numbers`: of each sample one below `count`; -1: none. */
-function replay(data: Dataset, numbers: Int32Array, count: number, visit: Visit): void {
-  const { bins } = data;
-  const sample = data.column("change.sample");
-  const came = data.column("change.bytes_in");
-  const went = data.column("change.bytes_out");
-  const ended = endings(data);
-  const own = new Float64Array(ended.size ? data.samples.count : 0);
+function replay(flow: Flow, numbers: Int32Array, count: number, visit: Visit): void {
+  const { first, sample, ended } = flow;
+  const own = new Float64Array(ended.size ? numbers.length : 0);
   const live = new Float64Array(count);
   const changed = new Int32Array(count);
   const changedIn = new Int32Array(count).fill(-1);
-  for (let bin = 0; bin < bins.count; bin++) {
+  for (let span = 0; span < flow.ends.length; span++) {
     let many = 0;
-    for (let i = bins.first[bin]!; i < bins.first[bin + 1]!; i++) {
+    for (let i = first[span]!; i < first[span + 1]!; i++) {
       const number = numbers[sample[i]!]!;
       if (number < 0) continue;
-      const bytes = came[i]! - went[i]!;
+      const bytes = flow.bytes(i);
       live[number]! += bytes;
       if (own.length) own[sample[i]!]! += bytes;
-      if (changedIn[number] === bin) continue;
-      changedIn[number] = bin;
+      if (changedIn[number] === span) continue;
+      changedIn[number] = span;
       changed[many++] = number;
     }
-    for (const i of ended.get(bin) ?? []) if (numbers[i]! >= 0) live[numbers[i]!]! -= own[i]!;
-    visit(bin, live, changed, many);
+    for (const i of ended.get(span) ?? []) if (numbers[i]! >= 0) live[numbers[i]!]! -= own[i]!;
+    visit(span, live, changed, many);
   }
 }
 

@@ -1,47 +1,23 @@
-/** Choosing a range of time on the timeline: by mouse, touch and keys. Times in ns. */
+/** Choosing a range of time on the timeline: by its edges, and by keys. Times in ns. */
 
 export type Range = [number, number];
 
-/** What a gesture on the chart works on. */
+/** What keys move on. */
 export interface Ground {
   start: number;
   end: number;
   step: number; // how far a key moves
-  timeAt(x: number): number; // px within the chart
-  xOf(time: number): number;
 }
 
 const EDGE = 7; // px around a range's edge that take hold of it
-const LEAST = 4; // px that a drag has to cover to be one
 
-/** A drag under way. `fixed`: the end that stays. */
-export interface Drag {
-  fixed: number;
-  from: number; // px
-  moved: boolean;
+/** Which edge of `[left, right]` (px) stays where a drag begins at `x`; null: `x` is at none. */
+export function staying(range: Range | null, x: number): 0 | 1 | null {
+  if (!range) return null;
+  const [left, right] = range;
+  if (Math.abs(x - right) <= EDGE) return 0;
+  return Math.abs(x - left) <= EDGE ? 1 : null;
 }
-
-/** A drag that begins at `x`: an edge of `range` if it is there, else a new range. */
-export function beginDrag(ground: Ground, range: Range | null, x: number): Drag {
-  if (range) {
-    const [left, right] = [ground.xOf(range[0]), ground.xOf(range[1])];
-    if (Math.abs(x - right) <= EDGE) return { fixed: range[0], from: x, moved: true };
-    if (Math.abs(x - left) <= EDGE) return { fixed: range[1], from: x, moved: true };
-  }
-  return { fixed: ground.timeAt(x), from: x, moved: false };
-}
-
-/** The range of a drag that is at `x` now; null: none yet. */
-export function dragTo(ground: Ground, drag: Drag, x: number): Range | null {
-  if (Math.abs(x - drag.from) >= LEAST) drag.moved = true;
-  if (!drag.moved) return null;
-  const time = ground.timeAt(x);
-  return time < drag.fixed ? [time, drag.fixed] : [drag.fixed, time];
-}
-
-export const onEdge = (ground: Ground, range: Range | null, x: number): boolean =>
-  range !== null &&
-  (Math.abs(x - ground.xOf(range[0])) <= EDGE || Math.abs(x - ground.xOf(range[1])) <= EDGE);
 
 /**
  * What a key does. Without a range the arrows move the moment that is looked at, and with shift

@@ -1,7 +1,7 @@
-/** How large blocks are and how long they live, as tables with bars. */
+/** How large blocks are and how long they live: a chart, and its table. */
 import { useMemo } from "preact/hooks";
-import { count, histogram, percent, type Bucket, type HistogramKind } from "../model";
-import { Bar } from "./grouptable";
+import { count, histogram, percent, some, type Bucket, type HistogramKind } from "../model";
+import { BarChart } from "./barchart";
 import type { State } from "./state";
 import type { Views } from "./views";
 
@@ -25,8 +25,14 @@ const SAYS: Record<HistogramKind, { title: string; column: string; help: string 
   },
 };
 
-export function Histograms(props: { views: Views; state: State; kinds: HistogramKind[] }) {
-  const { views, state, kinds } = props;
+interface Props {
+  views: Views;
+  state: State;
+  theme: string;
+}
+
+export function Histograms(props: Props & { kinds: HistogramKind[] }) {
+  const { views, state, theme, kinds } = props;
   return (
     <>
       {state.range && (
@@ -38,14 +44,14 @@ export function Histograms(props: { views: Views; state: State; kinds: Histogram
       {views.data.header.diff && <p class="hint">Of the newer recording.</p>}
       <div class="columns">
         {kinds.map((kind) => (
-          <Histogram key={kind} views={views} state={state} kind={kind} />
+          <Histogram key={kind} views={views} state={state} theme={theme} kind={kind} />
         ))}
       </div>
     </>
   );
 }
 
-function Histogram({ views, state, kind }: { views: Views; state: State; kind: HistogramKind }) {
+function Histogram({ views, state, theme, kind }: Props & { kind: HistogramKind }) {
   const { title, column, help } = SAYS[kind];
   const { threads, processes, range } = state;
   const buckets = useMemo(() => {
@@ -54,7 +60,7 @@ function Histogram({ views, state, kind }: { views: Views; state: State; kind: H
     const counts = (sample: number): boolean =>
       (!threads || inThreads.has(thread[sample]!)) &&
       (!processes || inProcesses.has(process[sample]!));
-    return histogram(views.data, kind, threads || processes ? counts : null, range);
+    return trimmed(histogram(views.data, kind, threads || processes ? counts : null, range));
   }, [views, kind, threads, processes, range?.[0], range?.[1]]);
   const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0);
   if (!total) {
@@ -65,11 +71,16 @@ function Histogram({ views, state, kind }: { views: Views; state: State; kind: H
       </section>
     );
   }
-  let upTo = 0;
+  let sum = 0;
+  const upTo = buckets.map((bucket) => (sum += bucket.count));
+  const says = (bar: number): string =>
+    `${some(buckets[bar]!.count, "block", "blocks")}, ${percent(buckets[bar]!.count / total)}; ` +
+    `up to here ${percent(upTo[bar]! / total)}`;
   return (
     <section>
       <h3>{title}</h3>
       <p class="hint">{help}</p>
+      <BarChart buckets={buckets} theme={theme} says={says} />
       <table class="plain histogram">
         <thead>
           <tr>
@@ -77,26 +88,23 @@ function Histogram({ views, state, kind }: { views: Views; state: State; kind: H
             <th scope="col" class="figure">
               blocks
             </th>
-            <th scope="col">share</th>
+            <th scope="col" class="figure">
+              share
+            </th>
             <th scope="col" class="figure" title="this and all above">
               up to here
             </th>
           </tr>
         </thead>
         <tbody>
-          {trimmed(buckets).map((bucket) => {
-            upTo += bucket.count;
-            return (
-              <tr key={bucket.label}>
-                <th scope="row">{bucket.label}</th>
-                <td class="figure">{count(bucket.count)}</td>
-                <td class="wide">
-                  <Bar share={bucket.count / total} />
-                </td>
-                <td class="figure">{percent(upTo / total)}</td>
-              </tr>
-            );
-          })}
+          {buckets.map((bucket, i) => (
+            <tr key={bucket.label}>
+              <th scope="row">{bucket.label}</th>
+              <td class="figure">{count(bucket.count)}</td>
+              <td class="figure">{percent(bucket.count / total)}</td>
+              <td class="figure">{percent(upTo[i]! / total)}</td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </section>

@@ -127,9 +127,9 @@ function Content(props: TabProps) {
     case "processes":
       return <Owners views={views} state={state} by="process" onChange={onChange} />;
     case "sizes":
-      return <Histograms views={views} state={state} kinds={["size"]} />;
+      return <Histograms views={views} state={state} theme={String(props.dark)} kinds={["size"]} />;
     case "lifetimes":
-      return <Histograms views={views} state={state} kinds={["age", "life"]} />;
+      return <Histograms views={views} state={state} theme={String(props.dark)} kinds={["age", "life"]} />;
     case "summary":
       return <Summary header={views.data.header} />;
   }

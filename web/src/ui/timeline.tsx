@@ -1,19 +1,13 @@
-/** The live heap over time: looked at by pointing, and a range of it chosen by dragging or keys. */
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { duration, size, snap } from "../model";
-import { beginDrag, dragTo, keyOn, onEdge, type Drag, type Ground, type Range } from "./brush";
-import { prepared, themeOf } from "./paint";
-import { areaOf, drawOver, drawPlot, timeAt, xOf } from "./plot";
+/** The live heap over time, as a chart (of a comparison two) or as a table, and what is chosen of it. */
+import { useMemo, useState } from "preact/hooks";
+import { Chart, type Looked } from "./chart";
+import { themeOf } from "./paint";
 import type { Change, State } from "./state";
 import { At, TimeLegend } from "./timeparts";
-import { binAt, timeplotOf, type Timeplot } from "./timeplot";
+import { timeplotsOf } from "./timeplot";
 import { BriefTimes, TimeTable } from "./timetable";
-import { Tip } from "./tip";
 import type { Views } from "./views";
-import { useWidth } from "./width";
 import { RangeWords } from "./words";
-
-const HEIGHT = 210;
 
 interface Props {
   views: Views;
@@ -26,24 +20,27 @@ interface Props {
 export function Timeline(props: Props) {
   const { views, state, onChange } = props;
   const [withRss, setRss] = useState(true);
-  const [told, setTold] = useState<number | null>(null); // the moment that keys have gone to
+  const [looked, setLooked] = useState<Looked | null>(null);
   const { header, bins } = views.data;
   const { threads, processes, templates, recursion } = state;
   const made = useMemo(
-    () => timeplotOf(views, state, themeOf(document.documentElement), withRss),
+    () => timeplotsOf(views, state, themeOf(document.documentElement), withRss),
     [views, threads, processes, templates, recursion, withRss, props.theme],
   );
-  const empty = !made.plot.x.length && !made.plot.curves.some((curve) => curve.x.length);
+  const empty = made.every(
+    ({ plot }) => plot.x.length < 2 && !plot.curves.some((curve) => curve.x.length),
+  );
+  const { keys, stack, note } = made[made.length - 1]!;
   const asTable = state.time === "table";
   return (
     <section class="time" aria-label="Live heap over time">
       <div class="heading">
         <h2>{header.diff ? "Live heap over time, before and after" : "Live heap over time"}</h2>
-        {made.note && <span class="hint">{made.note}</span>}
+        {note && <span class="hint">{note}</span>}
         <span class="grow" />
-        {!asTable && told !== null ? (
+        {!asTable && looked?.byKeys ? (
           <span class="hint" aria-live="polite">
-            <At views={views} made={made} time={told} short />
+            <At views={views} sides={made} time={looked.moment} short />
           </span>
         ) : (
           bins.count > 0 &&
@@ -63,12 +60,21 @@ export function Timeline(props: Props) {
       {empty ? (
         <p class="empty">Nothing was recorded over time.</p>
       ) : asTable ? (
-        <TimeTable views={views} stack={made.stack} onRange={(range) => onChange({ range })} />
+        <TimeTable views={views} stack={stack} onRange={(range) => onChange({ range })} />
       ) : (
         <>
-          <Chart {...props} made={made} onTold={setTold} />
-          <BriefTimes views={views} stack={made.stack} />
-          <TimeLegend keys={made.keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
+          {made.map((side) => (
+            <Chart
+              key={side.title}
+              {...props}
+              made={side}
+              sides={made}
+              looked={looked}
+              onLook={setLooked}
+            />
+          ))}
+          <BriefTimes views={views} stack={header.diff ? null : stack} />
+          <TimeLegend keys={keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
         </>
       )}
       {state.range && (
@@ -78,142 +84,3 @@ export function Timeline(props: Props) {
   );
 }
 
-function Chart(props: Props & { made: Timeplot; onTold: (moment: number | null) => void }) {
-  const { views, state, made, onChange, onTold } = props;
-  const { plot } = made;
-  const { bins } = views.data;
-  const box = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const drag = useRef<Drag | null>(null);
-  const width = useWidth(box);
-  const [pending, setPending] = useState<Range | null>(null);
-  const [moment, setMoment] = useState<number | null>(null);
-  const [pointer, setPointer] = useState<{ x: number; y: number } | null>(null);
-  const range = pending ?? state.range;
-  const told = pointer ? null : moment;
-  useEffect(() => onTold(told), [told]);
-  const area = areaOf(width, HEIGHT);
-  const ground: Ground = {
-    start: plot.start,
-    end: plot.end,
-    step: 1,
-    timeAt: (x) => timeAt(plot, area, x),
-    xOf: (time) => xOf(plot, area, time),
-  };
-
-  useLayoutEffect(() => {
-    if (!canvas.current || width < 2) return;
-    const context = prepared(canvas.current, width, HEIGHT);
-    if (!context) return;
-    const theme = themeOf(document.documentElement);
-    drawPlot(context, plot, width, HEIGHT, theme);
-    drawOver(context, plot, width, HEIGHT, theme, range, moment);
-  }, [plot, width, range?.[0], range?.[1], moment, props.theme]);
-
-  const choose = (wanted: Range | null, step: boolean): void =>
-    onChange({ range: wanted && bins.count ? snap(views.data, wanted) : null }, step);
-  const local = (event: MouseEvent): number =>
-    event.clientX - box.current!.getBoundingClientRect().left;
-  const onDown = (event: PointerEvent): void => {
-    if (event.button !== 0 || !bins.count) return;
-    box.current!.setPointerCapture(event.pointerId);
-    drag.current = beginDrag(ground, state.range, local(event));
-    setPointer(null);
-    setMoment(null);
-  };
-  const onMove = (event: PointerEvent): void => {
-    const x = local(event);
-    if (drag.current) {
-      setPending(dragTo(ground, drag.current, x));
-      return;
-    }
-    const inside = x >= area.left - 2 && x <= area.left + area.width + 2;
-    setMoment(inside ? timeAt(plot, area, x) : null);
-    setPointer(inside ? { x: event.clientX, y: event.clientY } : null);
-    box.current!.style.cursor = onEdge(ground, state.range, x) ? "ew-resize" : "crosshair";
-  };
-  const onUp = (event: PointerEvent): void => {
-    // From where it is let go: what was moved last may not have been drawn yet.
-    const wanted = drag.current && dragTo(ground, drag.current, local(event));
-    if (wanted) choose(wanted, true);
-    drag.current = null;
-    setPending(null);
-  };
-  const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !bins.count) return;
-    // Keys count in bins, so that a range that is moved keeps its length.
-    const toBins = (at: Range): Range => [binAt(views, at[0]), binAt(views, at[1] - 1) + 1];
-    const counted: Ground = { ...ground, start: 0, end: bins.count, step: keyStep(bins.count) };
-    const at = moment === null ? null : binAt(views, moment);
-    const done = keyOn(counted, state.range && toBins(state.range), at, event.key, event.shiftKey);
-    if (!done) return;
-    event.preventDefault();
-    event.stopPropagation();
-    setPointer(null);
-    setMoment(done.moment === null ? null : timeOfBin(views, done.moment));
-    const next = done.range;
-    if (!next || next[0] >= next[1]) {
-      if (state.range) onChange({ range: null });
-      return;
-    }
-    const [first, stop] = [Math.floor(next[0]), Math.ceil(next[1])];
-    onChange(
-      { range: [Number(bins.start[first]), Number(bins.end[stop - 1])] },
-      state.range === null,
-    );
-  };
-  return (
-    <div
-      class="chart"
-      ref={box}
-      tabIndex={0}
-      role="application"
-      aria-roledescription="timeline"
-      aria-label={labelOf(made, state, moment, views)}
-      onPointerDown={onDown}
-      onPointerMove={onMove}
-      onPointerUp={onUp}
-      onPointerCancel={() => {
-        drag.current = null;
-        setPending(null);
-      }}
-      onPointerLeave={() => {
-        if (drag.current) return;
-        setMoment(null);
-        setPointer(null);
-      }}
-      onDblClick={() => onChange({ range: null })}
-      onKeyDown={onKey}
-      style={{ height: `${HEIGHT}px` }}
-    >
-      <canvas ref={canvas} aria-hidden="true" />
-      {moment !== null && pointer && (
-        <Tip x={pointer.x} y={pointer.y}>
-          <At views={views} made={made} time={moment} />
-        </Tip>
-      )}
-    </div>
-  );
-}
-
-const keyStep = (count: number): number => Math.max(1, Math.round(count / 100));
-
-function timeOfBin(views: Views, bin: number): number {
-  const { start, end, count } = views.data.bins;
-  const at = Math.min(Math.max(Math.floor(bin), 0), count - 1);
-  return (Number(start[at]) + Number(end[at])) / 2;
-}
-
-function labelOf(made: Timeplot, state: State, moment: number | null, views: Views): string {
-  const peak = made.plot.peak;
-  const parts = [
-    `Live heap from 0 to ${duration(made.plot.end / 1e9)}`,
-    peak ? `peak ${size(peak.bytes)} at ${duration(peak.time / 1e9)}` : "",
-    state.range
-      ? `chosen ${duration(state.range[0] / 1e9)} to ${duration(state.range[1] / 1e9)}`
-      : "",
-    moment === null ? "" : `at ${duration(moment / 1e9)}`,
-    views.data.bins.count ? "arrow keys move, with shift they choose a range, Escape clears it" : "",
-  ];
-  return parts.filter(Boolean).join("; ");
-}

@@ -1,18 +1,100 @@
 /** What stands at a moment of the timeline, and what its colours are. */
 import { duration, size } from "../model";
-import { binAt, rowAt, type Key, type Timeplot } from "./timeplot";
+import { heldAt, rowAt, type Key, type Timeplot } from "./timeplot";
 import type { Views } from "./views";
 
 const NEAR = 0.006; // of the width: a mark so far from the pointer is named
 const NAMED = 4; // marks
 
+interface Asked {
+  views: Views;
+  sides: Timeplot[]; // one, or both that are compared
+  time: number;
+  short?: boolean;
+}
+
 /** What is at a moment. */
-export function At(props: { views: Views; made: Timeplot; time: number; short?: boolean }) {
-  const { views, made, time } = props;
+export function At(props: Asked) {
+  return props.sides.length > 1 ? <AtBoth {...props} /> : <AtOne {...props} />;
+}
+
+function AtBoth({ sides, time, short }: Asked) {
+  const spans = sides.map(({ stack }) => {
+    const ends = stack?.ends ?? [];
+    const over = time > (ends[ends.length - 1] ?? -1);
+    return !stack || over ? -1 : heldAt(stack, time);
+  });
+  const cells = (values: (side: Timeplot) => Float64Array | undefined): string[] =>
+    sides.map((side, i) => (spans[i]! < 0 ? "–" : size(values(side)?.[spans[i]!] ?? 0)));
+  const live = cells(({ stack }) => stack?.total);
+  if (short) {
+    return <>{[duration(time / 1e9), ...sides.map(({ title }, i) => `${title} ${live[i]}`)].join(" · ")}</>;
+  }
+  const { keys, stack } = sides[sides.length - 1]!;
+  const rows: [string, string | null, string[]][] = [["live heap", null, live]];
+  stack?.groups.forEach((_, k) => {
+    rows.push([keys[k]!.name, keys[k]!.colour, cells((side) => side.stack?.series[k])]);
+  });
+  rows.push(["all others", null, cells((side) => side.stack?.rest)]);
+  return (
+    <>
+      <strong>{duration(time / 1e9)}</strong>
+      <Near made={sides[sides.length - 1]!} time={time} />
+      <table>
+        <thead>
+          <tr>
+            <td />
+            {sides.map(({ title }) => (
+              <td key={title} class="figure dim">
+                {title}
+              </td>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows
+            .filter(([, , values]) => values.some((value) => value !== "–" && value !== "0 B"))
+            .map(([name, colour, values]) => (
+              <tr key={name}>
+                <td>
+                  {colour && <span class="swatch" style={{ background: colour }} />}
+                  {name}
+                </td>
+                {values.map((value, i) => (
+                  <td key={i} class="figure">
+                    {value}
+                  </td>
+                ))}
+              </tr>
+            ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+/** Marks and forks about there. */
+function Near({ made, time }: { made: Timeplot; time: number }) {
+  const reach = NEAR * (made.plot.end - made.plot.start);
+  const near = made.plot.lines.filter((line) => Math.abs(line.time - time) <= reach);
+  return (
+    <>
+      {near.slice(0, NAMED).map((line, i) => (
+        <div key={i} class="name">
+          {line.dashed ? "starts: " : "mark: "}
+          {line.label} <span class="dim">at {duration(line.time / 1e9)}</span>
+        </div>
+      ))}
+    </>
+  );
+}
+
+function AtOne({ views, sides, time, short }: Asked) {
+  const made = sides[0]!;
   const { timeline, baseTimeline, header } = views.data;
   const row = rowAt(timeline.time, time);
   const lines: [string, string, string | null][] = [];
-  const bin = made.stack ? binAt(views, time) : -1;
+  const bin = made.stack ? heldAt(made.stack, time) : -1;
   if (made.stack && bin >= 0) {
     lines.push(["live heap", size(made.stack.total[bin]!), null]);
   } else if (row >= 0) {
@@ -26,9 +108,7 @@ export function At(props: { views: Views; made: Timeplot; time: number; short?: 
     lines.push(["RSS", size(timeline.rss[row]!), null]);
     if (timeline.pss[row]) lines.push(["PSS", size(timeline.pss[row]!), null]);
   }
-  const reach = NEAR * (made.plot.end - made.plot.start);
-  const near = made.plot.lines.filter((line) => Math.abs(line.time - time) <= reach);
-  if (props.short) {
+  if (short) {
     return <>{[duration(time / 1e9), ...lines.map(([a, b]) => `${a} ${b}`)].join(" · ")}</>;
   }
   if (made.stack && bin >= 0) {
@@ -41,12 +121,7 @@ export function At(props: { views: Views; made: Timeplot; time: number; short?: 
   return (
     <>
       <strong>{duration(time / 1e9)}</strong>
-      {near.slice(0, NAMED).map((line, i) => (
-        <div key={i} class="name">
-          {line.dashed ? "starts: " : "mark: "}
-          {line.label} <span class="dim">at {duration(line.time / 1e9)}</span>
-        </div>
-      ))}
+      <Near made={made} time={time} />
       <table>
         <tbody>
           {lines.map(([name, value, colour], i) => (

@@ -1,5 +1,5 @@
 /** What the timeline shows, from the data: which areas, curves and marks. */
-import type { Stack } from "../model";
+import type { Groups, Stack, Summary } from "../model";
 import { seriesColour } from "./colours";
 import { shortName } from "./naming";
 import type { Theme } from "./paint";
@@ -16,6 +16,7 @@ export interface Key {
 }
 
 export interface Timeplot {
+  title: string; // what of a comparison it is; "": there is no other
   plot: Plot;
   keys: Key[];
   stack: Stack | null;
@@ -25,55 +26,32 @@ export interface Timeplot {
 const GAP = "RSS beyond the live heap";
 const GAP_KEY = "resident, but not live heap: code, stacks, freed memory not given back";
 
-export function timeplotOf(views: Views, state: State, theme: Theme, withRss: boolean): Timeplot {
-  const { data } = views;
-  const { header, timeline, baseTimeline } = data;
+/** One, or of a comparison that knows its time by sites two: before and after, to one scale. */
+export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: boolean): Timeplot[] {
+  const { diff } = views.data.header;
+  const both = diff && views.bothStacks(state);
+  if (!both) return [aloneOf(views, state, theme, withRss)];
+  const [old, fresh] = both.stacks.map((stack, i): Timeplot => {
+    const plot = emptyPlot(views);
+    const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
+    plot.peak = peakOf(i ? views.data.header.summary : diff.summary);
+    return { title: i ? "after" : "before", plot, keys, stack, note: "" };
+  }) as [Timeplot, Timeplot];
+  linesOn(fresh, views);
+  const highest = Math.max(...[old, fresh].map(({ plot, stack }) => highestOf(plot, stack)));
+  for (const { plot } of [old, fresh]) plot.highest = highest * headroom(fresh.plot) || 1;
+  return [old, fresh];
+}
+
+function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Timeplot {
+  const { header, timeline, baseTimeline } = views.data;
   const found = header.diff ? null : views.stack(state);
   const narrowed = state.threads !== null || state.processes !== null;
   const hasRss = !narrowed && !header.diff && timeline.rss.some((rss) => rss > 0);
-  const end = Math.max(
-    header.recording.duration_ns,
-    header.diff?.recording.duration_ns ?? 0,
-    last(timeline.time),
-    last(baseTimeline.time),
-    last(data.bins.end),
-  );
-  const plot: Plot = {
-    start: 0,
-    end: end || 1,
-    highest: 1,
-    x: new Float64Array(0),
-    bands: [],
-    curves: [],
-    gap: null,
-    lines: [
-      ...header.marks.map((mark) => ({
-        time: mark.time_ns,
-        label: clean(mark.name),
-        dashed: false,
-      })),
-      ...header.forks.map((fork) => ({
-        time: fork.time_ns,
-        label: processName(views, fork.process),
-        dashed: true,
-      })),
-    ],
-    peak: null,
-  };
+  const plot = emptyPlot(views);
   const keys: Key[] = [];
   if (found) {
-    plot.x = Float64Array.of(0, ...data.bins.end);
-    found.stack.series.forEach((series, i) => {
-      const colour = seriesColour(i, theme.dark);
-      plot.bands.push({ colour, height: from0(series) });
-      const group = found.stack.groups[i]!;
-      keys.push({ name: shortName(found.groups, group), colour, kind: "area", place: found.groups.location[group]! });
-    });
-    const colour = seriesColour(-1, theme.dark);
-    if (found.stack.rest.some((value) => value > 0)) {
-      plot.bands.push({ colour, height: from0(found.stack.rest) });
-      keys.push({ name: "all others", colour, kind: "area", place: -1 });
-    }
+    keys.push(...stackOn(plot, found.stack, found.groups, theme, [found.stack]));
   } else {
     const [time, live] = [floats(timeline.time), floats(timeline.live)];
     plot.curves.push({ colour: theme.accent, dashed: false, x: time, y: live });
@@ -97,18 +75,86 @@ export function timeplotOf(views: Views, state: State, theme: Theme, withRss: bo
     keys.push({ name: "resident set (RSS)", colour: theme.text, kind: "line", place: -1 });
     if (withRss) keys.push({ name: GAP_KEY, colour: "", kind: "hatched", place: -1 });
   }
-  if (header.marks.length) {
+  const stack = found?.stack ?? null;
+  const made = { title: "", plot, keys, stack, note: noteOf(narrowed, !hasRss, views) };
+  linesOn(made, views);
+  if (!narrowed) plot.peak = peakOf(header.summary);
+  plot.highest = highestOf(plot, stack) * headroom(plot) || 1;
+  return made;
+}
+
+/** Over the whole time of what is shown. */
+function emptyPlot(views: Views): Plot {
+  const { header, timeline, baseTimeline, bins } = views.data;
+  const end = Math.max(
+    header.recording.duration_ns,
+    header.diff?.recording.duration_ns ?? 0,
+    last(timeline.time),
+    last(baseTimeline.time),
+    last(bins.end),
+  );
+  const none = new Float64Array(0);
+  return {
+    start: 0, end: end || 1, highest: 1, x: none, bands: [], curves: [], gap: null, lines: [], peak: null,
+  };
+}
+
+/** The areas of `stack` on `plot`, and what they are: the same for `all` that stand together. */
+function stackOn(plot: Plot, stack: Stack, groups: Groups, theme: Theme, all: Stack[]): Key[] {
+  const corners = cornersOf(stack);
+  plot.x = Float64Array.from(corners, ({ time }) => time);
+  const height = (values: Float64Array): Float64Array =>
+    Float64Array.from(corners, ({ span }) => values[span] ?? 0);
+  const keys = stack.series.map((series, i): Key => {
+    const colour = seriesColour(i, theme.dark);
+    plot.bands.push({ colour, height: height(series) });
+    const group = stack.groups[i]!;
+    return { name: shortName(groups, group), colour, kind: "area", place: groups.location[group]! };
+  });
+  if (all.some(({ rest }) => rest.some((value) => value > 0))) {
+    const colour = seriesColour(-1, theme.dark);
+    plot.bands.push({ colour, height: height(stack.rest) });
+    keys.push({ name: "all others", colour, kind: "area", place: -1 });
+  }
+  return keys;
+}
+
+/** Where the areas bend: at the end of each span, and where it begins with what the one before left. */
+export function cornersOf({ starts, ends }: Stack): { time: number; span: number }[] {
+  const corners = [{ time: 0, span: -1 }];
+  for (let span = 0; span < ends.length; span++) {
+    if (starts[span]! > corners[corners.length - 1]!.time) {
+      corners.push({ time: starts[span]!, span: span - 1 });
+    }
+    corners.push({ time: ends[span]!, span });
+  }
+  return corners;
+}
+
+/** The span of `stack` whose end tells what lives at `time`; -1: none. */
+export function heldAt({ starts, ends }: Stack, time: number): number {
+  const span = spanAt(ends, time);
+  return span >= 0 && time < starts[span]! ? span - 1 : span;
+}
+
+/** Marks and forks, and what their lines are. */
+function linesOn({ plot, keys }: Timeplot, views: Views): void {
+  const { marks, forks } = views.data.header;
+  for (const mark of marks) {
+    plot.lines.push({ time: mark.time_ns, label: clean(mark.name), dashed: false });
+  }
+  for (const fork of forks) {
+    plot.lines.push({ time: fork.time_ns, label: processName(views, fork.process), dashed: true });
+  }
+  if (marks.length) {
     keys.push({ name: "a mark that the program set", colour: "", kind: "mark", place: -1 });
   }
-  if (header.forks.length) {
-    keys.push({ name: "a process starts", colour: "", kind: "fork", place: -1 });
-  }
-  const peakBytes = header.summary["peak_bytes"] ?? 0;
-  if (!narrowed && peakBytes) {
-    plot.peak = { time: (header.summary["peak_time_seconds"] ?? 0) * 1e9, bytes: peakBytes };
-  }
-  plot.highest = highestOf(plot, found?.stack ?? null) * 1.04 || 1;
-  return { plot, keys, stack: found?.stack ?? null, note: noteOf(narrowed, !hasRss, views) };
+  if (forks.length) keys.push({ name: "a process starts", colour: "", kind: "fork", place: -1 });
+}
+
+function peakOf(summary: Summary): Plot["peak"] {
+  const bytes = summary["peak_bytes"] ?? 0;
+  return bytes ? { time: (summary["peak_time_seconds"] ?? 0) * 1e9, bytes } : null;
 }
 
 function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {
@@ -116,6 +162,9 @@ function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {
   if (noRss && !views.data.header.diff) return "RSS was not read";
   return "";
 }
+
+/** Of what is highest: the peak's name stands below those of marks. */
+const headroom = ({ lines }: Plot): number => (lines.length ? 1.12 : 1.04);
 
 function highestOf(plot: Plot, stack: Stack | null): number {
   let highest = plot.peak?.bytes ?? 0;
@@ -134,23 +183,16 @@ function processName(views: Views, row: number): string {
 const last = (values: ArrayLike<number>): number => Number(values[values.length - 1] ?? 0);
 const floats = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);
 
-function from0(values: Float64Array): Float64Array {
-  const all = new Float64Array(values.length + 1);
-  all.set(values, 1);
-  return all;
-}
-
-/** The bin that `time` is in; -1 if there are none. */
-export function binAt(views: Views, time: number): number {
-  const { end, count } = views.data.bins;
+/** The span that `time` is in, of those that end at `ends`; behind all the last. -1: none. */
+export function spanAt(ends: ArrayLike<number>, time: number): number {
   let low = 0;
-  let high = count - 1;
+  let high = ends.length - 1;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (end[middle]! > time) high = middle;
+    if (ends[middle]! > time) high = middle;
     else low = middle + 1;
   }
-  return count ? low : -1;
+  return ends.length ? low : -1;
 }
 
 /** The row of the timeline that holds at `time`; -1 before the first. */

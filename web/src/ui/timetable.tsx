@@ -70,7 +70,11 @@ const BRIEF = 40; // rows
 
 /** The timeline in few rows, for who cannot see it. */
 export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null }) {
-  const { timeline, bins } = views.data;
+  const { timeline, baseTimeline, bins, header } = views.data;
+  const before = (time: number): string => {
+    const row = rowAt(baseTimeline.time, time);
+    return row >= 0 ? size(baseTimeline.live[row]!) : "";
+  };
   const ends = stack ? bins.end : timeline.time;
   const rows = Math.min(ends.length, BRIEF);
   const at = Array.from({ length: rows }, (_, i) => Math.floor(((i + 1) * ends.length) / rows) - 1);
@@ -81,8 +85,8 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
         <thead>
           <tr>
             <th scope="col">time</th>
-            <th scope="col">live heap</th>
-            <th scope="col">RSS</th>
+            <th scope="col">{header.diff ? "live heap, after" : "live heap"}</th>
+            <th scope="col">{header.diff ? "before" : "RSS"}</th>
           </tr>
         </thead>
         <tbody>
@@ -93,7 +97,13 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
               <tr key={i}>
                 <th scope="row">{seconds(Number(ends[i]))}</th>
                 <td>{size(live)}</td>
-                <td>{row >= 0 && timeline.rss[row] ? size(timeline.rss[row]!) : "not read"}</td>
+                <td>
+                  {header.diff
+                    ? before(Number(ends[i]))
+                    : row >= 0 && timeline.rss[row]
+                      ? size(timeline.rss[row]!)
+                      : "not read"}
+                </td>
               </tr>
             );
           })}

@@ -1,7 +1,7 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
-  figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, sampleValues, search, stack, survivalSpan,
-  total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues, type Row,
+  bothStacks, figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, sampleValues, search, stack,
+  survivalSpan, total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues, type Row,
   type Selection, type Stack, type Unit, type Which,
 } from "../model";
 import type { State } from "./state";
@@ -211,6 +211,14 @@ export class Views {
       stack: stack(this.data, groups, this.selection({ ...state, range: null }, ""), SERIES),
       groups,
     }));
+  }
+
+  /** The same of both recordings of a comparison, before and after; null: not known. */
+  bothStacks(state: State): { stacks: [Stack, Stack]; groups: Groups } | null {
+    const groups = this.groups({ ...state, interpreter: "show", library: "show" } as State, "function");
+    const key = JSON.stringify([state.templates, state.recursion]);
+    const stacks = this.keep(`both ${key}`, () => bothStacks(this.data, groups, SERIES));
+    return stacks && { stacks, groups };
   }
 
   /** Sums over all that is selected, of some range metrics. */

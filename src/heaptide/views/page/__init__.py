@@ -14,6 +14,7 @@ from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
 from .header import header_of
+from .lives import lives_of
 from .merge import moved_places, with_base
 from .order import compact
 from .owners import only_chosen
@@ -85,15 +86,18 @@ def build(
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
     tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES)
-    tables = only_chosen(header, tables, profile)
+    tables, process = only_chosen(header, tables, profile), tables.process
     said = []
     if base is None:
         said = together.said()
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        older, _ = tables_of(base, bins=1, samples=_MOST_SAMPLES)
-        tables = compact(with_base(tables, older, moved_places(base, profile)))
+        after = lives_of(tables.changes, process, together.ended(profile.recording))
+        older, together = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES)
+        before = lives_of(older.changes, older.process, together.ended(base.recording))
+        moved = moved_places(base, profile)
+        tables = compact(with_base(tables, older, moved, (after, before)))
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)
@@ -113,8 +117,8 @@ def build(
     room = (most - html.overhead()) * 3 // 4 - 512  # base64, and the sentences to come
 
     def rows_of(tables: Tables) -> float:
-        rows = tables.samples / _MOST_SAMPLES, len(tables.changes.sample) / _MOST_CHANGES
-        return max(rows)
+        changes = len(tables.changes.sample) + sum(len(one.sample) for one in tables.lives or ())
+        return max(tables.samples / _MOST_SAMPLES, changes / _MOST_CHANGES)
 
     def size_of(tables: Tables) -> int:
         least = int(rows_of(tables) * room)

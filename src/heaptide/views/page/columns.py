@@ -45,6 +45,12 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
     if base is not None and tables.base is not None:
         found.update({f"base.{name}": tables.base[:, i] for i, name in enumerate(FIGURES)})
         found.update(_timeline("base.time", base))
+    for prefix, lives in zip(("", "base."), tables.lives or ()):
+        found[f"{prefix}lives.start"] = lives.start
+        found[f"{prefix}lives.end"] = lives.end
+        found[f"{prefix}lives.rows"] = np.bincount(lives.span, minlength=len(lives))
+        found[f"{prefix}lives.sample"] = lives.sample
+        found[f"{prefix}lives.bytes"] = lives.bytes
     return found
 
 

@@ -12,6 +12,7 @@ from heaptide.profile.match import function_key, match_paths
 from heaptide.profile.recorded_lines import ONLY_OLD
 from heaptide.profile.shared import Shared
 
+from .lives import Lives
 from .tables import PLACE, Tables
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ def moved_places(old: Profile, new: Profile) -> Moved:
     }
 
 
-def with_base(new: Tables, old: Tables, moved: Moved | None = None) -> Tables:
-    """Tables with the figures of ``new`` and, as ``base``, those of ``old``; without time.
+def with_base(
+    new: Tables, old: Tables, moved: Moved | None = None, lives: tuple[Lives, Lives] | None = None
+) -> Tables:
+    """Tables with the figures of ``new`` and, as ``base``, those of ``old``; of time only what
+    lived in both (``lives``, of ``new`` and of ``old``).
 
     ``moved``: where lines of ``old`` are in ``new``. To be made compact: then nodes of the same
     place below the same node are one.
@@ -80,6 +84,7 @@ def with_base(new: Tables, old: Tables, moved: Moved | None = None) -> Tables:
         lifetimes=new.lifetimes,
         ages=new.ages,
         base=np.concatenate([nothing[0], old.figures]),
+        lives=lives and (lives[0], lives[1].behind(new.samples)),
     )
 
 

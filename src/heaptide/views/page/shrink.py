@@ -42,10 +42,15 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
     """``tables``, compact, in at most ``most`` bytes, as far as that can be done."""
     size = size_of(tables)
     said: list[str] = []
-    while size > most and len(tables.changes) > _FEWEST_BINS:
-        tables = replace(tables, changes=tables.changes.coarser())
+    while size > most and _steps(tables) > _FEWEST_BINS:
+        lives = tables.lives
+        tables = replace(
+            tables,
+            changes=tables.changes.coarser(),
+            lives=lives and (lives[0].coarser(), lives[1].coarser()),
+        )
         size = size_of(tables)
-        said = [f"time is shown in {len(tables.changes)} steps"]
+        said = [f"time is shown in {_steps(tables)} steps"]
     moments = len(tables.births.time)
     while size > most and len(tables.births.time) > _FEWEST_MOMENTS:
         tables = replace(tables, births=tables.births.coarser())
@@ -66,6 +71,11 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
     if size <= most:
         return Shrunk(tables, said)
     return _folded_to(tables, most, size, size_of, said)
+
+
+def _steps(tables: Tables) -> int:
+    """Spans of time."""
+    return max(len(tables.changes), *(len(one) for one in tables.lives or ()), 0)
 
 
 def _folded_to(

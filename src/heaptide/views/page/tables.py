@@ -14,6 +14,7 @@ from heaptide.profile import COLUMNS, LEAK_COLUMNS
 from heaptide.recording import every_second
 
 from .bins import Changes
+from .lives import Lives
 from .rows import Column, Ints, grouped, narrow
 
 FIGURES = COLUMNS + LEAK_COLUMNS
@@ -105,6 +106,7 @@ class Tables:
     lifetimes: Histogram  # by time
     ages: Histogram  # by further allocations of the thread
     base: Ints | None = None  # figures of the older recording, in a difference
+    lives: tuple[Lives, Lives] | None = None  # there: of the newer recording, and of the older
 
     @property
     def samples(self) -> int:
@@ -115,6 +117,7 @@ def regrouped(tables: Tables, number: Ints, first: Ints) -> Tables:
     """``tables`` with sample i become sample ``number[i]``; figures of those that fall together
     add up. ``first``: for each new sample one of the old, whose node and owner it keeps."""
     groups = grouped([number])
+    lives = tables.lives
     return replace(
         tables,
         node=tables.node[first],
@@ -124,6 +127,7 @@ def regrouped(tables: Tables, number: Ints, first: Ints) -> Tables:
         kind=tables.kind[first],
         figures=groups.sum(tables.figures),
         base=None if tables.base is None else groups.sum(tables.base),
+        lives=lives and (lives[0].regrouped(number), lives[1].regrouped(number)),
         changes=tables.changes.regrouped(number),
         births=tables.births.regrouped(number),
         sizes=tables.sizes.regrouped(number),
