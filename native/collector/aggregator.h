@@ -5,6 +5,7 @@
 #ifndef HEAPTIDE_COLLECTOR_AGGREGATOR_H
 #define HEAPTIDE_COLLECTOR_AGGREGATOR_H
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -73,10 +74,11 @@ class Aggregator {
       end_slice(ns);
   }
   uint64_t now() const { return ledger_.now_ns; }
-  // The same, and the slice ends there. When that was: not before what has been counted.
+  // The same, and the slice ends there. When that was: not before what has been counted, and after the
+  // slice before: events may be ahead of the clock, and what came since the last end is of this slice.
   uint64_t end_slice_at(uint64_t ns) {
-    advance(ns);
-    if (ledger_.now_ns > slice_start_) end_slice(ledger_.now_ns);
+    advance(std::max(ns, slice_start_ + 1));
+    end_slice(ledger_.now_ns);
     return ledger_.now_ns;
   }
 

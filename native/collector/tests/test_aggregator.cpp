@@ -684,5 +684,24 @@ TEST(slices_grow_with_the_recording) {
   CHECK_EQUAL(3000u, slices);
 }
 
+// Where the clock has not gone on since the last end: what came between is of a slice of its own.
+TEST(a_slice_ends_wherever_it_is_told_to) {
+  std::vector<std::pair<uint64_t, uint64_t>> slices; // their ends, and what came in them
+  Aggregator aggregator(
+      0, [&](const SliceRows &rows) { slices.emplace_back(rows.end, rows.bytes_in[0]); });
+  Book &book = aggregator.add_process();
+  Thread &thread = aggregator.add_thread(book);
+  uint32_t context = aggregator.context(book, thread, 1, HT_KIND_MALLOC);
+  aggregator.advance(7000);
+  book.allocate(thread, 64, 10, context, Misfit::kRefuse);
+  CHECK_EQUAL(7000u, aggregator.end_slice_at(6000));
+  book.allocate(thread, 128, 20, context, Misfit::kRefuse);
+  CHECK_EQUAL(7001u, aggregator.end_slice_at(6500));
+  CHECK_EQUAL(7002u, aggregator.end_slice_at(7000));
+  CHECK_EQUAL(9000u, aggregator.end_slice_at(9000));
+  std::vector<std::pair<uint64_t, uint64_t>> expected{{7000, 10}, {7001, 20}};
+  CHECK(slices == expected);
+}
+
 } // namespace
 } // namespace heaptide
