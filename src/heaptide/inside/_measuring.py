@@ -6,6 +6,7 @@ Its recording is a file without a name, read only where somebody asks for stacks
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ class Measuring:
                 if agent().state is not State.NOT_RECORDED:
                     return False
                 self._start()
-            elif not self._users and not self._resume():
+            elif not self._used() and not self._resume():
                 self._stop()
                 self._start()
             self._users.add(user)
@@ -67,13 +68,25 @@ class Measuring:
             if user not in self._users:
                 return
             self._users.discard(user)
-            if not self._users and self._is_recording():
+            if not self._used() and self._is_recording():
                 agent().pause()
+
+    def _used(self) -> bool:
+        """A set of weak references counts those that have died as well, if a handler's exception
+        came out of what takes them away."""
+        return any(True for _ in self._users)
 
     @property
     def active(self) -> bool:
-        """Whether a measurement goes on."""
-        return self._is_recording() and bool(self._users)
+        """Whether a measurement goes on; or one that an exception cut off as it began, which holds
+        on to itself until garbage is collected."""
+        return self._is_recording() and self._used()
+
+    def goes_on(self) -> bool:
+        """Whether a measurement goes on. Collects garbage if it seems so."""
+        if self.active:
+            gc.collect()
+        return self.active
 
     def owns(self, session: OwnSession) -> bool:
         return self._session is session
@@ -81,7 +94,7 @@ class Measuring:
     def fresh(self) -> None:
         """The next measurement begins a session of its own, for who is going to read it."""
         with changing:
-            if self._is_recording() and not self._users:
+            if self._is_recording() and not self._used():
                 self._stop()
 
     def stop(self) -> None:

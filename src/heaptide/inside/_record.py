@@ -168,7 +168,7 @@ def _refuse_second() -> None:
             "this process is recorded by heaptide run already: mark moments of that recording "
             "with heaptide.mark"
         )
-    if measuring.active:
+    if measuring.goes_on():
         raise UsageError(
             "a measurement of this process goes on: a recording cannot begin in the middle"
         )
