@@ -169,11 +169,12 @@ def test_what_is_not_asked_for_is_not_loaded() -> None:
 def run(code: str, **environment: str) -> str:
     """What a program writes to stderr; it has to end well."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        # -S: an installed heaptide-monitor.pth begins before the code, which is to begin itself.
+        [sys.executable, "-S", "-W", "error", "-c", code],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -266,7 +267,7 @@ def test_programs_that_it_starts() -> None:
     def program(child: str) -> str:
         return (
             f"{fake}{BEGIN}import subprocess\n"
-            f"subprocess.run([sys.executable, '-c', {fake + BEGIN + child!r}], check=True)\n"
+            f"subprocess.run([sys.executable, '-S', '-c', {fake + BEGIN + child!r}], check=True)\n"
         )
 
     child = "import heaptide\nassert heaptide.monitor().running == ('log',)\n"
