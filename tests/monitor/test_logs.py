@@ -222,7 +222,19 @@ def test_budgets_that_cannot_be_held(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither peak_rss nor idle_rss"):
         Process().log(budgets=path)
     with pytest.raises(UsageError, match="cannot be read"):
-        Process().log(budgets=tmp_path / "none.toml")
+        Process().log(budgets=tmp_path)
+    for written in (tmp_path / "none.toml", "gide"):
+        with pytest.raises(UsageError, match=r"no such file, nor a preset .*guide"):
+            Process().log(budgets=written)
+    with pytest.raises(UsageError, match="budgets=5: say a file"):
+        Process().log(budgets=5)
+
+
+@pytest.mark.parametrize("logger", ["shop", 5, {}])
+def test_what_is_no_logger(logger: object) -> None:
+    """Is told at the start, and not when the first record is due."""
+    with pytest.raises(UsageError, match=r"logger=.* is no logger"):
+        logs.start("1h", logger=logger)
 
 
 @pytest.mark.parametrize("written", ["soon", "5 parsecs", "", True, 0, "50ms", -1])

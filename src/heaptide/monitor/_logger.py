@@ -19,6 +19,12 @@ class KeyValues(Protocol):
     def warning(self, event: str, **values: Any) -> Any: ...
 
 
+def can_be(logger: object) -> bool:
+    """Whether `write` can write to it. One that makes its methods when they are asked for, as
+    structlog's do, is not asked: that could settle how it is configured."""
+    return logger is None or hasattr(type(logger), "__getattr__") or hasattr(logger, "info")
+
+
 def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:
     """To loggers of logging goes the message with the values as ``extra``; to others an event with
     values, for their processors to make something of. None: the program's own, as `_own` has it.

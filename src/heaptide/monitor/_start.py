@@ -42,6 +42,9 @@ class Monitor:
         here = os.getpid()
         return tuple(part.name for part in self._parts if part.process in (None, here))
 
+    def __repr__(self) -> str:
+        return f"<heaptide.monitor.Monitor: {', '.join(self.running) or 'nothing runs'}>"
+
     def stop(self) -> None:
         """Ends all of it in this process; again, it does nothing."""
         global _current
