@@ -79,6 +79,16 @@ def test_a_group_for_each_program(project: Path) -> None:
     )
 
 
+def test_a_job_without_budgets_is_told(tmp_path: Path) -> None:
+    """Its file has no alert on a budget, for want of one, and says so where one reads it."""
+    done = rules("--job", "shop", cwd=tmp_path)
+    assert done.stdout.splitlines()[1].startswith("# There are no budgets for shop:")
+    [found] = alerts(done.stdout).values()
+    assert not any("Budget" in name for name in found)
+    done = rules("--job", "shop", "-b", "peak_rss=1GB", cwd=tmp_path)
+    assert "There are no budgets" not in done.stdout
+
+
 def test_jobs_and_programs(project: Path) -> None:
     """A job has the budgets of the program of its name, of --program, or else those of all."""
     found = alerts(rules("--job", "web", "--job", "other", "--job", "web", cwd=project).stdout)

@@ -158,6 +158,10 @@ def test_nonsense(words: list[str], status: int) -> None:
     assert "internal error" not in done.stderr
 
 
+def test_what_is_no_process_is_called_so() -> None:
+    assert "'shop' is not a valid process id" in stats("shop", status=2).stderr
+
+
 def test_a_process_that_has_only_just_ended() -> None:
     """Its status is still to be collected: there is none to look at."""
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
