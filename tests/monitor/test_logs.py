@@ -230,7 +230,7 @@ def test_budgets_that_cannot_be_held(tmp_path: Path) -> None:
         Process().log(budgets=5)
 
 
-@pytest.mark.parametrize("logger", ["shop", 5, {}])
+@pytest.mark.parametrize("logger", ["shop", 5, {}, logging])
 def test_what_is_no_logger(logger: object) -> None:
     """Is told at the start, and not when the first record is due."""
     with pytest.raises(UsageError, match=r"logger=.* is no logger"):

@@ -192,8 +192,11 @@ def test_pushing_to_a_gateway_that_fails(
             raise ZeroDivisionError
     assert "400" in caplog.records[-1].getMessage()
     nobody = start_pushing(f"127.0.0.1:{free_port()}", "job", every=None, registry=registry)
-    with pytest.raises(HeaptideError, match="pushgateway"):
+    with pytest.raises(HeaptideError, match=": Connection refused; is a pushgateway there"):
         nobody.push()
+    for place, job, said in ((5, "job", "gateway=5"), (address, "", "job=''")):
+        with pytest.raises(UsageError, match=said):
+            start_pushing(place, job, registry=registry)  # type: ignore[arg-type]
     for wrong in (0, -1.0, float("nan"), "soon"):
         for name in ("every", "timeout"):
             with pytest.raises(UsageError, match=f"^{name}="):
@@ -211,7 +214,7 @@ def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
             text = answer.read().decode()
         assert "\nold_bytes " in text
         assert "\nheaptide_process_threads " in text
-        with pytest.raises(HeaptideError, match=f"port {port} of 127.0.0.1"):
+        with pytest.raises(HeaptideError, match=f"port {port} of 127.0.0.1: Address already"):
             start(port, objects=True)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")

@@ -292,11 +292,17 @@ def start_http_server(
     try:
         return Server(*prometheus_client.start_http_server(port, addr, place))
     except OSError as error:
-        reason = error.strerror or error
         raise HeaptideError(
-            f"metrics cannot be served on port {port} of {addr}: {reason}; say another port or "
-            "address"
+            f"metrics cannot be served on port {port} of {addr}: {_reason(error)}; say another "
+            "port or address"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """In words, without numbers of the system and what urllib puts around them."""
+    while isinstance(reason := getattr(error, "reason", None), Exception):
+        error = reason
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def start(
@@ -367,11 +373,14 @@ def start_pushing(
     ``gateway``: its address, with or without ``http://``. ``grouping_key``: labels that tell this
     one from others of the same job. ``timeout``: seconds. A push that fails is a warning of the
     logger ``heaptide.monitor``, once, until one succeeds. Raises as `register`, and UsageError:
-    ``every`` or ``timeout`` is no positive number.
+    ``every`` or ``timeout`` is no positive number, ``gateway`` or ``job`` no text.
     """
     if every is not None:
         _check_seconds("every", every)
     _check_seconds("timeout", timeout)
+    for name, written in (("gateway", gateway), ("job", job)):
+        if not isinstance(written, str) or not written:
+            raise UsageError(f"{name}={written!r} is no text: say where to push, and a job's name")
     place = _ready(registry)
     key = dict(grouping_key or {})
 
@@ -380,7 +389,7 @@ def start_pushing(
             push_to_gateway(gateway, job, place, key, timeout)
         except (OSError, HTTPException, ValueError) as error:
             raise HeaptideError(
-                f"metrics cannot be pushed to {gateway}: {error}; is a pushgateway there?"
+                f"metrics cannot be pushed to {gateway}: {_reason(error)}; is a pushgateway there?"
             ) from None
 
     return Pusher(push, every)
