@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from heaptide.allocators import Looking
+from heaptide.views.stats import print_look
 
 from .conftest import HEAPTIDE
 
@@ -122,6 +126,28 @@ def test_watch_is_left_by_ctrl_c() -> None:
     watching.send_signal(signal.SIGINT)
     _, said = watching.communicate()
     assert (watching.returncode, said.strip()) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize("height", [4, 10])
+def test_a_screen_that_is_too_low(height: int) -> None:
+    """Shows the beginning, where RSS is, and says how much is left out."""
+    look = Looking().look()
+    whole, screen = io.StringIO(), io.StringIO()
+    print_look(look, file=whole, width=80)
+    print_look(look, file=screen, width=80, height=height, clear=True)
+    everything, shown = whole.getvalue().splitlines(), screen.getvalue().splitlines()
+    assert len(shown) == height - 1
+    assert shown[:-1] == everything[: height - 2]
+    assert f"{len(everything) - height + 2} more lines" in shown[-1]
+
+
+def test_a_screen_that_is_just_high_enough() -> None:
+    look = Looking().look()
+    whole, screen = io.StringIO(), io.StringIO()
+    print_look(look, file=whole, width=80)
+    height = whole.getvalue().count("\n") + 1
+    print_look(look, file=screen, width=80, height=height, clear=True)
+    assert screen.getvalue() == whole.getvalue()
 
 
 def test_nobody_reads() -> None:
