@@ -228,6 +228,13 @@ def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registry.get_sample_value("heaptide_process_threads") is None
 
 
+def test_an_alias_that_is_no_name() -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(UsageError, match=r"alias=.* is no name: .*register"):
+        start(registry, alias={"old_bytes": "process.rss"})  # type: ignore[arg-type]
+    assert not list(registry.collect())
+
+
 @pytest.mark.parametrize("port", ["9100", 99999, -1, None])
 def test_no_port(port: Any) -> None:
     registry = CollectorRegistry()

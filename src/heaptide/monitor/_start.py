@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Optional
 
+from heaptide.errors import UsageError
+
 from ._environment import Options, complain, of_environment
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ def monitor(
     Raises UsageError: an argument makes no sense. HeaptideError: a port cannot be had, or a package
     is missing. Then nothing runs.
     """
+    for name, value in (("json", json), ("objects", objects)):
+        if value not in (None, True, False):
+            raise UsageError(f"{name}={value!r}: say True or False")
     said = of_environment()
     given = Options(prometheus, opentelemetry, log, json, budgets, objects, alias)
     return _start(given, said, logger)

@@ -319,6 +319,10 @@ def start(
     `start_http_server`, and UsageError: ``target`` is none of these.
     """
     address = None if target is True else _address(target)
+    if not isinstance(alias, (str, type(None))):
+        raise UsageError(
+            f"alias={alias!r} is no name: say one, or call prometheus.register(alias=...)"
+        )
     given = target if isinstance(target, CollectorRegistry) else None
     registry = default_registry() if given is None else given
     names = {alias: "process.rss"} if alias else None
