@@ -34,10 +34,12 @@ kept: list[bytearray] = []  # never emptied: the fault
 metrics = make_wsgi_app()
 
 
-def keep(size: int) -> None:
-    """Memory that is written to is resident."""
-    if 0 < size <= MOST:
-        kept.append(bytearray(b"x") * size)
+def keep(size: int) -> bool:
+    """Memory that is written to is resident. False: it is too much."""
+    if size > MOST:
+        return False
+    kept.append(bytearray(b"x") * size)
+    return True
 
 
 def render(number: int) -> bytes:
@@ -57,8 +59,10 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
         keep(LEAK)
         page = render(len(asked))
     elif path == "/leak" and asked.get("bytes", [""])[0].isdecimal():
-        keep(int(asked["bytes"][0]))
-        page = f"{sum(map(len, kept))} bytes are kept\n".encode()
+        if keep(int(asked["bytes"][0])):
+            page = f"{sum(map(len, kept))} bytes are kept\n".encode()
+        else:
+            status, page = "400 Bad Request", f"ask for {MOST} bytes at most\n".encode()
     else:
         status, page = "404 Not Found", b"ask for /, /leak?bytes=N or /metrics\n"
     start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(page)))])
@@ -75,8 +79,14 @@ class _Quiet(WSGIRequestHandler):
 
 
 def main() -> None:
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
-    with make_server("127.0.0.1", port, app, _Server, _Quiet) as server:
+    port = sys.argv[1] if len(sys.argv) > 1 else "8000"
+    if not port.isdecimal() or int(port) > 65535:
+        sys.exit(f"service.py: {port!r} is no port: say a number up to 65535")
+    try:
+        server = make_server("127.0.0.1", int(port), app, _Server, _Quiet)
+    except OSError as error:
+        sys.exit(f"service.py: port {port} cannot be had: {error.strerror}; say another one")
+    with server:
         print(f"http://127.0.0.1:{server.server_port}/", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

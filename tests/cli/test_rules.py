@@ -79,6 +79,16 @@ def test_a_group_for_each_program(project: Path) -> None:
     )
 
 
+def test_a_job_without_budgets_is_told(tmp_path: Path) -> None:
+    """Its file has no alert on a budget, for want of one, and says so where one reads it."""
+    done = rules("--job", "shop", cwd=tmp_path)
+    assert done.stdout.splitlines()[1].startswith("# There are no budgets for shop:")
+    [found] = alerts(done.stdout).values()
+    assert not any("Budget" in name for name in found)
+    done = rules("--job", "shop", "-b", "peak_rss=1GB", cwd=tmp_path)
+    assert "There are no budgets" not in done.stdout
+
+
 def test_jobs_and_programs(project: Path) -> None:
     """A job has the budgets of the program of its name, of --program, or else those of all."""
     found = alerts(rules("--job", "web", "--job", "other", "--job", "web", cwd=project).stdout)
@@ -141,6 +151,14 @@ def test_labels_alone(tmp_path: Path) -> None:
     assert '{app="shop",pod=~"web-.*",zone!~"a|b"}' in found["MemoryFiguresMissing"]
 
 
+@pytest.mark.parametrize("label", [r"pod=~\Qweb(\E.*", r"pod=~\pN+", "pod=~[[:alpha:]]+", "pod=("])
+def test_expressions_that_are_not_pythons(label: str, tmp_path: Path) -> None:
+    """What Prometheus takes is not refused, nor warned of."""
+    done = rules("--job", "x", "--label", label, "-o", "x.yml", cwd=tmp_path)
+    assert done.stderr == ""
+    check(tmp_path / "x.yml")
+
+
 def test_settings(tmp_path: Path) -> None:
     words = ["--job", "x", "--window", "90min", "--for", "0", "--near", "0.75", "--json"]
     words += ["-b", "peak_rss=333333333", "-b", "growth=1MB/d"]
@@ -189,6 +207,13 @@ def test_dashboard(project: Path) -> None:
         (["--job", "x", "--label", "env"], "'env' is no label"),
         (["--job", "x", "--label", "en-v=1"], "is no label"),
         (["--job", "x", "--label", "pid=1"], "pid"),
+        (["--job", "x", "--label", "pod=~web-("], "'pod=~web-(' is no label: missing )"),
+        (["--job", "x", "--label", "pod!~[a-"], "is no label: unterminated"),
+        (["--job", "x", "--label", "pod=~*"], "is no label: nothing to repeat"),
+        (["--job", "x", "--dashboard", "--window", "3h"], "--window is for rules"),
+        (["--job", "x", "--dashboard", "--near", "90%"], "--near is for rules"),
+        (["--job", "x", "--dashboard", "--for", "5min"], "--for is for rules"),
+        (["--job", "x", "--dashboard", "--runbook", "http://x"], "--runbook is for rules"),
         (["--label", "job=x"], "say --job"),
         (["--job", "x", "--window", "10ms"], "--window"),
         (["--job", "x", "--window", "soon"], "time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from heaptide.allocators import Looking
+from heaptide.views.stats import print_look
 
 from .conftest import HEAPTIDE
 
@@ -124,6 +128,28 @@ def test_watch_is_left_by_ctrl_c() -> None:
     assert (watching.returncode, said.strip()) == (-signal.SIGINT, b"")
 
 
+@pytest.mark.parametrize("height", [4, 10])
+def test_a_screen_that_is_too_low(height: int) -> None:
+    """Shows the beginning, where RSS is, and says how much is left out."""
+    look = Looking().look()
+    whole, screen = io.StringIO(), io.StringIO()
+    print_look(look, file=whole, width=80)
+    print_look(look, file=screen, width=80, height=height, clear=True)
+    everything, shown = whole.getvalue().splitlines(), screen.getvalue().splitlines()
+    assert len(shown) == height - 1
+    assert shown[:-1] == everything[: height - 2]
+    assert f"{len(everything) - height + 2} more lines" in shown[-1]
+
+
+def test_a_screen_that_is_just_high_enough() -> None:
+    look = Looking().look()
+    whole, screen = io.StringIO(), io.StringIO()
+    print_look(look, file=whole, width=80)
+    height = whole.getvalue().count("\n") + 1
+    print_look(look, file=screen, width=80, height=height, clear=True)
+    assert screen.getvalue() == whole.getvalue()
+
+
 def test_nobody_reads() -> None:
     """A closed pipe ends it without a word."""
     words = [*HEAPTIDE, "stats", "--watch", "--interval", "100ms"]
@@ -156,6 +182,10 @@ def test_nonsense(words: list[str], status: int) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("heaptide: ") and done.stderr.count("\n") == 1
     assert "internal error" not in done.stderr
+
+
+def test_what_is_no_process_is_called_so() -> None:
+    assert "'shop' is not a valid process id" in stats("shop", status=2).stderr
 
 
 def test_a_process_that_has_only_just_ended() -> None:

@@ -110,14 +110,17 @@ def gunicorn(folder: Path, *options: str, interval: float = 60.0) -> Iterator[Se
         f"prometheus.register(interval={interval})\n"
         "from service import app\n"
     )
-    # Newer ones would write a socket into the home directory.
-    told = subprocess.run([sys.executable, "-m", "gunicorn", "--help"], capture_output=True)
-    quiet = ["--no-control-socket"] if b"--no-control-socket" in told.stdout else []
-    command = [sys.executable, "-m", "gunicorn", "-w", "4", *quiet, *options]
+    command = [sys.executable, "-m", "gunicorn", "-w", "4", *quiet(), *options]
     command += ["-b", f"127.0.0.1:{port}", "--pythonpath", str(folder), "serving:app"]
     env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     with serve(command, folder / "gunicorn.log", port, env) as service:
         yield service
+
+
+def quiet() -> list[str]:
+    """Options for a gunicorn that would write a socket into the home directory: the newer ones."""
+    told = subprocess.run([sys.executable, "-m", "gunicorn", "--help"], capture_output=True)
+    return ["--no-control-socket"] if b"--no-control-socket" in told.stdout else []
 
 
 def children(pid: int) -> set[int]:

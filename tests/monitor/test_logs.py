@@ -221,8 +221,21 @@ def test_budgets_that_cannot_be_held(tmp_path: Path) -> None:
     path.write_text('[budgets]\npeak_heap = "1 MB"\n')
     with pytest.raises(UsageError, match="neither peak_rss nor idle_rss"):
         Process().log(budgets=path)
-    with pytest.raises(UsageError, match="cannot be read"):
-        Process().log(budgets=tmp_path / "none.toml")
+    for place in (tmp_path, path / "below.toml"):
+        with pytest.raises(UsageError, match="cannot be read"):
+            Process().log(budgets=place)
+    for written in (tmp_path / "none.toml", "gide", "nu\0ll"):
+        with pytest.raises(UsageError, match=r"no such file, nor a preset .*guide"):
+            Process().log(budgets=written)
+    with pytest.raises(UsageError, match="budgets=5: say a file"):
+        Process().log(budgets=5)
+
+
+@pytest.mark.parametrize("logger", ["shop", 5, {}, logging])
+def test_what_is_no_logger(logger: object) -> None:
+    """Is told at the start, and not when the first record is due."""
+    with pytest.raises(UsageError, match=r"logger=.* is no logger"):
+        logs.start("1h", logger=logger)
 
 
 @pytest.mark.parametrize("written", ["soon", "5 parsecs", "", True, 0, "50ms", -1])

@@ -115,6 +115,21 @@ def test_what_cannot_be_started(prometheus: Prometheus) -> None:
     assert log_threads() == 0
 
 
+@pytest.mark.parametrize("name", ["json", "objects"])
+def test_neither_true_nor_false(prometheus: Prometheus, name: str) -> None:
+    """``json="no"`` would be true."""
+    words: dict[str, Any] = {name: "no"}
+    with pytest.raises(UsageError, match=f"{name}='no': say True or False"):
+        heaptide.monitor(prometheus=9100, **words)
+    assert prometheus.started == []
+
+
+def test_what_it_looks_like(prometheus: Prometheus) -> None:
+    with heaptide.monitor(prometheus=9100, log="1h") as monitor:
+        assert repr(monitor) == "<heaptide.monitor.Monitor: prometheus, log>"
+    assert repr(monitor) == "<heaptide.monitor.Monitor: nothing runs>"
+
+
 def test_in_a_forked_child(prometheus: Prometheus) -> None:
     """The log goes on; a port is its parent's, whose server is not the child's to end. What is in a
     registry is in the child's too."""

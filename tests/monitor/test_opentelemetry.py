@@ -29,6 +29,7 @@ from opentelemetry.semconv._incubating.metrics import (
     process_metrics,
 )
 
+from heaptide.errors import UsageError
 from heaptide.monitor import opentelemetry
 from heaptide.monitor._figures import FIGURES, Figure, Sample
 
@@ -208,6 +209,11 @@ def test_the_global_provider_set_later() -> None:
         "         for scope in resource.scope_metrics for metric in scope.metrics]\n"
         "assert found.count('process.memory.usage') == 1, found\n"
     )
+
+
+def test_what_is_no_provider() -> None:
+    with pytest.raises(UsageError, match="opentelemetry=5 is no MeterProvider"):
+        opentelemetry.start(5)  # type: ignore[arg-type]
 
 
 def test_without_the_package() -> None:

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import (
@@ -209,6 +210,26 @@ def test_an_alias_that_cannot_be(name: str, figure: str, words: tuple[str, ...])
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("registry", 5),
+        ("alias", "app_rss"),
+        ("interval", "soon"),
+        ("interval", 0),
+        ("interval", True),
+        ("interval", float("nan")),
+    ],
+)
+def test_arguments_that_make_no_sense(name: str, value: Any) -> None:
+    """Named, with what was given; nothing is registered."""
+    registry = CollectorRegistry()
+    words = {"registry": registry, name: value}
+    with pytest.raises(UsageError, match=f"^{name}="):
+        register(**words)
+    register(registry)
 
 
 def test_names_that_are_taken() -> None:

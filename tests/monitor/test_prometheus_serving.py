@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.server
 import logging
+import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -24,7 +27,7 @@ from heaptide.monitor.prometheus import (
     start_http_server,
     start_pushing,
 )
-from tests.monitor.services import Metrics, promtool, serve, stdlib, until
+from tests.monitor.services import SERVICE, Metrics, promtool, serve, stdlib, until
 from tests.support.network import free_port
 
 
@@ -48,6 +51,22 @@ def test_the_example_service(tmp_path: Path) -> None:
         openmetrics = service.get("/metrics", "application/openmetrics-text; version=1.0.0")
         parsed = parse_openmetrics(openmetrics)  # type: ignore[no-untyped-call]
         assert "heaptide_process_threads" in {one.name for one in parsed}
+
+
+def test_the_example_service_refuses(tmp_path: Path) -> None:
+    """More than it may keep, and a port that is taken or none: in a line."""
+    with stdlib(tmp_path) as service:
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            service.get("/leak?bytes=100000001")
+        assert service.get("/leak?bytes=1000") == "1000 bytes are kept\n"
+        for port in (str(service.port), "http", "65536"):
+            command = [sys.executable, "service.py", port]
+            done = subprocess.run(
+                command, cwd=SERVICE, stderr=subprocess.PIPE, text=True, timeout=60
+            )
+            assert done.returncode == 1
+            assert done.stderr.startswith("service.py: ") and done.stderr.count("\n") == 1
+            assert port in done.stderr
 
 
 def test_the_example_service_leaks_when_told(tmp_path: Path) -> None:
@@ -173,11 +192,15 @@ def test_pushing_to_a_gateway_that_fails(
             raise ZeroDivisionError
     assert "400" in caplog.records[-1].getMessage()
     nobody = start_pushing(f"127.0.0.1:{free_port()}", "job", every=None, registry=registry)
-    with pytest.raises(HeaptideError, match="pushgateway"):
+    with pytest.raises(HeaptideError, match=": Connection refused; is a pushgateway there"):
         nobody.push()
-    for every in (0, -1.0, float("nan")):
-        with pytest.raises(UsageError, match="every"):
-            start_pushing(address, "job", every=every, registry=registry)
+    for place, job, said in ((5, "job", "gateway=5"), (address, "", "job=''")):
+        with pytest.raises(UsageError, match=said):
+            start_pushing(place, job, registry=registry)  # type: ignore[arg-type]
+    for wrong in (0, -1.0, float("nan"), "soon"):
+        for name in ("every", "timeout"):
+            with pytest.raises(UsageError, match=f"^{name}="):
+                start_pushing(address, "job", registry=registry, **{name: wrong})  # type: ignore[arg-type]
 
 
 def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +214,7 @@ def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
             text = answer.read().decode()
         assert "\nold_bytes " in text
         assert "\nheaptide_process_threads " in text
-        with pytest.raises(HeaptideError, match=f"port {port} of 127.0.0.1"):
+        with pytest.raises(HeaptideError, match=f"port {port} of 127.0.0.1: Address already"):
             start(port, objects=True)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
@@ -203,6 +226,21 @@ def test_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     stop()
     stop()
     assert registry.get_sample_value("heaptide_process_threads") is None
+
+
+def test_an_alias_that_is_no_name() -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(UsageError, match=r"alias=.* is no name: .*register"):
+        start(registry, alias={"old_bytes": "process.rss"})  # type: ignore[arg-type]
+    assert not list(registry.collect())
+
+
+@pytest.mark.parametrize("port", ["9100", 99999, -1, None])
+def test_no_port(port: Any) -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(UsageError, match=f"^port={port!r} is no port"):
+        start_http_server(port, registry=registry)
+    assert not list(registry.collect())
 
 
 @pytest.mark.parametrize("target", ["", "here", "127.0.0.1:", "1:99999", -1, False])

@@ -29,7 +29,17 @@ from heaptide.monitor._rollups import Sweep
 from heaptide.monitor._sums import sums
 from heaptide.monitor._workers import Folder, Left, Worker
 from heaptide.monitor.prometheus import Collector, default_registry, register
-from tests.monitor.services import Metrics, Service, children, gunicorn, promtool, until
+from tests.monitor.services import (
+    Metrics,
+    Service,
+    children,
+    gunicorn,
+    promtool,
+    quiet,
+    serve,
+    until,
+)
+from tests.support.network import free_port
 
 pytestmark = pytest.mark.interpreters
 
@@ -567,6 +577,37 @@ def test_gunicorn_with_4_workers(tmp_path: Path, options: list[str]) -> None:
             for pid in pids - {str(arbiter)}
         )
     assert not list((tmp_path / "metrics").glob("heaptide_[0-9]*"))
+
+
+NOT_EDITED = """
+from heaptide.monitor._environment import begin
+begin()
+from gunicorn.app.wsgiapp import run
+run()
+"""
+
+
+def test_gunicorn_without_an_edit(tmp_path: Path) -> None:
+    """The port of HEAPTIDE_MONITOR is the arbiter's; it tells of the workers too, none of which
+    has imported anything of heaptide's."""
+    (tmp_path / "shop.py").write_text(
+        "def app(environment, start):\n    raise NotImplementedError\n"
+    )
+    (tmp_path / "metrics").mkdir()
+    port = free_port()
+    env = {
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        "HEAPTIDE_MONITOR": f"prometheus=:{port}",
+    }
+    place = ["-b", f"127.0.0.1:{free_port()}", "--pythonpath", str(tmp_path), "shop:app"]
+    command = [sys.executable, "-c", NOT_EDITED, "-w", "2", *quiet(), *place]
+    with serve(command, tmp_path / "gunicorn.log", int(place[1].split(":")[1]), env) as served:
+        service = Service(served.process, port, served.log)
+        arbiter = served.process.pid
+        until(lambda: len(children(arbiter)) == 2)
+        everyone = children(arbiter) | {arbiter}
+        for name in ("process_resident_memory_bytes", "heaptide_process_pss_bytes"):
+            until(lambda name=name: set(service.metrics().by_pid(name)) == everyone)  # type: ignore[misc]
 
 
 def test_beside_a_process_collector(multiprocess: Path) -> None:

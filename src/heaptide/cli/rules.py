@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +19,15 @@ from heaptide.errors import HeaptideError, UsageError
 if TYPE_CHECKING:
     from heaptide.budgets import Budgets, Project
     from heaptide.rules import Settings, Watched
+
+
+_FOR_RULES: Final = {
+    "window": "--window",
+    "hold": "--for",
+    "near": "--near",
+    "runbook": "--runbook",
+}
+"""Options by the names of their parameters."""
 
 
 @click.command("rules", short_help="Write alerts for Prometheus, or a dashboard for Grafana.")
@@ -65,7 +74,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write there.  [default: standard output]",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     options: tuple[str, ...],
     presets: tuple[str, ...],
     config: Path | None,
@@ -87,6 +98,8 @@ def command(
     memory, growing steadily, fragmented, waiting for memory. A job has the budgets of the program
     of its name, or those of --program. docs/rules.md says what each alert means.
     """
+    if as_dashboard:
+        _no_rules(context)
     if output is None and sys.stdout is None:
         raise HeaptideError("standard output is closed: say -o FILE")
     prepare_to_read()
@@ -107,6 +120,14 @@ def command(
         sys.stdout.buffer.flush()
     else:
         write_file(output, text)
+
+
+def _no_rules(context: click.Context) -> None:
+    """Raises UsageError: an option is there that does nothing for a dashboard."""
+    for name, option in _FOR_RULES.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{option} is for rules: leave it out of --dashboard")
 
 
 def _json(document: object) -> str:

@@ -21,8 +21,12 @@ _INTERVAL = 2.0  # seconds
 _LEAST = 0.1  # the same: below it, reading would be most of what is done
 
 
+class _Pid(click.IntRange):
+    name = "process id"  # click's "integer range" is for who wrote this
+
+
 @click.command("stats", short_help="Show what a process holds: allocators, RSS, PSS, container.")
-@click.argument("pid", required=False, type=click.IntRange(min=1), metavar="[PID]")
+@click.argument("pid", required=False, type=_Pid(min=1), metavar="[PID]")
 @click.option("--watch", is_flag=True, help="Again and again, until Ctrl-C or the process's end.")
 @click.option(
     "--interval",

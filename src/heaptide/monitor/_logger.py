@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Protocol
 
 NAME = "heaptide.monitor"
@@ -17,6 +18,14 @@ class KeyValues(Protocol):
 
     def info(self, event: str, **values: Any) -> Any: ...
     def warning(self, event: str, **values: Any) -> Any: ...
+
+
+def can_be(logger: object) -> bool:
+    """Whether `write` can write to it. One that makes its methods when they are asked for, as
+    structlog's do, is not asked: that could settle how it is configured."""
+    if isinstance(logger, ModuleType):  # logging itself: its functions take no values
+        return False
+    return logger is None or hasattr(type(logger), "__getattr__") or hasattr(logger, "info")
 
 
 def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:

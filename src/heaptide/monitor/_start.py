@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Optional
 
+from heaptide.errors import UsageError
+
 from ._environment import Options, complain, of_environment
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class Monitor:
         """Of ``prometheus``, ``opentelemetry``, ``log``: those that run in this process."""
         here = os.getpid()
         return tuple(part.name for part in self._parts if part.process in (None, here))
+
+    def __repr__(self) -> str:
+        return f"<heaptide.monitor.Monitor: {', '.join(self.running) or 'nothing runs'}>"
 
     def stop(self) -> None:
         """Ends all of it in this process; again, it does nothing."""
@@ -97,6 +102,9 @@ def monitor(
     Raises UsageError: an argument makes no sense. HeaptideError: a port cannot be had, or a package
     is missing. Then nothing runs.
     """
+    for name, value in (("json", json), ("objects", objects)):
+        if value not in (None, True, False):
+            raise UsageError(f"{name}={value!r}: say True or False")
     said = of_environment()
     given = Options(prometheus, opentelemetry, log, json, budgets, objects, alias)
     return _start(given, said, logger)

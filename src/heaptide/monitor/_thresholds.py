@@ -118,8 +118,26 @@ def _read(written: str | os.PathLike[str] | Budgets | bool) -> Budgets:
         project = find_budgets(Path.cwd())
         if project is None:
             return Budgets()
+    elif not isinstance(written, (str, os.PathLike)):
+        raise UsageError(f"budgets={written!r}: say a file, a preset's name, or True")
     elif written in PRESETS:
         return from_options([], [str(written)])
+    elif _is_missing(written):
+        raise UsageError(
+            f"budgets={os.fspath(written)!r}: there is no such file, nor a preset of this name "
+            f"({', '.join(PRESETS)})"
+        )
     else:
         project = load_budgets(Path(written))
     return project.of(program_of(ProcessReader().command()))
+
+
+def _is_missing(path: str | os.PathLike[str]) -> bool:
+    """Not where nobody may look."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, ValueError):  # the second: with a null in it
+        return True
+    except OSError:
+        return False
+    return False

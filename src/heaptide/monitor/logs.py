@@ -21,7 +21,7 @@ from heaptide.views import units
 
 from ._brief import Brief, read_brief
 from ._every import Every
-from ._logger import EVENT, write
+from ._logger import EVENT, can_be, write
 from ._thresholds import NEAR, Changes, Thresholds, Written, held
 
 LEAST = 0.1  # seconds between two records
@@ -50,6 +50,10 @@ class Log:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """``brief``, ``headroom``, ``now``: who reads. The others, and what is raised: `start`."""
+        if not can_be(logger):
+            raise UsageError(
+                f"logger={logger!r} is no logger: give it one, such as logging.getLogger('memory')"
+            )
         self._thresholds = Thresholds(held(budgets))
         self._logger, self._json = logger, json
         self._brief, self._now = brief, now
@@ -201,7 +205,7 @@ def start(
     name, or True for the project's; a record is a warning while one of them is exceeded, or while
     less than a tenth is left of the control group's limit.
 
-    Raises UsageError: the time or the budgets make no sense.
+    Raises UsageError: the time, the logger or the budgets make no sense.
     """
     log = Log(logger=logger, json=json, budgets=budgets)
     every = Every(interval_of(interval), log.record, "heaptide-log")

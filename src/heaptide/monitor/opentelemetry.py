@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from heaptide._version import __version__
-from heaptide.errors import HeaptideError
+from heaptide.errors import HeaptideError, UsageError
 
 from ._figures import BYTES, COUNT, COUNTER, FIGURES, RATIO, SECONDS, Figure, Sample
 from ._source import Source
@@ -95,7 +95,11 @@ def start(
 
     ``provider`` None: the global one, whether it is set already or later. ``objects``: count the
     objects that the collector of garbage tracks, 10 ms for a million. A collection takes 1.3 ms.
+
+    Raises UsageError: ``provider`` is none.
     """
+    if provider is not None and not isinstance(provider, metrics.MeterProvider):
+        raise UsageError(f"opentelemetry={provider!r} is no MeterProvider, and not True")
     source = source or Source(objects=objects)
     reading = _existing(provider)
     if reading is None:

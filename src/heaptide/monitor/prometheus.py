@@ -99,9 +99,14 @@ class Collector:
         ``{"misskey_memory_bytes": "process.rss"}``. ``sum_workers``: of workers not each, but their
         sums. ``interval``: seconds between two readings of PSS and USS, at least.
 
-        Raises UsageError: a name of ``alias`` cannot be one, or there is no such figure.
-        HeaptideError: the folder for all workers may not be written.
+        Raises UsageError: a name of ``alias`` cannot be one, or there is no such figure;
+        ``interval`` is no number of seconds. HeaptideError: the folder for all workers may not be
+        written.
         """
+        _check_seconds("interval", interval)
+        if not isinstance(alias, (Mapping, type(None))):
+            example = '{"app_rss": "process.rss"}'
+            raise UsageError(f"alias={alias!r}: say name and figure, as {example}")
         folder = _multiprocess_folder()
         if not objects and _OBJECTS in (alias or {}).values():
             raise UsageError(f"an alias of {_OBJECTS} needs objects=True: counting them takes time")
@@ -136,6 +141,13 @@ class Collector:
         return self._families.of(samples, self._left | _exported(self._registry))
 
 
+def _check_seconds(name: str, written: object) -> None:
+    """Raises UsageError: it is no positive number."""
+    number = isinstance(written, (int, float)) and not isinstance(written, bool)
+    if not number or not written > 0:  # type: ignore[operator]
+        raise UsageError(f"{name}={written!r} is no positive number of seconds")
+
+
 def _alone(key: str) -> bool:
     """Whether it is no worker's own."""
     return key.startswith(("cgroup.", "pressure."))
@@ -167,6 +179,15 @@ def _exported(registry: CollectorRegistry | None) -> frozenset[str]:
                 _names[one] = frozenset(metric.name for metric in one.collect())
             found |= _names[one]
     return frozenset(found)
+
+
+def _place(registry: CollectorRegistry | None) -> CollectorRegistry:
+    """The default one if there is none. Raises UsageError: it is no registry."""
+    if registry is None:
+        return default_registry()
+    if not hasattr(registry, "register"):
+        raise UsageError(f"registry={registry!r} is no registry of prometheus-client")
+    return registry
 
 
 def _collectors(registry: CollectorRegistry | None) -> list[object]:
@@ -208,7 +229,7 @@ def register(
 
     Raises as `Collector`, and UsageError: the registry has one, or metrics of the same names.
     """
-    place = default_registry() if registry is None else registry
+    place = _place(registry)
     if any(isinstance(one, Collector) for one in _collectors(place)):
         raise UsageError("this registry has heaptide's collector: unregister it before another")
     collector = Collector(
@@ -223,7 +244,7 @@ def register(
 
 def _ready(registry: CollectorRegistry | None) -> CollectorRegistry:
     """Registers a collector where there is none."""
-    place = default_registry() if registry is None else registry
+    place = _place(registry)
     if not any(isinstance(one, Collector) for one in _collectors(place)):
         register(place)
     return place
@@ -263,13 +284,25 @@ def start_http_server(
     port: int, addr: str = "127.0.0.1", registry: CollectorRegistry | None = None
 ) -> Server:
     """Serves a registry's metrics at any path, by prometheus-client's server. ``port`` 0: a free
-    one. ``addr`` ``"0.0.0.0"``: on all interfaces. Raises as `register`, and HeaptideError: it
-    cannot listen there."""
+    one. ``addr`` ``"0.0.0.0"``: on all interfaces. Raises as `register`; UsageError: ``port`` is
+    none; HeaptideError: it cannot listen there."""
+    if not isinstance(port, int) or not 0 <= port <= _MOST_PORTS:
+        raise UsageError(f"port={port!r} is no port: say a number up to {_MOST_PORTS}")
     place = _ready(registry)
     try:
         return Server(*prometheus_client.start_http_server(port, addr, place))
-    except (OSError, OverflowError) as error:
-        raise HeaptideError(f"metrics cannot be served on port {port} of {addr}: {error}") from None
+    except OSError as error:
+        raise HeaptideError(
+            f"metrics cannot be served on port {port} of {addr}: {_reason(error)}; say another "
+            "port or address"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """In words, without numbers of the system and what urllib puts around them."""
+    while isinstance(reason := getattr(error, "reason", None), Exception):
+        error = reason
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def start(
@@ -286,6 +319,10 @@ def start(
     `start_http_server`, and UsageError: ``target`` is none of these.
     """
     address = None if target is True else _address(target)
+    if not isinstance(alias, (str, type(None))):
+        raise UsageError(
+            f"alias={alias!r} is no name: say one, or call prometheus.register(alias=...)"
+        )
     given = target if isinstance(target, CollectorRegistry) else None
     registry = default_registry() if given is None else given
     names = {alias: "process.rss"} if alias else None
@@ -340,10 +377,14 @@ def start_pushing(
     ``gateway``: its address, with or without ``http://``. ``grouping_key``: labels that tell this
     one from others of the same job. ``timeout``: seconds. A push that fails is a warning of the
     logger ``heaptide.monitor``, once, until one succeeds. Raises as `register`, and UsageError:
-    ``every`` is no positive number.
+    ``every`` or ``timeout`` is no positive number, ``gateway`` or ``job`` no text.
     """
-    if every is not None and not every > 0:
-        raise UsageError(f"every={every!r} is no positive number of seconds")
+    if every is not None:
+        _check_seconds("every", every)
+    _check_seconds("timeout", timeout)
+    for name, written in (("gateway", gateway), ("job", job)):
+        if not isinstance(written, str) or not written:
+            raise UsageError(f"{name}={written!r} is no text: say where to push, and a job's name")
     place = _ready(registry)
     key = dict(grouping_key or {})
 
@@ -352,7 +393,7 @@ def start_pushing(
             push_to_gateway(gateway, job, place, key, timeout)
         except (OSError, HTTPException, ValueError) as error:
             raise HeaptideError(
-                f"metrics cannot be pushed to {gateway}: {error}; is a pushgateway there?"
+                f"metrics cannot be pushed to {gateway}: {_reason(error)}; is a pushgateway there?"
             ) from None
 
     return Pusher(push, every)

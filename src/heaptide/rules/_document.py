@@ -44,6 +44,9 @@ def header(jobs: Sequence[Watched]) -> list[str]:
     """What to know before one trusts the rules, a line each: for comments."""
     lines = ["Rules of alerts on memory for Prometheus, written by heaptide rules."]
     for watched in jobs:
+        if not watched.budgets:
+            whose = f" for {watched.job}" if watched.job else ""
+            lines.append(f"There are no budgets{whose}: see docs/budgets.md, or say --budget.")
         missing = not_watched(watched)
         if missing:
             of = f" of {watched.job}" if watched.job else ""

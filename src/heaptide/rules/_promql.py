@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,7 @@ from heaptide.errors import UsageError
 from heaptide.monitor._figures import FIGURES
 
 _MATCHER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(.*)", re.DOTALL | re.ASCII)
+_WRONG_IN_BOTH: Final = ("missing )", "unbalanced parenthesis", "unterminated", "nothing to repeat")
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
 _STEPS = 60  # of a window, in which its floor is looked for
 
@@ -60,7 +62,25 @@ def matcher(written: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"{written!r} is no label: it is no UTF-8") from None
+    if operator in ("=~", "!~"):
+        _check_expression(written, value)
     return f"{name}{operator}{json.dumps(value, ensure_ascii=False)}"
+
+
+def _check_expression(written: str, value: str) -> None:
+    """Raises UsageError: Prometheus would refuse the file for it. Its language (RE2) is not quite
+    Python's: what only one of them has is left to Prometheus, which says where it is wrong."""
+    if "\\Q" in value or "\\E" in value:  # RE2's quotes, between which all is text
+        return
+    try:
+        with warnings.catch_warnings():  # of what may mean something else in a later Python
+            warnings.simplefilter("ignore")
+            re.compile(value)
+    except re.error as error:
+        if error.msg.startswith(_WRONG_IN_BOTH):
+            raise UsageError(f"{written!r} is no label: {error.msg}") from None
+    except (RecursionError, OverflowError):
+        return
 
 
 def summed(selector: str) -> str:

@@ -25,12 +25,32 @@ _Pairs = list[tuple[str, str]]
 
 
 def print_look(
-    look: Look, *, clear: bool = False, file: IO[str] | None = None, width: int | None = None
+    look: Look,
+    *,
+    clear: bool = False,
+    file: IO[str] | None = None,
+    width: int | None = None,
+    height: int | None = None,
 ) -> None:
-    """Prints it; ``clear``: on an empty screen, over what was there before."""
+    """Prints it; ``clear``: on an empty screen, over what was there before, as much as there is
+    room for. ``height``: the screen's, in lines; None: as the terminal says."""
     screen = Screen(file, width)
-    if clear:
-        screen.console.clear()
+    if not clear:
+        _print(screen, look)
+        return
+    with screen.console.capture() as captured:
+        _print(screen, look)
+    lines = captured.get().splitlines()
+    room = (height or screen.console.height) - 1  # the cursor is in the last line
+    if len(lines) > room:  # the first ones would leave the screen, and they matter most
+        room = max(room - 1, 1)
+        more = f"{screen.glyphs.ellipsis} {len(lines) - room} more lines: make the window higher"
+        lines[room:] = [screen.head(more, screen.width)]
+    screen.console.clear()
+    screen.console.file.write("\n".join(lines) + "\n")
+
+
+def _print(screen: Screen, look: Look) -> None:
     given = any(look.command)  # not of the kernel's own, nor of one that has just ended
     words = " ".join(map(shlex.quote, look.command)) if given else f"[{look.process.name}]"
     title = screen.clean(f"process {look.process.pid}: {words}")
