@@ -18,6 +18,7 @@ _LINE = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _GONE = (errno.ENOENT, errno.ESRCH)
 _DEAD = ("Z", "X", "x")
 _PART = 1 << 16
+DIGITS = 20  # of a number of 64 bits; Python refuses to read thousands of them
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def numbers(text: bytes, names: Iterable[bytes], unit: bytes = b"") -> dict[byte
             if unit and word.endswith(unit):
                 word = word[: -len(unit)]
             word = word.strip()
-            if word.isdigit():
+            if word.isdigit() and len(word) <= DIGITS:
                 found[name] = int(word)
     return found
 

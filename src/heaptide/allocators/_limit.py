@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Optional, TypeVar
 
-from heaptide.errors import HeaptideError
-
 Value = TypeVar("Value")
 
 SHARE = 0.001  # of the time, at most, that may go into readings of one kind
@@ -145,8 +143,9 @@ class Limiter(Generic[Value]):
             try:
                 time.sleep(_AFTER)
                 self._take(self._clock.now())
-            except HeaptideError:
-                pass  # what was to be read has ended
+            except Exception:
+                # What was to be read has ended, say: a traceback on stderr would be the program's.
+                pass
             finally:
                 self._lock.release()
 

@@ -17,6 +17,7 @@ from ._source import Source, of_process, start_time
 from ._workers import Folder, Left
 
 _START = "process.start_time"
+_INSIDE = ("allocator.", "python.")  # what only a worker itself can tell
 
 
 class Crew:
@@ -75,7 +76,12 @@ def _of(left: Left, rollups: Rollups) -> Iterator[Sample]:
     if sizes is not None:
         stats = replace(stats, pss=sizes[0], uss=sizes[1], age=rollups.age)
     yield from of_process(stats, started)
-    yield from (one for one in left.samples if one.figure.key != _START)
+    # Each once, and nothing that is told above: a text with a sample twice is refused as a whole.
+    yield from {
+        (one.figure.key, one.labels): one
+        for one in left.samples
+        if one.figure.key.startswith(_INSIDE)
+    }.values()
 
 
 _crews: dict[Path, Crew] = {}
