@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,13 +86,23 @@ def _of(left: Left, rollups: Rollups) -> Iterator[Sample]:
 
 
 _crews: dict[Path, Crew] = {}
+_lock = threading.Lock()
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
 
 
 def crew_of(path: Path, *, objects: bool, interval: float) -> Crew:
     """One for each folder, whoever asks: a process has one file in it. Raises as `Crew`."""
     place = path.resolve()
-    if place not in _crews:
-        _crews[place] = Crew(place, objects=objects, interval=interval)
-    crew = _crews[place]
+    with _lock:
+        if place not in _crews:
+            _crews[place] = Crew(place, objects=objects, interval=interval)
+        crew = _crews[place]
     crew.source.objects = crew.source.objects or objects
     return crew

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from ._stderr import has_room
 
 NAME = "heaptide.monitor"
 EVENT = "memory"
@@ -17,6 +20,13 @@ class KeyValues(Protocol):
 
     def info(self, event: str, **values: Any) -> Any: ...
     def warning(self, event: str, **values: Any) -> Any: ...
+
+
+def warn(words: str, *values: object) -> None:
+    """From threads of ours, or while the program reads figures. What a handler raises is no concern
+    of either."""
+    with contextlib.suppress(Exception):
+        logging.getLogger(NAME).warning(words, *values)
 
 
 def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:
@@ -46,8 +56,8 @@ def _tell(logger: KeyValues, level: int, values: Mapping[str, Any]) -> None:
 def _own() -> object:
     """structlog's where the program has set that up, else logging's; asked for at each record, as
     a program may set up either long after the monitor was started."""
-    structlog = sys.modules.get("structlog")
-    if structlog is not None and structlog.is_configured():
+    structlog = sys.modules.get("structlog")  # of which the program may be importing the rest
+    if structlog is not None and getattr(structlog, "is_configured", bool)():
         return structlog.get_logger(NAME)
     logger = logging.getLogger(NAME)
     if logger.level == logging.NOTSET:  # who asks for records wants to see them
@@ -73,7 +83,7 @@ def _without_handlers(
     logger: logging.Logger, level: int, message: str, values: Mapping[str, Any]
 ) -> None:
     """To stderr, where logging itself would write warnings only."""
-    if not logger.isEnabledFor(level):
+    if not logger.isEnabledFor(level) or not has_room():
         return
     record = logger.makeRecord(NAME, level, __file__, 0, message, (), None, "write", dict(values))
     handler = logging.StreamHandler()

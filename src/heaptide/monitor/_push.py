@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
 from heaptide.errors import HeaptideError
 
-_log = logging.getLogger("heaptide.monitor")
+from ._logger import warn
 
 
 class Pusher:
@@ -46,14 +45,14 @@ class Pusher:
         try:
             self.close()
         except HeaptideError as failure:
-            _log.warning("%s", failure)  # what the program did counts
+            warn("%s", failure)  # what the program did counts
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             try:
                 self._push()
                 self._failed = False
-            except HeaptideError as error:
+            except Exception as error:  # of whatever collector: the next push may succeed
                 if not self._failed:  # once, until it works again
-                    _log.warning("%s", error)
+                    warn("%s", error)
                 self._failed = True
