@@ -358,3 +358,20 @@ def test_an_argument_that_is_wrong_is_still_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HEAPTIDE_MONITOR", "json budgets=/nowhere.toml")
     with pytest.raises(UsageError, match="too often"):
         monitor(log=0.001)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the module has another name since")
+def test_other_interpreters_of_the_process() -> None:
+    """A thread in one of them would keep it from ending."""
+    code = (
+        "import os, sys\n"
+        "import _xxsubinterpreters as interpreters\n"
+        "os.environ['HEAPTIDE_MONITOR'] = 'log=1h prometheus=:0'\n"
+        "begin = 'import heaptide.monitor._environment as e; e.begin()'\n"
+        "for options in ({}, {'isolated': False}):\n"
+        "    one = interpreters.create(**options)\n"
+        "    interpreters.run_string(one, begin)\n"
+        "    interpreters.destroy(one)\n"
+    )
+    done = run(code, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -110,6 +110,8 @@ def begin() -> None:
         return
     _begun = True
     try:
+        if not _is_main_interpreter():
+            return
         from ._start import monitor
 
         if _is_heaptide():
@@ -118,6 +120,18 @@ def begin() -> None:
         monitor()
     except Exception as error:
         complain(error)
+
+
+def _is_main_interpreter() -> bool:
+    """Others of the process, such as those of mod_wsgi, read the file too: a thread in one of them
+    keeps it from ending, and the process has its monitor already."""
+    try:
+        from ctypes import PYFUNCTYPE, c_int64, c_void_p, pythonapi
+    except ImportError:  # as in one with a lock of its own
+        return False
+    current = PYFUNCTYPE(c_void_p)(("PyInterpreterState_Get", pythonapi))
+    number = PYFUNCTYPE(c_int64, c_void_p)(("PyInterpreterState_GetID", pythonapi))
+    return bool(number(current()) == 0)
 
 
 def _is_heaptide() -> bool:
