@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -225,7 +226,7 @@ def test_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
         read = refuse
 
     monkeypatch.setattr(_source, "start_of", refuse)
-    assert _source._read_start_time(1) is None
+    assert _source._read_start_time() is None
     assert {one.figure.key.partition(".")[0] for one in Source(process=Refuses()).read()} >= {  # type: ignore[arg-type]
         "python"
     }
@@ -264,3 +265,26 @@ def test_a_reading_that_fails_in_another_thread(monkeypatch: pytest.MonkeyPatch)
         assert asked.acquire(timeout=60)
         until(lambda: not limiter._lock.locked())
     assert raised == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may have another namespace")
+def test_proc_of_another_namespace(tmp_path: Path) -> None:
+    """Our own id is there that of another process, whose figures are not ours."""
+    code = (
+        "import os, pathlib, sys\n"
+        "from heaptide.monitor._source import Source\n"
+        "from heaptide.monitor._workers import Folder\n"
+        "held = b'x' * 50_000_000\n"
+        "told = {one.figure.key: one.value for one in Source().read()}\n"
+        "assert told['process.rss'] > len(held), told\n"
+        "assert Folder(pathlib.Path(sys.argv[1])).me() is None\n"
+    )
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", sys.executable, "-c", code, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "unshare: " in done.stderr:
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")

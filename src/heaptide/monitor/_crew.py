@@ -62,7 +62,7 @@ class Crew:
 
     def _own(self) -> list[Sample]:
         """What is left for others. The start: it must be the same whoever is asked."""
-        started = start_time(os.getpid())
+        started = start_time()
         known = [] if started is None else [Sample(FIGURES[_START], started)]
         return [*known, *self.source.inside()]
 

@@ -68,7 +68,7 @@ class Source:
         not to be lost for that."""
         try:
             stats = self._process.read()
-            return [*of_process(stats, start_time(stats.pid))]
+            return [*of_process(stats, start_time())]
         except HeaptideError:
             return []
 
@@ -107,20 +107,21 @@ def of_process(stats: ProcessStats, started: float | None) -> Iterator[Sample]:
 _started: dict[int, float] = {}
 
 
-def start_time(pid: int) -> float | None:
-    """Seconds since 1970; of a process that does not change."""
+def start_time() -> float | None:
+    """Of this process, in seconds since 1970: that does not change."""
+    pid = os.getpid()
     known = _started.get(pid)
     if known is None:
-        known = _read_start_time(pid)
+        known = _read_start_time()
         if known is not None:
             _started.clear()
             _started[pid] = known
     return known
 
 
-def _read_start_time(pid: int) -> float | None:
+def _read_start_time() -> float | None:
     try:
-        ticks = start_of(pid)
+        ticks = start_of(None)
         with open("/proc/stat", "rb") as file:
             booted = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
     except (HeaptideError, OSError, StopIteration):

@@ -72,8 +72,8 @@ class Folder:
         self.namespace = _namespace()
 
     def me(self) -> Worker | None:
-        """This process. None: /proc does not tell."""
-        return self._running(os.getpid())
+        """This process. None: /proc does not tell, or numbers processes otherwise."""
+        return self._running(os.getpid()) if self._procfs.here() else None
 
     def write(self, worker: Worker, samples: Iterable[Sample]) -> None:
         """In place of what it left before. Raises OSError."""
