@@ -375,3 +375,35 @@ def test_other_interpreters_of_the_process() -> None:
     )
     done = run(code, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_handler_of_signals_that_reads(several: bool, tmp_path: Path) -> None:
+    """In the middle of a reading of the same thread, whatever lock that holds."""
+    code = (
+        "import os, signal, sys\n"
+        "if sys.argv[1]: os.environ['PROMETHEUS_MULTIPROC_DIR'] = sys.argv[1]\n"
+        "from heaptide.allocators import Reader\n"
+        "from heaptide.monitor.prometheus import Collector\n"
+        "collector, reader = Collector(), Reader(asking='always')\n"
+        "def read(*_):\n"
+        "    list(collector.collect())\n"
+        "    reader.read()\n"
+        "def profile(frame, event, arg):\n"
+        "    global calls\n"
+        "    calls += 1\n"
+        "    if calls % 97 == 0:\n"
+        "        sys.setprofile(None)\n"
+        "        signal.raise_signal(signal.SIGUSR1)\n"
+        "        sys.setprofile(profile)\n"
+        "calls = 0\n"
+        "signal.signal(signal.SIGUSR1, read)\n"
+        "read()\n"
+        "sys.setprofile(profile)\n"
+        "for _ in range(20): read()\n"
+        "sys.setprofile(None)\n"
+        "assert calls > 1000, calls\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path) if several else ""]
+    environment = {**os.environ, "PYTHONPATH": PATH}
+    assert subprocess.run(command, env=environment, timeout=60).returncode == 0
