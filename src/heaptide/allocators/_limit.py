@@ -109,14 +109,25 @@ class Limiter(Generic[Value]):
         self._patience, self._took = patience, took
         self._clock = clock or Clock()
         self._lock = threading.Lock()
+        self._asking: set[int] = set()  # threads
         self._last: tuple[Value, float] | None = None
         self._next = float("-inf")
 
     def get(self, *, fresh: bool = False) -> Limited[Value]:
         """``fresh``: read now, whatever it costs."""
+        here = threading.get_ident()
+        again = here in self._asking  # a handler of signals: it cannot wait for what it is in
+        self._asking.add(here)
+        try:
+            return self._get(fresh, wait=fresh and not again)
+        finally:
+            if not again:
+                self._asking.discard(here)
+
+    def _get(self, fresh: bool, *, wait: bool) -> Limited[Value]:
         reason = ""
         # Who comes while another thread is reading takes what there was before.
-        if self._lock.acquire(blocking=fresh):
+        if self._lock.acquire(blocking=wait):
             left = False  # to another thread, the lock too
             try:
                 begun = self._clock.now()

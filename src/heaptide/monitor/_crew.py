@@ -86,12 +86,12 @@ def _of(left: Left, rollups: Rollups) -> Iterator[Sample]:
 
 
 _crews: dict[Path, Crew] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def _after_in_child() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_in_child)

@@ -32,7 +32,8 @@ class Leaving:
         _all.append(self)
 
     def _begin(self) -> None:
-        self._reading, self._ended = threading.Lock(), threading.Event()
+        # Not a plain lock: a handler of signals may ask for metrics in between, or fork.
+        self._reading, self._ended = threading.RLock(), threading.Event()
         self._worker = self._folder.me()
         thread = threading.Thread(target=self._run, name="heaptide-workers", daemon=True)
         try:
@@ -94,18 +95,18 @@ class Leaving:
 
 
 _all: list[Leaving] = []
-_held: list[threading.Lock] = []
+_held: list[Callable[[], None]] = []  # what gives the locks back
 
 
 def _before_fork() -> None:
     for one in list(_all):
         if one._reading.acquire(timeout=_PATIENCE):
-            _held.append(one._reading)
+            _held.append(one._reading.release)
 
 
 def _after_in_parent() -> None:
     while _held:
-        _held.pop().release()
+        _held.pop()()
 
 
 def _after_in_child() -> None:
