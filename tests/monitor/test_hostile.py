@@ -288,3 +288,12 @@ def test_proc_of_another_namespace(tmp_path: Path) -> None:
     if "unshare: " in done.stderr:
         pytest.skip(done.stderr)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_leads_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says so, as for any other that is none."""
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for folder in (tmp_path / "circle", tmp_path / ("x" * 300)):
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+        with pytest.raises(HeaptideError, match="no folder that can be written"):
+            register(CollectorRegistry())

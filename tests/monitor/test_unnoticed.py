@@ -248,6 +248,9 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus_client, "start_http_server", refuse)
     with pytest.raises(HeaptideError, match="can't start new thread"):
         start_http_server(0, registry=CollectorRegistry())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(HeaptideError, match="can't start new thread"):
+        Pusher(lambda: None, 1.0)
 
 
 def test_a_server_in_a_forked_child() -> None:

@@ -99,7 +99,7 @@ os.register_at_fork(after_in_child=_after_in_child)
 
 def crew_of(path: Path, *, objects: bool, interval: float) -> Crew:
     """One for each folder, whoever asks: a process has one file in it. Raises as `Crew`."""
-    place = path.resolve()
+    place = Path(os.path.realpath(path))  # Path.resolve raises where links lead in a circle
     with _lock:
         if place not in _crews:
             _crews[place] = Crew(place, objects=objects, interval=interval)

@@ -16,12 +16,17 @@ class Pusher:
     does not keep the program from ending. A forked child pushes nothing."""
 
     def __init__(self, push: Callable[[], None], every: float | None) -> None:
-        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called."""
+        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called.
+        Raises HeaptideError: there can be no thread for it."""
         self._push, self._every = push, every
         self._ended = threading.Event()
         self._failed = False
         if every is not None:
-            threading.Thread(target=self._run, name="heaptide-push", daemon=True).start()
+            thread = threading.Thread(target=self._run, name="heaptide-push", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads, or the interpreter ends
+                raise HeaptideError(f"metrics cannot be pushed now and then: {error}") from None
 
     def push(self) -> None:
         """Now. Raises HeaptideError: the gateway cannot be reached, or refuses."""

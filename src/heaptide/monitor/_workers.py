@@ -62,7 +62,8 @@ class Folder:
         clock: Callable[[], float] = time.monotonic,  # of the whole machine
     ) -> None:
         """Raises HeaptideError: there is no such folder, or it may not be written."""
-        if not (path.is_dir() and os.access(path, os.W_OK | os.X_OK)):
+        # (Path.is_dir raises where a folder above may not be entered.)
+        if not (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)):  # noqa: PTH112
             raise HeaptideError(
                 f"{path} is no folder that can be written: make it before the service starts, or "
                 "unset PROMETHEUS_MULTIPROC_DIR"
