@@ -57,11 +57,13 @@ def run(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_pipe_that_nobody_empties() -> None:
+@pytest.mark.parametrize("setup", ["", "logging.basicConfig()"])
+def test_a_pipe_that_nobody_empties(setup: str) -> None:
     """Records to stderr are left out: a thread that waited there would hold the stream's lock, and
     Python waits for that when it ends."""
     code = (
-        "import fcntl, os, time, heaptide.monitor\n"
+        "import logging, os, time, heaptide.monitor\n"
+        f"{setup}\n"
         "os.set_blocking(2, False)\n"
         "try:\n"
         "    while True: os.write(2, b'x' * 4096)\n"

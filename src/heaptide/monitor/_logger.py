@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ._stderr import has_room
+from ._stderr import has_room, is_full
 
 NAME = "heaptide.monitor"
 EVENT = "memory"
@@ -41,11 +41,24 @@ def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -
             _without_handlers(logger, level, message, values)
             return
     if isinstance(logger, logging.Logger):
-        logger.log(level, message, extra=dict(values))
+        if not _would_wait(logger):
+            logger.log(level, message, extra=dict(values))
     elif isinstance(logger, logging.LoggerAdapter):
         _through_adapters(logger, level, message, values)
     else:
         _tell(logger, level, values)  # type: ignore[arg-type]
+
+
+def _would_wait(logger: logging.Logger) -> bool:
+    """For a stream of the program that is full; 5 µs for each."""
+    here: logging.Logger | None = logger
+    while here is not None:
+        for handler in here.handlers:
+            stream = getattr(handler, "stream", None)
+            if stream is not None and stream in (sys.stderr, sys.stdout) and is_full(stream):
+                return True
+        here = here.parent if here.propagate else None
+    return False
 
 
 def _tell(logger: KeyValues, level: int, values: Mapping[str, Any]) -> None:
