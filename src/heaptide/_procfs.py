@@ -18,6 +18,7 @@ _LINE = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _GONE = (errno.ENOENT, errno.ESRCH)
 _DEAD = ("Z", "X", "x")
 _PART = 1 << 16
+DIGITS = 20  # of a number of 64 bits; Python refuses to read thousands of them
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def numbers(text: bytes, names: Iterable[bytes], unit: bytes = b"") -> dict[byte
             if unit and word.endswith(unit):
                 word = word[: -len(unit)]
             word = word.strip()
-            if word.isdigit():
+            if word.isdigit() and len(word) <= DIGITS:
                 found[name] = int(word)
     return found
 
@@ -115,7 +116,15 @@ class Procfs:
         raw = self.read(f"{self.root}/{pid}/stat")
         return _parse_stat(raw) if raw else None
 
-    def memory(self, pid: int) -> Memory | None:
+    def here(self) -> bool:
+        """Whether ids in it are those that this process knows: it may be of an outer namespace,
+        in which our own id is another's. True as well if it does not tell."""
+        try:
+            return os.readlink(f"{self.root}/self") == str(os.getpid())  # noqa: PTH115 (a name)
+        except OSError:
+            return True
+
+    def memory(self, pid: int | str) -> Memory | None:
         """None: there is no such process any more. Raises HeaptideError: it may not be read."""
         folder = self.root / str(pid)
         raw = self.read(folder / "smaps_rollup")
@@ -137,7 +146,7 @@ class Procfs:
             swap_pss=found.get(b"SwapPss", 0),
         )
 
-    def command(self, pid: int) -> list[str]:
+    def command(self, pid: int | str) -> list[str]:
         """The words that it was started with; none if it has gone."""
         raw = self.read(self.root / str(pid) / "cmdline") or b""
         return [word.decode(errors="surrogateescape") for word in raw.rstrip(b"\0").split(b"\0")]

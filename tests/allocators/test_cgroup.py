@@ -295,3 +295,36 @@ def test_a_real_group_of_version_1(real_group: Path) -> None:
     assert current_empty <= current_full - (45 << 20)
     assert peak >= peak_full >= current_full
     assert full.events["oom_kill"] == 0 and full.anon is not None and full.anon >= 49 << 20
+
+
+HUGE = "9" * 5000
+
+
+def test_garbage(system: System) -> None:
+    """Numbers of thousands of digits, which Python refuses to read, and what is no number."""
+    system.process("0::/\n", V2)
+    psi = PSI.replace("avg10=12.50", "avg10=1.2.3").replace("total=500000", f"total={HUGE}")
+    system.group(
+        "sys/fs/cgroup",
+        stat=f"anon {HUGE}\nfile -5\ninactive_file 3\n",
+        current=HUGE,
+        max="1e9",
+        events=f"oom {HUGE}\noom_kill ٣\nlow\nhigh 1 2\nmax 4",
+        pressure=psi,
+    )
+    found = system.read()
+    assert found == Cgroup(2, "/", events={"max": 4})
+
+
+def test_a_folder_that_may_not_be_entered(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then what is mounted has to do."""
+    system.process("0::/a\n", V2)
+    system.group("sys/fs/cgroup", stat="anon 5")
+
+    def stat(path: object, *args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = system.read()
+    assert found is not None
+    assert found.anon == 5

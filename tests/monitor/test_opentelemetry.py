@@ -378,3 +378,25 @@ def test_the_manual_runs() -> None:
     )
     assert done.stderr == ""
     assert '"name": "process.memory.usage"' in done.stdout
+
+
+def test_readings_of_two_threads_are_apart() -> None:
+    """Each figure once, whoever else is reading: a reading is over before it is seen."""
+    threads, rss = FIGURES["process.threads"], FIGURES["process.rss"]
+    inside, entered = [], threading.Event()
+
+    class Slow(Made):
+        def read(self) -> Any:
+            first = not entered.is_set()
+            entered.set()
+            for one in self.samples:
+                if first:  # the other reads all of it in between
+                    first = False
+                    inside.append(list(reading.of(rss)))
+                yield one
+
+    made = Slow(sample(threads.key, 3), sample(rss.key, 5))
+    reading = opentelemetry._Reading(made)
+    assert list(reading.of(threads)) == [made.samples[0]]
+    assert inside == [[made.samples[1]]]
+    assert list(reading.of(rss)) == [made.samples[1]]

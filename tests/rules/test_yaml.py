@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heaptide.rules import as_yaml
+from heaptide.errors import UsageError
+from heaptide.rules import Settings, Watched, as_yaml, document, matcher
 
 pytestmark = pytest.mark.interpreters
 
@@ -61,3 +64,41 @@ def test_json_is_the_same() -> None:
     """JSON is YAML too: either may be given to Prometheus."""
     node: dict[str, Any] = {"a": ["x", 'y"\n', {"b": "\x7f\u2028\ufeff"}]}
     assert yaml.safe_load(as_yaml(node)) == json.loads(json.dumps(node))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        ("web-(", True),
+        ("web)", True),
+        ("*", True),
+        ("a**", True),
+        ("[a", True),
+        ("[z-a]", True),
+        ("a{2,1}", True),
+        ("a\\", True),
+        ("(?=a)b", True),
+        ("(?<!a)b", True),
+        (r"(a)\1", True),
+        ("(?P<x>a)(?P=x)", True),
+        ("web-.*|api", False),
+        (r"\pL+\z", False),
+        ("[[:alpha:]]", False),
+        (r"\Qweb(\E", False),
+        (r"[(?=]\(?=x", False),
+        ("(?i)web", False),
+        ("é{3}", False),
+    ],
+)
+def test_regular_expressions(pattern: str, wrong: bool, tmp_path: Path) -> None:
+    """What is let through is let through by Prometheus, and what is not would not be."""
+    if wrong:
+        with pytest.raises(UsageError):
+            matcher(f"pod=~{pattern}")
+        label = f"pod=~{json.dumps(pattern)}"
+    else:
+        label = matcher(f"pod=~{pattern}")
+    path = tmp_path / "rules.yml"
+    path.write_text(as_yaml(document([Watched("x", matchers=(label,))], Settings())))
+    done = subprocess.run(["promtool", "check", "rules", path], capture_output=True)
+    assert (done.returncode != 0) == wrong, done.stdout + done.stderr

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from heaptide._procfs import read_raw
+from heaptide._procfs import DIGITS, read_raw
 
 from ._limit import Reading
 from .cgroup import _UNLIMITED, _folders
@@ -19,10 +19,10 @@ from .cgroup import _UNLIMITED, _folders
 _V1_FILES = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 _V2_FILES = ("memory.max", "memory.current")
 _UNUSED = {
-    1: re.compile(rb"^total_inactive_file (\d+)$", re.MULTILINE),
-    2: re.compile(rb"^inactive_file (\d+)$", re.MULTILINE),
+    1: re.compile(rb"^total_inactive_file (\d{1,20})$", re.MULTILINE),
+    2: re.compile(rb"^inactive_file (\d{1,20})$", re.MULTILINE),
 }
-_WHOLE = re.compile(rb"^hierarchical_memory_limit (\d+)$", re.MULTILINE)
+_WHOLE = re.compile(rb"^hierarchical_memory_limit (\d{1,20})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,4 +96,4 @@ def _nearest(levels: list[tuple[int, int | None]]) -> Headroom | None:
 
 def _number(path: str) -> int | None:
     text = (read_raw(path) or b"").strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdigit() and len(text) <= DIGITS else None

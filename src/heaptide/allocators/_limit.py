@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Optional, TypeVar
 
-from heaptide.errors import HeaptideError
-
 Value = TypeVar("Value")
 
 SHARE = 0.001  # of the time, at most, that may go into readings of one kind
@@ -111,14 +109,25 @@ class Limiter(Generic[Value]):
         self._patience, self._took = patience, took
         self._clock = clock or Clock()
         self._lock = threading.Lock()
+        self._asking: set[int] = set()  # threads
         self._last: tuple[Value, float] | None = None
         self._next = float("-inf")
 
     def get(self, *, fresh: bool = False) -> Limited[Value]:
         """``fresh``: read now, whatever it costs."""
+        here = threading.get_ident()
+        again = here in self._asking  # a handler of signals: it cannot wait for what it is in
+        self._asking.add(here)
+        try:
+            return self._get(fresh, wait=fresh and not again)
+        finally:
+            if not again:
+                self._asking.discard(here)
+
+    def _get(self, fresh: bool, *, wait: bool) -> Limited[Value]:
         reason = ""
         # Who comes while another thread is reading takes what there was before.
-        if self._lock.acquire(blocking=fresh):
+        if self._lock.acquire(blocking=wait):
             left = False  # to another thread, the lock too
             try:
                 begun = self._clock.now()
@@ -145,8 +154,9 @@ class Limiter(Generic[Value]):
             try:
                 time.sleep(_AFTER)
                 self._take(self._clock.now())
-            except HeaptideError:
-                pass  # what was to be read has ended
+            except Exception:
+                # What was to be read has ended, say: a traceback on stderr would be the program's.
+                pass
             finally:
                 self._lock.release()
 

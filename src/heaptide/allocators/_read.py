@@ -141,7 +141,7 @@ class Reader(Reading):
         super().__init__()
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals may read in between
         self._load = Load(self._clock)
         self._search: Limiter[list[Live]] = Limiter(
             lambda: find_live(self._libraries()),

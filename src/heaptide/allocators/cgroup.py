@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from heaptide._procfs import numbers, read_whole
+from heaptide._procfs import DIGITS, numbers, read_whole
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
-    r"^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$", re.MULTILINE
+    r"^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$",
+    re.MULTILINE | re.ASCII,
 )
 # What is told of memory.stat, of version 1 and 2.
 _STAT_1 = (
@@ -159,7 +160,7 @@ def _chain(path: str, base: str, mount: Path) -> list[Path]:
     except ValueError:
         return [mount]
     folder = mount / below
-    if ".." in below.parts or not folder.is_dir():
+    if ".." in below.parts or not os.path.isdir(folder):  # noqa: PTH112 (that may raise)
         return [mount]
     return [folder, *(mount / one for one in below.parents)] if below.parts else [mount]
 
@@ -250,7 +251,7 @@ def _least(numbers: list[int | None] | list[int]) -> int | None:
 def _number(path: str) -> int | None:
     """None: there is no such file, or it says ``max``."""
     raw = (_raw(path) or b"").strip()
-    return int(raw) if raw.isdigit() else None
+    return int(raw) if raw.isdigit() and len(raw) <= DIGITS else None
 
 
 def _stat(folder: str, wanted: tuple[bytes, ...]) -> dict[bytes, int]:
@@ -259,8 +260,13 @@ def _stat(folder: str, wanted: tuple[bytes, ...]) -> dict[bytes, int]:
 
 def _counts(path: str) -> dict[str, int]:
     """Lines of a name and a number."""
-    parts = (line.split() for line in os.fsdecode(_raw(path) or b"").splitlines())
-    return {two[0]: int(two[1]) for two in parts if len(two) == 2 and two[1].isdecimal()}
+    raw = (_raw(path) or b"").decode("ascii", "ignore")
+    parts = (line.split() for line in raw.splitlines())
+    return {
+        two[0]: int(two[1])
+        for two in parts
+        if len(two) == 2 and two[1].isdecimal() and len(two[1]) <= DIGITS
+    }
 
 
 def _raw(path: str | Path) -> bytes | None:

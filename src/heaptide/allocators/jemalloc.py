@@ -75,7 +75,10 @@ class Allocator:
         get = self.control.get
         if self.control.get("config.stats", ctypes.c_bool) == 0:
             return Answer(reason="this jemalloc was built without statistics")
-        self.control.advance()
+        try:
+            self.control.advance()
+        except HeaptideError as error:
+            return Answer(reason=error.message)
         found: dict[str, Any] = {name: get(f"stats.{name}") for name in _FIGURES}
         free = _sum(_difference(found["active"], found["allocated"]), self._unused(_ALL))
         return Answer(**found, free=free, arenas=self._arenas() if arenas else ())

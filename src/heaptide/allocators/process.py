@@ -12,6 +12,7 @@ from heaptide.errors import HeaptideError
 from ._limit import Clock, Limited, Limiter, Reading
 
 INTERVAL = 60.0  # seconds between two readings of what is expensive
+_SELF = "self"  # our own id may be another's where /proc is of another namespace
 _LONG = 1.0  # seconds that it is expected to take, the first time
 
 _SIZES = (
@@ -63,7 +64,7 @@ def read_cheap(pid: int | None = None, procfs: Procfs | None = None) -> ProcessS
     Raises HeaptideError: there is no such process, or it may not be read.
     """
     procfs, number = procfs or Procfs(), os.getpid() if pid is None else pid
-    folder = f"{procfs.root}/{number}"
+    folder = f"{procfs.root}/{_SELF if pid is None else pid}"
     status, stat = procfs.read(f"{folder}/status"), procfs.read(f"{folder}/stat")
     if not status or not stat:
         raise HeaptideError(f"there is no process {number}")
@@ -98,7 +99,7 @@ def read_process(pid: int | None = None, procfs: Procfs | None = None) -> Proces
     `read_cheap`; that only PSS and USS may not be read is told by ``reason``."""
     procfs = procfs or Procfs()
     stats = read_cheap(pid, procfs)
-    return _with(stats, Limited(_rollup(stats.pid, procfs), 0.0))
+    return _with(stats, Limited(_rollup(pid, procfs), 0.0))
 
 
 def read_family(pid: int | None = None, procfs: Procfs | None = None) -> Family:
@@ -133,11 +134,11 @@ def read_family(pid: int | None = None, procfs: Procfs | None = None) -> Family:
     )
 
 
-def start_of(pid: int, procfs: Procfs | None = None) -> int | None:
+def start_of(pid: int | None, procfs: Procfs | None = None) -> int | None:
     """When a process was started, in ticks: with its id this is one process and no later one of
-    the same id. None: there is none."""
+    the same id. ``pid`` None: this process. None: there is none."""
     procfs = procfs or Procfs()
-    raw = procfs.read(f"{procfs.root}/{pid}/stat")
+    raw = procfs.read(f"{procfs.root}/{_SELF if pid is None else pid}/stat")
     counts = (raw or b"").rpartition(b") ")[2].split()
     return int(counts[_STARTED]) if len(counts) > _STARTED else None
 
@@ -164,7 +165,7 @@ class ProcessReader(Reading):
 
     def _begin(self) -> None:
         self._rollup: Limiter[Memory | str] = Limiter(
-            lambda: _rollup(self._number, self._procfs),
+            lambda: _rollup(self._pid, self._procfs),
             interval=self._interval,
             patience=self._patience,
             took=_LONG,
@@ -184,21 +185,21 @@ class ProcessReader(Reading):
 
     def read(self) -> ProcessStats:
         """Raises HeaptideError: it has ended."""
-        return _with(read_cheap(self._number, self._procfs), self._rollup.get())
+        return _with(read_cheap(self._pid, self._procfs), self._rollup.get())
 
     def command(self) -> list[str]:
         """The words that it was started with."""
-        return self._procfs.command(self._number)
+        return self._procfs.command(_SELF if self._pid is None else self._pid)
 
     def family(self) -> Limited[Family]:
         """Raises HeaptideError: it has ended."""
         return self._family.get()
 
 
-def _rollup(pid: int, procfs: Procfs) -> Memory | str:
+def _rollup(pid: int | None, procfs: Procfs) -> Memory | str:
     """Or why there is none."""
     try:
-        memory = procfs.memory(pid)
+        memory = procfs.memory(_SELF if pid is None else pid)
     except HeaptideError as error:
         return error.message
     return "it has no memory of its own" if memory is None else memory

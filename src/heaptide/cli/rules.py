@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from heaptide.budgets import Budgets, Project
     from heaptide.rules import Settings, Watched
 
+_YEAR = 365 * 86400  # seconds: Prometheus knows no times of centuries
+
 
 _FOR_RULES: Final = {
     "window": "--window",
@@ -140,6 +142,9 @@ def _settings(window: float, hold: float, near: str) -> Settings:
 
     if window < 1:
         raise UsageError("--window must be at least 1s")
+    for option, seconds in (("--window", window), ("--for", hold)):
+        if seconds > _YEAR:
+            raise UsageError(f"{option} must be at most 365d")
     try:
         part = parse_limit(near, "ratio").value
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from ._source import Source, of_process, start_time
 from ._workers import Folder, Left
 
 _START = "process.start_time"
+_INSIDE = ("allocator.", "python.")  # what only a worker itself can tell
 
 
 class Crew:
@@ -60,7 +62,7 @@ class Crew:
 
     def _own(self) -> list[Sample]:
         """What is left for others. The start: it must be the same whoever is asked."""
-        started = start_time(os.getpid())
+        started = start_time()
         known = [] if started is None else [Sample(FIGURES[_START], started)]
         return [*known, *self.source.inside()]
 
@@ -75,17 +77,32 @@ def _of(left: Left, rollups: Rollups) -> Iterator[Sample]:
     if sizes is not None:
         stats = replace(stats, pss=sizes[0], uss=sizes[1], age=rollups.age)
     yield from of_process(stats, started)
-    yield from (one for one in left.samples if one.figure.key != _START)
+    # Each once, and nothing that is told above: a text with a sample twice is refused as a whole.
+    yield from {
+        (one.figure.key, one.labels): one
+        for one in left.samples
+        if one.figure.key.startswith(_INSIDE)
+    }.values()
 
 
 _crews: dict[Path, Crew] = {}
+_lock = threading.RLock()
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
 
 
 def crew_of(path: Path, *, objects: bool, interval: float) -> Crew:
     """One for each folder, whoever asks: a process has one file in it. Raises as `Crew`."""
-    place = path.resolve()
-    if place not in _crews:
-        _crews[place] = Crew(place, objects=objects, interval=interval)
-    crew = _crews[place]
+    place = Path(os.path.realpath(path))  # Path.resolve raises where links lead in a circle
+    with _lock:
+        if place not in _crews:
+            _crews[place] = Crew(place, objects=objects, interval=interval)
+        crew = _crews[place]
     crew.source.objects = crew.source.objects or objects
     return crew

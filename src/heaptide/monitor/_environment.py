@@ -5,7 +5,6 @@ Whoever runs a program sets it, and not who wrote it: nothing that is wrong with
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -15,9 +14,12 @@ from typing import Any, Final
 from heaptide._printable import printable
 from heaptide.errors import HeaptideError, UsageError
 
+from ._stderr import tell
+
 NAME: Final = "HEAPTIDE_MONITOR"
 OWNER: Final = "HEAPTIDE_MONITOR_PID"  # the process that was started first
 _OFF = ("off", "0", "no", "false")
+_LONG = 100  # digits: of thousands Python makes no number
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,9 @@ def is_first() -> bool:
 def complain(error: Exception) -> None:
     """In a line on stderr: a program that cannot be monitored runs as it would have. Its children
     say nothing of what it has told already."""
-    if is_first() and sys.stderr is not None:
+    if is_first():
         words = error.message if isinstance(error, HeaptideError) else repr(error)
-        with contextlib.suppress(OSError, ValueError):  # stderr is closed
-            sys.stderr.write(f"heaptide: {NAME}: {printable(' '.join(words.split()))}\n")
+        tell(f"{NAME}: {printable(' '.join(words.split()))}")
 
 
 def parse(text: str) -> Options:
@@ -95,7 +96,7 @@ def parse(text: str) -> Options:
 def _value(name: str, text: str) -> Any:
     """A port alone is a number; Prometheus's users write it with a colon."""
     port = text[1:] if text[:1] == ":" else text
-    return int(port) if name == "prometheus" and port.isdecimal() else text
+    return int(port) if name == "prometheus" and port.isdecimal() and len(port) < _LONG else text
 
 
 _begun = False
@@ -109,6 +110,8 @@ def begin() -> None:
         return
     _begun = True
     try:
+        if not _is_main_interpreter():
+            return
         from ._start import monitor
 
         if _is_heaptide():
@@ -117,6 +120,18 @@ def begin() -> None:
         monitor()
     except Exception as error:
         complain(error)
+
+
+def _is_main_interpreter() -> bool:
+    """Others of the process, such as those of mod_wsgi, read the file too: a thread in one of them
+    keeps it from ending, and the process has its monitor already."""
+    try:
+        from ctypes import PYFUNCTYPE, c_int64, c_void_p, pythonapi
+    except ImportError:  # as in one with a lock of its own
+        return False
+    current = PYFUNCTYPE(c_void_p)(("PyInterpreterState_Get", pythonapi))
+    number = PYFUNCTYPE(c_int64, c_void_p)(("PyInterpreterState_GetID", pythonapi))
+    return bool(number(current()) == 0)
 
 
 def _is_heaptide() -> bool:

@@ -27,9 +27,10 @@ class Every:
         self._renew()
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals may fork in between
         self._end: threading.Event | None = None  # of the thread that runs, if one does
         self._thread: threading.Thread | None = None
+        self._stuck = False  # in what is being done: it is not waited for again
 
     def start(self) -> None:
         """Once started it goes on, whoever starts it again."""
@@ -45,7 +46,11 @@ class Every:
 
     def _resume(self) -> None:
         with self._lock:
-            if self._thread is None and self in _running:
+            if self not in _running:
+                return
+            if self._thread is not None and self._thread.is_alive() and self._end is not None:
+                self._end.clear()  # it is still there, and goes on: one that waits is enough
+            else:
                 end = threading.Event()
                 thread = threading.Thread(
                     target=self._run, args=(end,), name=self._name, daemon=True
@@ -53,23 +58,32 @@ class Every:
                 # No more threads, or the interpreter ends: then there are no more calls either.
                 with contextlib.suppress(RuntimeError):
                     thread.start()
-                    self._thread, self._end = thread, end
+                    self._thread, self._end, self._stuck = thread, end, False
 
     def _pause(self) -> None:
         with self._lock:
             thread, end = self._thread, self._end
-            self._thread = self._end = None
-        if thread is not None and end is not None:
-            end.set()
-            if thread is not threading.current_thread():
+            if end is not None:
+                end.set()
+        if thread is not None and thread is not threading.current_thread():
+            if not self._stuck:
                 thread.join(_PATIENCE)
+                self._stuck = thread.is_alive()
+            if not self._stuck:
                 _wait_until_gone(thread.native_id)
 
     def _run(self, end: threading.Event) -> None:
-        while not end.wait(max(self._due - time.monotonic(), 0.0)):
-            self._do()
-            missed = max(time.monotonic() - self._due, 0.0) // self._interval
-            self._due += self._interval * (1 + missed)
+        while True:
+            while not end.wait(max(self._due - time.monotonic(), 0.0)):
+                self._do()
+                self._stuck = False
+                missed = max(time.monotonic() - self._due, 0.0) // self._interval
+                self._due += self._interval * (1 + missed)
+            with self._lock:
+                if end.is_set():  # and not wanted again by now
+                    if self._end is end:  # no child's that this very thread has forked
+                        self._thread = self._end = None
+                    return
 
 
 def _wait_until_gone(number: int | None) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
 
 from ._figures import Sample
+from ._logger import warn
 from ._workers import Folder, Worker
 
 EVERY = 15.0  # seconds between two times
 _FIRST = 1.0  # before the first: a child that only executes another program leaves nothing
 _PATIENCE = 1.0  # that a fork waits for figures that are being read
-
-_log = logging.getLogger("heaptide.monitor")
 
 
 class Leaving:
@@ -34,15 +32,14 @@ class Leaving:
         _all.append(self)
 
     def _begin(self) -> None:
-        self._reading, self._ended = threading.Lock(), threading.Event()
+        # Not a plain lock: a handler of signals may ask for metrics in between, or fork.
+        self._reading, self._ended = threading.RLock(), threading.Event()
         self._worker = self._folder.me()
         thread = threading.Thread(target=self._run, name="heaptide-workers", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no more threads, or the interpreter ends
-            _log.warning(
-                "no thread can be started: metrics of this process are told only by itself"
-            )
+            warn("no thread can be started: metrics of this process are told only by itself")
 
     @property
     def worker(self) -> Worker | None:
@@ -53,7 +50,9 @@ class Leaving:
         """Now, and tells it: if what was told were newer than what is left, counters would go back
         when another worker is asked."""
         with self._reading:
-            return self._leave()
+            samples, error = self._leave()
+        self._tell(error)
+        return samples
 
     def end(self) -> None:
         """No more is left, and what was is removed."""
@@ -70,36 +69,44 @@ class Leaving:
         while not ended.wait(wait):
             wait = self._every
             with self._reading:
-                if not ended.is_set():
-                    self._leave()
+                if ended.is_set():
+                    return
+                try:
+                    _, error = self._leave()
+                except Exception as failure:  # no memory, say: the next time it may be left
+                    error = failure
+            self._tell(error)
 
-    def _leave(self) -> list[Sample]:
+    def _leave(self) -> tuple[list[Sample], Exception | None]:
         samples = list(self._read())
         try:
             if self._worker is not None:
                 self._folder.write(self._worker, samples)
-            self._warned = False
         except OSError as error:
-            # Once, until it works again: the folder may be emptied, or made anew.
-            if not self._warned:
-                _log.warning("metrics of this process cannot be left for others: %s", error)
-            self._warned = True
-        return samples
+            return samples, error
+        return samples, None
+
+    def _tell(self, error: Exception | None) -> None:
+        """Once, until it works again: the folder may be emptied, or made anew. Not while the lock
+        is held: a handler may fork, or ask for metrics."""
+        before, self._warned = self._warned, error is not None
+        if error is not None and not before:
+            warn("metrics of this process cannot be left for others: %s", error)
 
 
 _all: list[Leaving] = []
-_held: list[threading.Lock] = []
+_held: list[Callable[[], None]] = []  # what gives the locks back
 
 
 def _before_fork() -> None:
     for one in list(_all):
         if one._reading.acquire(timeout=_PATIENCE):
-            _held.append(one._reading)
+            _held.append(one._reading.release)
 
 
 def _after_in_parent() -> None:
     while _held:
-        _held.pop().release()
+        _held.pop()()
 
 
 def _after_in_child() -> None:

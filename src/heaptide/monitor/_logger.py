@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Protocol
+
+from ._stderr import has_room, is_full
 
 NAME = "heaptide.monitor"
 EVENT = "memory"
@@ -28,6 +31,13 @@ def can_be(logger: object) -> bool:
     return logger is None or hasattr(type(logger), "__getattr__") or hasattr(logger, "info")
 
 
+def warn(words: str, *values: object) -> None:
+    """From threads of ours, or while the program reads figures. What a handler raises is no concern
+    of either."""
+    with contextlib.suppress(Exception):
+        logging.getLogger(NAME).warning(words, *values)
+
+
 def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:
     """To loggers of logging goes the message with the values as ``extra``; to others an event with
     values, for their processors to make something of. None: the program's own, as `_own` has it.
@@ -40,11 +50,24 @@ def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -
             _without_handlers(logger, level, message, values)
             return
     if isinstance(logger, logging.Logger):
-        logger.log(level, message, extra=dict(values))
+        if not _would_wait(logger):
+            logger.log(level, message, extra=dict(values))
     elif isinstance(logger, logging.LoggerAdapter):
         _through_adapters(logger, level, message, values)
     else:
         _tell(logger, level, values)  # type: ignore[arg-type]
+
+
+def _would_wait(logger: logging.Logger) -> bool:
+    """For a stream of the program that is full; 5 µs for each."""
+    here: logging.Logger | None = logger
+    while here is not None:
+        for handler in here.handlers:
+            stream = getattr(handler, "stream", None)
+            if stream is not None and stream in (sys.stderr, sys.stdout) and is_full(stream):
+                return True
+        here = here.parent if here.propagate else None
+    return False
 
 
 def _tell(logger: KeyValues, level: int, values: Mapping[str, Any]) -> None:
@@ -55,8 +78,8 @@ def _tell(logger: KeyValues, level: int, values: Mapping[str, Any]) -> None:
 def _own() -> object:
     """structlog's where the program has set that up, else logging's; asked for at each record, as
     a program may set up either long after the monitor was started."""
-    structlog = sys.modules.get("structlog")
-    if structlog is not None and structlog.is_configured():
+    structlog = sys.modules.get("structlog")  # of which the program may be importing the rest
+    if structlog is not None and getattr(structlog, "is_configured", bool)():
         return structlog.get_logger(NAME)
     logger = logging.getLogger(NAME)
     if logger.level == logging.NOTSET:  # who asks for records wants to see them
@@ -82,7 +105,7 @@ def _without_handlers(
     logger: logging.Logger, level: int, message: str, values: Mapping[str, Any]
 ) -> None:
     """To stderr, where logging itself would write warnings only."""
-    if not logger.isEnabledFor(level):
+    if not logger.isEnabledFor(level) or not has_room():
         return
     record = logger.makeRecord(NAME, level, __file__, 0, message, (), None, "write", dict(values))
     handler = logging.StreamHandler()

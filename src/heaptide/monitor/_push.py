@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
 from heaptide.errors import HeaptideError
 
-_log = logging.getLogger("heaptide.monitor")
+from ._logger import warn
 
 
 class Pusher:
@@ -17,12 +16,17 @@ class Pusher:
     does not keep the program from ending. A forked child pushes nothing."""
 
     def __init__(self, push: Callable[[], None], every: float | None) -> None:
-        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called."""
+        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called.
+        Raises HeaptideError: there can be no thread for it."""
         self._push, self._every = push, every
         self._ended = threading.Event()
         self._failed = False
         if every is not None:
-            threading.Thread(target=self._run, name="heaptide-push", daemon=True).start()
+            thread = threading.Thread(target=self._run, name="heaptide-push", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads, or the interpreter ends
+                raise HeaptideError(f"metrics cannot be pushed now and then: {error}") from None
 
     def push(self) -> None:
         """Now. Raises HeaptideError: the gateway cannot be reached, or refuses."""
@@ -46,14 +50,14 @@ class Pusher:
         try:
             self.close()
         except HeaptideError as failure:
-            _log.warning("%s", failure)  # what the program did counts
+            warn("%s", failure)  # what the program did counts
 
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             try:
                 self._push()
                 self._failed = False
-            except HeaptideError as error:
+            except Exception as error:  # of whatever collector: the next push may succeed
                 if not self._failed:  # once, until it works again
-                    _log.warning("%s", error)
+                    warn("%s", error)
                 self._failed = True

@@ -9,19 +9,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from heaptide._procfs import Procfs
 from heaptide.allocators._limit import SHARE, Reading, start_apart
 from heaptide.allocators.process import INTERVAL
 from heaptide.errors import HeaptideError
 
-from ._workers import Folder, Worker
+from ._files import BROKEN, open_regular, read_regular, write_regular
+from ._workers import Folder, Worker, finite
 
+_LONGEST = 3600.0  # seconds: no reading takes so much
 _SOON = 1.0  # seconds between two readings, at least, while workers come and go
 
 
@@ -84,7 +86,8 @@ class Sweep(Reading):
 
         def read() -> None:
             try:
-                with contextlib.suppress(OSError), self._alone() as alone:
+                # A traceback on stderr would be the program's.
+                with contextlib.suppress(Exception), self._alone() as alone:
                     last = self._last() if alone else None
                     if alone and (last is None or last.due(workers, self._interval, self._clock())):
                         self._write(workers)
@@ -100,20 +103,23 @@ class Sweep(Reading):
     def _alone(self) -> Iterator[bool]:
         """Whether no other worker is reading. The kernel gives the lock back when one is killed,
         and a child that was forked has none."""
-        with open(self._path.with_suffix(".lock"), "wb") as file:
+        file = open_regular(self._path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT)
+        try:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 yield False
             else:
                 yield True
+        finally:
+            os.close(file)
 
     def _write(self, workers: Sequence[Worker]) -> None:
         begun = time.thread_time()  # the kernel walks pages in this thread
         rows = [[one.pid, one.started, *(self._sizes(one) or ())] for one in workers]
         content = {"ended": self._clock(), "took": time.thread_time() - begun, "workers": rows}
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps(content))
+        write_regular(new, json.dumps(content).encode(), flags=os.O_TRUNC)
         new.replace(self._path)
 
     def _sizes(self, worker: Worker) -> tuple[int, int] | None:
@@ -125,13 +131,18 @@ class Sweep(Reading):
 
     def _last(self) -> _Read | None:
         try:
-            content = json.loads(Path(self._path).read_bytes())
+            content = json.loads(read_regular(self._path))
+            ended, took = finite(content["ended"]), finite(content["took"])
             rows = [(Worker(pid, started), sizes) for pid, started, *sizes in content["workers"]]
             return _Read(
-                content["ended"],
-                content["took"],
+                ended,
+                min(took, _LONGEST),
                 frozenset(worker for worker, _ in rows),
-                {worker: (sizes[0], sizes[1]) for worker, sizes in rows if sizes},
+                {
+                    worker: (int(finite(sizes[0])), int(finite(sizes[1])))
+                    for worker, sizes in rows
+                    if sizes
+                },
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except BROKEN:
             return None

@@ -19,6 +19,7 @@ from heaptide.allocators import (
     read_pressure,
 )
 from heaptide.allocators.process import start_of
+from heaptide.errors import HeaptideError
 
 from ._figures import FIGURES, Sample
 
@@ -60,12 +61,16 @@ class Source:
 
     def read(self) -> list[Sample]:
         """In the order of `FIGURES`, but for allocators, which are told one after the other."""
-        stats = self._process.read()
-        return [
-            *of_process(stats, start_time(stats.pid)),
-            *self.inside(),
-            *self.around(),
-        ]
+        return [*self._own(), *self.inside(), *self.around()]
+
+    def _own(self) -> list[Sample]:
+        """None without /proc, or where no more files can be opened: what else a service exports is
+        not to be lost for that."""
+        try:
+            stats = self._process.read()
+            return [*of_process(stats, start_time())]
+        except HeaptideError:
+            return []
 
     def inside(self) -> list[Sample]:
         """What only the process itself can tell: allocators, and Python."""
@@ -99,23 +104,27 @@ def of_process(stats: ProcessStats, started: float | None) -> Iterator[Sample]:
     yield from _sample("process.pss_age", stats.age)
 
 
-_started: dict[int, float | None] = {}
+_started: dict[int, float] = {}
 
 
-def start_time(pid: int) -> float | None:
-    """Seconds since 1970; of a process that does not change."""
-    if pid not in _started:
-        _started.clear()
-        _started[pid] = _read_start_time(pid)
-    return _started[pid]
+def start_time() -> float | None:
+    """Of this process, in seconds since 1970: that does not change."""
+    pid = os.getpid()
+    known = _started.get(pid)
+    if known is None:
+        known = _read_start_time()
+        if known is not None:
+            _started.clear()
+            _started[pid] = known
+    return known
 
 
-def _read_start_time(pid: int) -> float | None:
-    ticks = start_of(pid)
+def _read_start_time() -> float | None:
     try:
+        ticks = start_of(None)
         with open("/proc/stat", "rb") as file:
             booted = next(int(line.split()[1]) for line in file if line.startswith(b"btime"))
-    except (OSError, StopIteration):
+    except (HeaptideError, OSError, StopIteration):
         return None
     return None if ticks is None else booted + ticks / os.sysconf("SC_CLK_TCK")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,14 +51,16 @@ class Monitor:
     def stop(self) -> None:
         """Ends all of it in this process; again, it does nothing."""
         global _current
-        if _current is self:
-            _current = None
-        here = os.getpid()
-        while self._parts:
-            part = self._parts.pop()
-            # What a parent has is not ours to end: its thread is not here, and would be waited for.
-            if part.process in (None, here):
-                part.stop()
+        with _lock:
+            if _current is self:
+                _current = None
+            here = os.getpid()
+            while self._parts:
+                part = self._parts.pop()
+                # What a parent has is not ours to end: its thread is not here, and would be waited
+                # for.
+                if part.process in (None, here):
+                    part.stop()
 
     def __enter__(self) -> Monitor:
         return self
@@ -72,6 +75,15 @@ class Monitor:
 
 
 _current: Monitor | None = None
+_lock = threading.RLock()  # there is one monitor, whoever starts another meanwhile
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
 
 
 def monitor(
@@ -107,7 +119,8 @@ def monitor(
             raise UsageError(f"{name}={value!r}: say True or False")
     said = of_environment()
     given = Options(prometheus, opentelemetry, log, json, budgets, objects, alias)
-    return _start(given, said, logger)
+    with _lock:
+        return _start(given, said, logger)
 
 
 def _start(given: Options, said: Options | None, logger: object) -> Monitor:
@@ -121,14 +134,36 @@ def _start(given: Options, said: Options | None, logger: object) -> Monitor:
             if not _wanted(foreign if own is None else own):
                 continue
             try:
-                started._parts.append(start(given.over(said), logger))
+                started._parts.append(_part(start, given, said, logger, own is not None))
             except Exception as error:
                 if own is not None:
                     started.stop()
                     raise
                 complain(error)
+    if _current is not None:  # a handler of signals has started it in between
+        _current.stop()
     _current = started
     return started
+
+
+def _part(
+    start: Callable[[Options, object], _Part],
+    given: Options,
+    said: Options,
+    logger: object,
+    own: bool,
+) -> _Part:
+    """``own``: the program wants it. What the variable adds, budgets say, may then be what is
+    wrong: it is started without."""
+    both = given.over(said)
+    try:
+        return start(both, logger)
+    except Exception as error:
+        if not own or both == given:
+            raise
+        part = start(given, logger)
+        complain(error)
+        return part
 
 
 def _wanted(value: Any) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import time
@@ -21,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heaptide._procfs import Procfs, read_whole
+from heaptide._procfs import Procfs
 from heaptide.errors import HeaptideError
 
 from ._figures import FIGURES, Sample
+from ._files import BROKEN, read_regular, write_regular
 
 _FORMAT = 1  # workers of two versions of heaptide may share a folder while one replaces the other
 _FILE = re.compile(r"heaptide_(\d+)_(\d+)_(\d+)\.json")
@@ -60,7 +62,8 @@ class Folder:
         clock: Callable[[], float] = time.monotonic,  # of the whole machine
     ) -> None:
         """Raises HeaptideError: there is no such folder, or it may not be written."""
-        if not (path.is_dir() and os.access(path, os.W_OK | os.X_OK)):
+        # (Path.is_dir raises where a folder above may not be entered.)
+        if not (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)):  # noqa: PTH112
             raise HeaptideError(
                 f"{path} is no folder that can be written: make it before the service starts, or "
                 "unset PROMETHEUS_MULTIPROC_DIR"
@@ -70,8 +73,8 @@ class Folder:
         self.namespace = _namespace()
 
     def me(self) -> Worker | None:
-        """This process. None: /proc does not tell."""
-        return self._running(os.getpid())
+        """This process. None: /proc does not tell, or numbers processes otherwise."""
+        return self._running(os.getpid()) if self._procfs.here() else None
 
     def write(self, worker: Worker, samples: Iterable[Sample]) -> None:
         """In place of what it left before. Raises OSError."""
@@ -81,11 +84,7 @@ class Folder:
             "samples": [[one.figure.key, list(one.labels), one.value] for one in samples],
         }
         text = json.dumps(content).encode()
-        descriptor = os.open(self._file(worker), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            os.write(descriptor, b"%08x%08x" % (zlib.crc32(text), len(text)) + text)
-        finally:
-            os.close(descriptor)
+        write_regular(self._file(worker), b"%08x%08x" % (zlib.crc32(text), len(text)) + text)
 
     def remove(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):
@@ -94,19 +93,31 @@ class Folder:
     def read(self) -> list[Left]:
         """Of all workers that are alive, by their ids; files of those that are not are removed."""
         found = []
-        for name in sorted(os.listdir(self.path)) if self.path.is_dir() else ():  # noqa: PTH208
+        for name in self._names():
             match = _FILE.fullmatch(name)
             if match is None or int(match[3]) != self.namespace:
                 continue
             worker = Worker(int(match[1]), int(match[2]))
             if self._running(worker.pid) != worker:
-                with contextlib.suppress(OSError):
-                    (self.path / name).unlink()
+                self._clear(self.path / name)
             else:
                 samples = self._samples(self.path / name)
                 if samples is not None:
                     found.append(Left(worker, samples))
         return sorted(found, key=lambda one: one.worker.pid)
+
+    def _names(self) -> list[str]:
+        """None if the folder has gone, or may not be read any more."""
+        try:
+            return sorted(os.listdir(self.path))  # noqa: PTH208 (half the time)
+        except OSError:
+            return []
+
+    def _clear(self, path: Path) -> None:
+        """Not what another user has left: /proc may hide whether that one is alive."""
+        with contextlib.suppress(OSError):
+            if os.geteuid() in (0, path.lstat().st_uid):
+                path.unlink()
 
     def _samples(self, path: Path) -> list[Sample] | None:
         """None: it has gone, or another version of heaptide wrote it."""
@@ -114,9 +125,9 @@ class Folder:
             content = json.loads(_whole(path))
             if content["format"] != _FORMAT:
                 return None
-            age = max(self._clock() - content["time"], 0.0)
+            age = max(self._clock() - finite(content["time"]), 0.0)
             return [_aged(one, age) for one in _parse(content["samples"])]
-        except (OSError, ValueError, KeyError, TypeError):
+        except BROKEN:
             return None
 
     def _running(self, pid: int) -> Worker | None:
@@ -133,7 +144,7 @@ class Folder:
 def _whole(path: Path) -> bytes:
     """Raises OSError, and ValueError: it is not whole."""
     for _ in range(_TRIES):
-        raw = read_whole(path)
+        raw = read_regular(path)
         text = raw[_HEAD : _HEAD + int(raw[8:_HEAD], 16)]
         if zlib.crc32(text) == int(raw[:8], 16):
             return text
@@ -144,7 +155,17 @@ def _parse(rows: Iterable[Any]) -> Iterable[Sample]:
     for key, labels, value in rows:
         figure = FIGURES.get(key)
         if figure is not None and len(labels) == len(figure.labels):
-            yield Sample(figure, float(value), tuple(map(str, labels)))
+            words = tuple(map(str, labels))
+            "".join(words).encode()  # raises ValueError: it is no text
+            yield Sample(figure, finite(value), words)
+
+
+def finite(value: Any) -> float:
+    """Raises TypeError, ValueError, OverflowError: it is no number, or none that can be told."""
+    number = float(value)
+    if isinstance(value, str) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _aged(sample: Sample, age: float) -> Sample:

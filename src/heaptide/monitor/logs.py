@@ -6,7 +6,6 @@ import contextlib
 import json as _json
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from heaptide.views import units
 from ._brief import Brief, read_brief
 from ._every import Every
 from ._logger import EVENT, can_be, write
+from ._stderr import tell
 from ._thresholds import NEAR, Changes, Thresholds, Written, held
 
 LEAST = 0.1  # seconds between two records
@@ -153,12 +153,11 @@ class Log:
         return size(round(limit.value))
 
     def _complain(self, error: Exception) -> None:
-        if self._complained or sys.stderr is None:
-            return
-        self._complained = True
-        with contextlib.suppress(OSError, ValueError):  # stderr is closed
-            text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-            sys.stderr.write(f"heaptide: a record of memory cannot be logged: {text}\n")
+        if not self._complained:
+            self._complained = True
+            with contextlib.suppress(Exception):  # an error of the program may raise as text
+                text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+                tell(f"a record of memory cannot be logged: {text}")
 
 
 def _since(last: _Seen, seen: _Seen) -> tuple[int | None, int | None]:

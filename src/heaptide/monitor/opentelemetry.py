@@ -70,12 +70,15 @@ class _Reading:
         source = self.source
         if source is None:
             return ()
+        samples = self._samples
         if not self._asked or figure.key in self._asked:
-            self._asked, self._samples = set(), {}
+            samples = {}
             for one in source.read():
-                self._samples.setdefault(one.figure.key, []).append(one)
+                samples.setdefault(one.figure.key, []).append(one)
+            # At once: two readers may collect in two threads.
+            self._asked, self._samples = set(), samples
         self._asked.add(figure.key)
-        return self._samples.get(figure.key, ())
+        return samples.get(figure.key, ())
 
 
 # An instrument cannot be taken back from a provider: it is made once, and tells nothing while it is

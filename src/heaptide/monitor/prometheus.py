@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 _OBJECTS = "python.tracked_objects"
-_MOST_PORTS = 65535
+_MOST_PORTS, _DIGITS = 65535, 5
 _STOCK = {family_name(figure) for figure in FIGURES.values() if figure.stock}
 
 
@@ -268,16 +268,37 @@ class Server:
 
     def __init__(self, server: WSGIServer, thread: threading.Thread) -> None:
         self._server, self._thread = server, thread
+        self._process = os.getpid()
+        _servers.add(self)
 
     @property
     def port(self) -> int:
         return self._server.server_port
 
     def close(self) -> None:
-        """Returns when it no longer listens."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        """Returns when it no longer listens. In a forked child it never did."""
+        _servers.discard(self)
+        if self._process == os.getpid():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+    def _leave(self) -> None:
+        """In a forked child: it would keep the port when its parent has ended, and not answer."""
+        with contextlib.suppress(OSError):
+            self._server.socket.close()
+
+
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for one in list(_servers):
+        one._leave()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_after_in_child)
 
 
 def start_http_server(
@@ -291,7 +312,8 @@ def start_http_server(
     place = _ready(registry)
     try:
         return Server(*prometheus_client.start_http_server(port, addr, place))
-    except OSError as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        # ValueError: no name of a host; RuntimeError: no more threads, or the interpreter ends.
         raise HeaptideError(
             f"metrics cannot be served on port {port} of {addr}: {_reason(error)}; say another "
             "port or address"
@@ -355,7 +377,7 @@ def _address(target: object) -> tuple[str, int] | None:
     if isinstance(target, CollectorRegistry):
         return None
     host, _, port = str(target).rpartition(":")
-    if not port.isdecimal() or int(port) > _MOST_PORTS:
+    if not port.isdecimal() or len(port) > _DIGITS or int(port) > _MOST_PORTS:
         raise UsageError(
             f"prometheus={target!r} is no port (9100, '0.0.0.0:9100'), no registry, and not True"
         )

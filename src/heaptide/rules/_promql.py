@@ -19,7 +19,14 @@ from heaptide.errors import UsageError
 from heaptide.monitor._figures import FIGURES
 
 _MATCHER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(.*)", re.DOTALL | re.ASCII)
-_WRONG_IN_BOTH: Final = ("missing )", "unbalanced parenthesis", "unterminated", "nothing to repeat")
+_ESCAPED = re.compile(r"\\[^1-9]", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
+_NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|P=|>|#|\()|\\[1-9]")
+_COMMON: Final = (  # what Python says of what is wrong in RE2 too
+    *("missing )", "unbalanced parenthesis", "unterminated character set", "nothing to repeat"),
+    *("multiple repeat", "bad escape (end of pattern)", "bad character range"),
+    "min repeat greater than max repeat",
+)
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
 _STEPS = 60  # of a window, in which its floor is looked for
 
@@ -58,29 +65,36 @@ def matcher(written: str) -> str:
     name, operator, value = match.groups()
     if name == "pid":
         raise UsageError("the label pid tells processes apart: rules are about their sums")
+    if name == "__name__":
+        raise UsageError("the label __name__ is the metric's own name, which rules have already")
+    if operator.endswith("~"):
+        wrong = _wrong_with(value)
+        if wrong:
+            raise UsageError(f"{written!r} is no label that Prometheus reads: {wrong}")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"{written!r} is no label: it is no UTF-8") from None
-    if operator in ("=~", "!~"):
-        _check_expression(written, value)
     return f"{name}{operator}{json.dumps(value, ensure_ascii=False)}"
 
 
-def _check_expression(written: str, value: str) -> None:
-    """Raises UsageError: Prometheus would refuse the file for it. Its language (RE2) is not quite
-    Python's: what only one of them has is left to Prometheus, which says where it is wrong."""
-    if "\\Q" in value or "\\E" in value:  # RE2's quotes, between which all is text
-        return
+def _wrong_with(pattern: str) -> str:
+    """With a regular expression, as far as Python can tell of RE2's; empty: nothing."""
+    bare = _CLASS.sub("x", _ESCAPED.sub("x", pattern))
+    if _NOT_RE2.search(bare):
+        return "it looks around or back"
+    if r"\Q" in pattern:  # quotes, which Python does not have
+        return ""
     try:
-        with warnings.catch_warnings():  # of what may mean something else in a later Python
-            warnings.simplefilter("ignore")
-            re.compile(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sets in sets, which are classes there
+            re.compile(pattern)
     except re.error as error:
-        if error.msg.startswith(_WRONG_IN_BOTH):
-            raise UsageError(f"{written!r} is no label: {error.msg}") from None
-    except (RecursionError, OverflowError):
-        return
+        # Other errors are of what only RE2 has, such as classes of Unicode.
+        return error.msg if error.msg.startswith(_COMMON) else ""
+    except (OverflowError, RecursionError):
+        return "it is too large"
+    return ""
 
 
 def summed(selector: str) -> str:
