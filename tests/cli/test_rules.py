@@ -207,9 +207,15 @@ def test_dashboard(project: Path) -> None:
         (["--job", "x", "--label", "env"], "'env' is no label"),
         (["--job", "x", "--label", "en-v=1"], "is no label"),
         (["--job", "x", "--label", "pid=1"], "pid"),
-        (["--job", "x", "--label", "pod=~web-("], "'pod=~web-(' is no label that Prometheus reads: missing )"),
+        (
+            ["--job", "x", "--label", "pod=~web-("],
+            "'pod=~web-(' is no label that Prometheus reads: missing )",
+        ),
         (["--job", "x", "--label", "pod!~[a-"], "is no label that Prometheus reads: unterminated"),
-        (["--job", "x", "--label", "pod=~*"], "is no label that Prometheus reads: nothing to repeat"),
+        (
+            ["--job", "x", "--label", "pod=~*"],
+            "is no label that Prometheus reads: nothing to repeat",
+        ),
         (["--job", "x", "--dashboard", "--window", "3h"], "--window is for rules"),
         (["--job", "x", "--dashboard", "--near", "90%"], "--near is for rules"),
         (["--job", "x", "--dashboard", "--for", "5min"], "--for is for rules"),
