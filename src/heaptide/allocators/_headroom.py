@@ -7,22 +7,18 @@ only when the process has been moved to another, and no more is read than there 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from heaptide._procfs import DIGITS, read_raw
+from heaptide._procfs import numbers, read_raw
 
 from ._limit import Reading
-from .cgroup import _UNLIMITED, _folders
+from .cgroup import _UNLIMITED, _folders, _number, _working_set
 
 _V1_FILES = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 _V2_FILES = ("memory.max", "memory.current")
-_UNUSED = {
-    1: re.compile(rb"^total_inactive_file (\d{1,20})$", re.MULTILINE),
-    2: re.compile(rb"^inactive_file (\d{1,20})$", re.MULTILINE),
-}
-_WHOLE = re.compile(rb"^hierarchical_memory_limit (\d{1,20})$", re.MULTILINE)
+_UNUSED = {1: b"total_inactive_file ", 2: b"inactive_file "}
+_WHOLE = b"hierarchical_memory_limit "
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,8 @@ class HeadroomReader(Reading):
     def _of_v1(self) -> Headroom | None:
         own = self._folders[0]
         stat = read_raw(f"{own}/memory.stat") or b""
-        whole = _WHOLE.search(stat)
-        if whole is not None and int(whole[1]) >= _UNLIMITED:
+        whole = numbers(stat, (_WHOLE,)).get(_WHOLE)
+        if whole is not None and whole >= _UNLIMITED:
             return None  # neither here nor in any group above
         found = []
         for folder in self._folders:
@@ -79,21 +75,16 @@ class HeadroomReader(Reading):
             if limit is not None and limit < _UNLIMITED:
                 found.append((limit, self._used(folder, _V1_FILES[1])))
         if whole is not None:
-            found.append((int(whole[1]), self._used(own, _V1_FILES[1], stat)))
+            found.append((whole, self._used(own, _V1_FILES[1], stat)))
         return _nearest(found)
 
     def _used(self, folder: str, file: str, stat: bytes | None = None) -> int | None:
         """Without pages of files that can be dropped."""
-        current = _number(f"{folder}/{file}")
-        unused = _UNUSED[self._version].search(stat or read_raw(f"{folder}/memory.stat") or b"")
-        return None if current is None or unused is None else max(current - int(unused[1]), 0)
+        name = _UNUSED[self._version]
+        unused = numbers(stat or read_raw(f"{folder}/memory.stat") or b"", (name,)).get(name)
+        return _working_set(_number(f"{folder}/{file}"), unused)
 
 
 def _nearest(levels: list[tuple[int, int | None]]) -> Headroom | None:
     left = [max(limit - used, 0) for limit, used in levels if used is not None]
     return Headroom(min(limit for limit, _ in levels), min(left)) if left else None
-
-
-def _number(path: str) -> int | None:
-    text = (read_raw(path) or b"").strip()
-    return int(text) if text.isdigit() and len(text) <= DIGITS else None

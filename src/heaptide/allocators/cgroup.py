@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from heaptide._procfs import DIGITS, numbers, read_whole
+from heaptide._procfs import DIGITS, numbers, read_raw
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
@@ -84,7 +84,7 @@ class CgroupReader:
 
     def read(self) -> Cgroup | None:
         """As `read_cgroup`."""
-        groups, last = _raw(self._groups) or b"", self._last
+        groups, last = read_raw(self._groups) or b"", self._last
         if last is None or last[0] != groups or not _has_memory(last[1].chain[0], last[1].version):
             found = _folders(os.fsdecode(groups), self._root)
             self._last = last = None if found is None else (groups, found)
@@ -97,7 +97,7 @@ def read_pressure(path: str | Path = "/proc/pressure/memory") -> Pressure | None
     """Of the whole machine, or of a group's ``memory.pressure``. None: the kernel does not tell."""
     found = {
         kind: Stall(float(a) / 100, float(b) / 100, float(c) / 100, int(total) / 1e6)
-        for kind, a, b, c, total in _PSI.findall(os.fsdecode(_raw(path) or b""))
+        for kind, a, b, c, total in _PSI.findall(os.fsdecode(read_raw(path) or b""))
     }
     return Pressure(found["some"], found.get("full")) if "some" in found else None
 
@@ -131,7 +131,7 @@ def _folders(groups: str, root: Path) -> _Folders | None:
 def _mounts(root: Path, version: int) -> list[tuple[str, Path]]:
     """Which part of the hierarchy is mounted, and where."""
     found = []
-    mounts = os.fsdecode(_raw(str(root / "proc" / "self" / "mountinfo")) or b"")
+    mounts = os.fsdecode(read_raw(str(root / "proc" / "self" / "mountinfo")) or b"")
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         parts, kind = before.split(" "), after.split(" ")
@@ -250,27 +250,20 @@ def _least(numbers: list[int | None] | list[int]) -> int | None:
 
 def _number(path: str) -> int | None:
     """None: there is no such file, or it says ``max``."""
-    raw = (_raw(path) or b"").strip()
+    raw = (read_raw(path) or b"").strip()
     return int(raw) if raw.isdigit() and len(raw) <= DIGITS else None
 
 
 def _stat(folder: str, wanted: tuple[bytes, ...]) -> dict[bytes, int]:
-    return numbers(_raw(f"{folder}/memory.stat") or b"", wanted)
+    return numbers(read_raw(f"{folder}/memory.stat") or b"", wanted)
 
 
 def _counts(path: str) -> dict[str, int]:
     """Lines of a name and a number."""
-    raw = (_raw(path) or b"").decode("ascii", "ignore")
+    raw = (read_raw(path) or b"").decode("ascii", "ignore")
     parts = (line.split() for line in raw.splitlines())
     return {
         two[0]: int(two[1])
         for two in parts
         if len(two) == 2 and two[1].isdecimal() and len(two[1]) <= DIGITS
     }
-
-
-def _raw(path: str | Path) -> bytes | None:
-    try:
-        return read_whole(path)
-    except OSError:
-        return None

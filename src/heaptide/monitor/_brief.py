@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from heaptide._procfs import read_raw
+from heaptide._procfs import numbers, read_raw
 
-_LINE = re.compile(rb"^(VmHWM|VmRSS|VmSwap|Threads):\s+(\d+)", re.MULTILINE)
+_NAMES = (b"VmRSS:", b"VmHWM:", b"VmSwap:", b"Threads:")
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,9 @@ class Brief:
 
 
 def read_brief(path: str = "/proc/self/status") -> Brief:
-    found = {name: int(amount) for name, amount in _LINE.findall(read_raw(path) or b"")}
+    found = numbers(read_raw(path) or b"", _NAMES, b" kB")
 
     def size(name: bytes) -> int | None:
         return found[name] * 1024 if name in found else None
 
-    return Brief(size(b"VmRSS"), size(b"VmHWM"), size(b"VmSwap"), found.get(b"Threads"))
+    return Brief(size(b"VmRSS:"), size(b"VmHWM:"), size(b"VmSwap:"), found.get(b"Threads:"))

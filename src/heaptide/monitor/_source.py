@@ -132,7 +132,7 @@ def _read_start_time() -> float | None:
 def _of_allocators(allocators: Sequence[AllocatorStats]) -> Iterator[Sample]:
     told: set[tuple[str, str]] = set()
     for one in allocators:
-        labels = (one.prefix + one.name if one.prefix else one.name, one.role)
+        labels = (one.prefix + one.name, one.role)
         if labels in told:  # two libraries with the same: bounded labels cannot tell them apart
             continue
         told.add(labels)

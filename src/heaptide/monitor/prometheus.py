@@ -230,7 +230,7 @@ def register(
     Raises as `Collector`, and UsageError: the registry has one, or metrics of the same names.
     """
     place = _place(registry)
-    if any(isinstance(one, Collector) for one in _collectors(place)):
+    if _has_collector(place):
         raise UsageError("this registry has heaptide's collector: unregister it before another")
     collector = Collector(
         place, objects=objects, alias=alias, sum_workers=sum_workers, interval=interval
@@ -242,10 +242,14 @@ def register(
     return collector
 
 
+def _has_collector(registry: CollectorRegistry) -> bool:
+    return any(isinstance(one, Collector) for one in _collectors(registry))
+
+
 def _ready(registry: CollectorRegistry | None) -> CollectorRegistry:
     """Registers a collector where there is none."""
     place = _place(registry)
-    if not any(isinstance(one, Collector) for one in _collectors(place)):
+    if not _has_collector(place):
         register(place)
     return place
 
@@ -348,8 +352,9 @@ def start(
     given = target if isinstance(target, CollectorRegistry) else None
     registry = default_registry() if given is None else given
     names = {alias: "process.rss"} if alias else None
-    has_one = any(isinstance(one, Collector) for one in _collectors(registry))
-    collector = None if has_one else register(registry, objects=objects, alias=names)
+    collector = None
+    if not _has_collector(registry):
+        collector = register(registry, objects=objects, alias=names)
 
     def leave() -> None:
         with contextlib.suppress(KeyError):  # somebody else has unregistered it
