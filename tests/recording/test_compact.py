@@ -107,6 +107,24 @@ def test_slices_merge(
             assert sorted(set(contexts.tolist())) == contexts.tolist()
 
 
+def test_no_slice_merges_over_a_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor over one in a slice without changes, which is not in the file; one inside a slice is."""
+    build = make.Builder()
+    build.process()
+    build.context(stack=build.stack(build.native(None, 1)))
+    for start, end in ((0, 4), (4, 8), (8, 10), (14, 16), (16, 24), (24, 25), (25, 26)):
+        build.slice(start * SECOND, end * SECOND, {0: Change(blocks_in=1, bytes_in=1)})
+    for time in (8, 12, 20, 26):
+        build.mark(time * SECOND, "mark")
+    path = tmp_path / "a.tide"
+    build.write(path)
+    monkeypatch.setattr(_compact, "MAX_SLICES", 2)
+    finish(path)
+    with Recording.open(path) as recording:
+        times = zip(recording.slices.start // SECOND, recording.slices.end // SECOND)
+        assert list(times) == [(0, 8), (8, 10), (14, 26)]
+
+
 def test_raw_stays_when_the_disk_is_full(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = raw.read_bytes()
 

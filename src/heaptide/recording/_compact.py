@@ -278,11 +278,13 @@ def _write_slices(recording: Recording, writer: Writer) -> int:
 
 
 def _groups(recording: Recording, size: int) -> Iterator[tuple[int, int]]:
-    """Up to `size` slices each, first and behind the last; none goes over a mark."""
-    slices = recording.slices
-    ends = np.flatnonzero(np.isin(slices.end, recording.marks.time)) + 1
+    """Up to `size` slices each, first and behind the last; none goes over a mark between two."""
+    slices, marks = recording.slices, recording.marks.time
+    behind = np.searchsorted(slices.end, marks, side="right")
+    # A slice in which nothing changed is not in the file: a mark need not be where one ends.
+    between = np.append(slices.start, np.iinfo(np.int64).max)[behind] >= marks
     begin = 0
-    for end in (*ends.tolist(), len(slices)):
+    for end in (*np.unique(behind[between]).tolist(), len(slices)):
         for first in range(begin, end, size):
             yield first, min(first + size, end)
         begin = end
