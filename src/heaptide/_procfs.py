@@ -68,10 +68,20 @@ def read_whole(path: Path | str) -> bytes:
         os.close(descriptor)
 
 
+def read_at_once(path: Path | str) -> bytes:
+    """The same of a file that the kernel gives whole to whoever asks for enough: what is one record
+    to it, such as ``status`` or anything of a control group, and less than 64 KiB."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _PART)
+    finally:
+        os.close(descriptor)
+
+
 def read_raw(path: Path | str) -> bytes | None:
     """The same. None: it cannot be read."""
     try:
-        return read_whole(path)
+        return read_at_once(path)
     except OSError:
         return None
 
@@ -157,10 +167,11 @@ class Procfs:
         mask = re.search(rb"^SigCgt:\s*([0-9a-f]+)$", raw, re.MULTILINE)
         return mask is not None and bool(int(mask[1], 16) >> (number - 1) & 1)
 
-    def read(self, path: Path | str) -> bytes | None:
-        """A file of a process. None: the process has gone. Raises HeaptideError: as `memory`."""
+    def read(self, path: Path | str, *, at_once: bool = False) -> bytes | None:
+        """A file of a process; ``at_once``: as `read_at_once` reads it. None: the process has gone.
+        Raises HeaptideError: as `memory`."""
         try:
-            return read_whole(path)
+            return read_at_once(path) if at_once else read_whole(path)
         except OSError as error:
             if error.errno in _GONE:
                 return None

@@ -73,10 +73,10 @@ class Processes(Procfs):
             f"0-f ---p\nRss: {2 * pss} kB\nPss: {pss} kB\nPrivate_Dirty: {pss // 2} kB\n"
         )
 
-    def read(self, path: Path | str) -> bytes | None:
+    def read(self, path: Path | str, *, at_once: bool = False) -> bytes | None:
         if Path(path).name == "smaps_rollup":
             self.read_of.append(int(Path(path).parent.name))
-        return super().read(path)
+        return super().read(path, at_once=at_once)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Optional, Protocol
 
@@ -173,8 +173,7 @@ class Reader(Reading):
             )
         told = self._limiter(live).get(fresh=self._asking == "always")
         answer = told.value or Answer(reason=told.reason)
-        figures = {field.name: getattr(answer, field.name) for field in fields(Answer)}
-        return AllocatorStats(**figures, **known, age=told.age, costly=one.costly)
+        return AllocatorStats(**vars(answer), **known, age=told.age, costly=one.costly)
 
     def _limiter(self, live: Live) -> Limiter[Answer]:
         one = live.allocator

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from heaptide._procfs import DIGITS, numbers, read_raw
+from heaptide._procfs import DIGITS, numbers, read_raw, read_whole
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
@@ -85,12 +85,13 @@ class CgroupReader:
     def read(self) -> Cgroup | None:
         """As `read_cgroup`."""
         groups, last = read_raw(self._groups) or b"", self._last
-        if last is None or last[0] != groups or not _has_memory(last[1].chain[0], last[1].version):
-            found = _folders(os.fsdecode(groups), self._root)
-            self._last = last = None if found is None else (groups, found)
-        if last is None:
-            return None
-        return (_read_v2 if last[1].version == 2 else _read_v1)(last[1].path, last[1].chain)
+        if last is not None and last[0] == groups:
+            group = _read(last[1])
+            if group.current is not None or group.anon is not None:
+                return group
+        found = _folders(os.fsdecode(groups), self._root)
+        self._last = None if found is None else (groups, found)
+        return None if found is None else _read(found)
 
 
 def read_pressure(path: str | Path = "/proc/pressure/memory") -> Pressure | None:
@@ -131,7 +132,10 @@ def _folders(groups: str, root: Path) -> _Folders | None:
 def _mounts(root: Path, version: int) -> list[tuple[str, Path]]:
     """Which part of the hierarchy is mounted, and where."""
     found = []
-    mounts = os.fsdecode(read_raw(str(root / "proc" / "self" / "mountinfo")) or b"")
+    try:
+        mounts = os.fsdecode(read_whole(root / "proc" / "self" / "mountinfo"))
+    except OSError:
+        mounts = ""
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         parts, kind = before.split(" "), after.split(" ")
@@ -168,6 +172,10 @@ def _chain(path: str, base: str, mount: Path) -> list[Path]:
 def _has_memory(folder: str, version: int) -> bool:
     name = "memory.usage_in_bytes" if version == 1 else "memory.stat"
     return os.access(f"{folder}/{name}", os.F_OK)
+
+
+def _read(found: _Folders) -> Cgroup:
+    return (_read_v2 if found.version == 2 else _read_v1)(found.path, found.chain)
 
 
 def _read_v2(path: str, chain: list[str]) -> Cgroup:

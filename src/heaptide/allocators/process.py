@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+import resource
+from dataclasses import dataclass
+from typing import Any
 
 from heaptide._procfs import Memory, Procfs, numbers
 from heaptide.errors import HeaptideError
@@ -63,43 +65,55 @@ def read_cheap(pid: int | None = None, procfs: Procfs | None = None) -> ProcessS
 
     Raises HeaptideError: there is no such process, or it may not be read.
     """
-    procfs, number = procfs or Procfs(), os.getpid() if pid is None else pid
-    folder = f"{procfs.root}/{_SELF if pid is None else pid}"
-    status, stat = procfs.read(f"{folder}/status"), procfs.read(f"{folder}/stat")
-    if not status or not stat:
+    return ProcessStats(**_cheap(pid, procfs or Procfs()))
+
+
+def _cheap(pid: int | None, procfs: Procfs) -> dict[str, Any]:
+    """Of `ProcessStats` what `read_cheap` tells."""
+    number = os.getpid() if pid is None else pid
+    status = procfs.read(f"{procfs.root}/{_SELF if pid is None else pid}/status", at_once=True)
+    minor, major = _own_faults() if pid is None else _faults(pid, procfs)
+    if not status:
         raise HeaptideError(f"there is no process {number}")
     found = numbers(status, _SIZES, b" kB")
     name = _NAME.search(status)
-    counts = stat.rpartition(b") ")[2].split()
 
     def size(line: bytes) -> int | None:
         return found[line] * 1024 if line in found else None
 
-    def count(place: int) -> int | None:
-        return int(counts[place]) if len(counts) > place else None
+    return {
+        "pid": number,
+        "name": "" if name is None else name[1].decode(errors="replace"),
+        "rss": size(b"VmRSS:"),
+        "peak_rss": size(b"VmHWM:"),
+        "rss_anon": size(b"RssAnon:"),
+        "rss_file": size(b"RssFile:"),
+        "rss_shmem": size(b"RssShmem:"),
+        "virtual": size(b"VmSize:"),
+        "swap": size(b"VmSwap:"),
+        "threads": found.get(b"Threads:"),
+        "minor_faults": minor,
+        "major_faults": major,
+    }
 
-    return ProcessStats(
-        pid=number,
-        name="" if name is None else name[1].decode(errors="replace"),
-        rss=size(b"VmRSS:"),
-        peak_rss=size(b"VmHWM:"),
-        rss_anon=size(b"RssAnon:"),
-        rss_file=size(b"RssFile:"),
-        rss_shmem=size(b"RssShmem:"),
-        virtual=size(b"VmSize:"),
-        swap=size(b"VmSwap:"),
-        threads=found.get(b"Threads:"),
-        minor_faults=count(_MINOR),
-        major_faults=count(_MAJOR),
-    )
+
+def _faults(pid: int, procfs: Procfs) -> tuple[int | None, int | None]:
+    stat = procfs.read(f"{procfs.root}/{pid}/stat", at_once=True)
+    counts = (stat or b"").rpartition(b") ")[2].split()
+    return (int(counts[_MINOR]), int(counts[_MAJOR])) if len(counts) > _MAJOR else (None, None)
+
+
+def _own_faults() -> tuple[int, int]:
+    """The same numbers, in a tenth of the time."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_minflt, usage.ru_majflt
 
 
 def read_process(pid: int | None = None, procfs: Procfs | None = None) -> ProcessStats:
     """With PSS and USS, for which the kernel walks all pages: 15 ms at 0.8 GB. Raises as
     `read_cheap`; that only PSS and USS may not be read is told by ``reason``."""
     procfs = procfs or Procfs()
-    stats = read_cheap(pid, procfs)
-    return _with(stats, Limited(_rollup(pid, procfs), 0.0))
+    return _with(_cheap(pid, procfs), Limited(_rollup(pid, procfs), 0.0))
 
 
 def read_family(pid: int | None = None, procfs: Procfs | None = None) -> Family:
@@ -185,7 +199,7 @@ class ProcessReader(Reading):
 
     def read(self) -> ProcessStats:
         """Raises HeaptideError: it has ended."""
-        return _with(read_cheap(self._pid, self._procfs), self._rollup.get())
+        return _with(_cheap(self._pid, self._procfs), self._rollup.get())
 
     def command(self) -> list[str]:
         """The words that it was started with."""
@@ -205,9 +219,7 @@ def _rollup(pid: int | None, procfs: Procfs) -> Memory | str:
     return "it has no memory of its own" if memory is None else memory
 
 
-def _with(stats: ProcessStats, told: Limited[Memory | str]) -> ProcessStats:
+def _with(cheap: dict[str, Any], told: Limited[Memory | str]) -> ProcessStats:
     if not isinstance(told.value, Memory):
-        return replace(stats, reason=told.value or told.reason)
-    # In a third of the time that replace takes.
-    known = {**vars(stats), "pss": told.value.pss, "uss": told.value.uss, "age": told.age}
-    return ProcessStats(**known)
+        return ProcessStats(**cheap, reason=told.value or told.reason)
+    return ProcessStats(**cheap, pss=told.value.pss, uss=told.value.uss, age=told.age)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -18,9 +17,13 @@ from ._stats import Answer
 
 PYMALLOC, MIMALLOC = "pymalloc", "cpython-mimalloc"
 
-_HEAD = re.compile(r"^(?:# )?(.*?)\s*[=:]\s*([\d,]+)$", re.MULTILINE)
-_POOLS = re.compile(r"^\d+ unused pools \* \d+ bytes\s*=\s*([\d,]+)$", re.MULTILINE)
-_ARENAS = re.compile(r"^\d+ arenas \* \d+ bytes/arena\s*=\s*([\d,]+)$", re.MULTILINE)
+_SUMS = "# arenas allocated total"  # before it is a line for each class of sizes
+_BOOKS = (
+    "# bytes lost to pool headers",
+    "# bytes lost to arena map root",
+    "# bytes lost to arena map mid",
+    "# bytes lost to arena map bot",
+)
 _HOOKED = "another tool has put hooks before Python's allocator: it tells blocks only"
 _FREE_THREADED = "the free-threaded build counts by thread: it tells blocks only"
 
@@ -55,45 +58,43 @@ class Allocator:
 def parse_pymalloc(text: str, blocks: int) -> Answer:
     """Of the report of pymalloc. Arenas are all resident once they were used: what is unused in
     them is held."""
-    found = {name: _number(amount) for name, amount in _HEAD.findall(text)}
-    allocated = found.get("bytes in allocated blocks")
-    arenas, pools = _ARENAS.search(text), _POOLS.search(text)
-    if allocated is None or arenas is None or pools is None:
+    text = text[max(text.find(_SUMS), 0) :]
+    allocated = _behind(text, "# bytes in allocated blocks")
+    mapped, unused = _behind(text, " bytes/arena "), _behind(text, " unused pools ")
+    if allocated is None or mapped is None or unused is None:
         return Answer(blocks=blocks, reason=_HOOKED)
-    mapped, unused = _number(arenas[1]), _number(pools[1])
-    books = (
-        "bytes lost to pool headers",
-        "bytes lost to arena map root",
-        "bytes lost to arena map mid",
-        "bytes lost to arena map bot",
-    )
     return Answer(
         allocated=allocated,
         active=mapped - unused,
         mapped=mapped,
-        metadata=sum(found.get(name, 0) for name in books),
-        free=found.get("bytes in available blocks", 0) + unused,
+        metadata=sum(_behind(text, name) or 0 for name in _BOOKS),
+        free=(_behind(text, "# bytes in available blocks") or 0) + unused,
         blocks=blocks,
     )
 
 
 def parse_mimalloc(text: str, blocks: int) -> Answer:
     """Of the report of CPython's mimalloc. "w/ Overhead" is what rounding up costs."""
-    found = {name.strip(): _number(amount) for name, amount in _HEAD.findall(text)}
-    allocated, committed = found.get("Allocated Bytes"), found.get("Bytes Committed")
+    allocated, committed = _behind(text, "Allocated Bytes"), _behind(text, "Bytes Committed")
     if allocated is None or committed is None:
         return Answer(blocks=blocks, reason=_HOOKED)
     return Answer(
         allocated=allocated,
         mapped=committed,
-        retained=max(found.get("Bytes Reserved", committed) - committed, 0),
+        retained=max((_behind(text, "Bytes Reserved") or committed) - committed, 0),
         free=max(committed - allocated, 0),
         blocks=blocks,
     )
 
 
-def _number(text: str) -> int:
-    return int(text.replace(",", ""))
+def _behind(text: str, name: str) -> int | None:
+    """The number at the end of the first line that has a name in it. None: there is none."""
+    at = text.find(name)
+    if at < 0:
+        return None
+    end = text.find("\n", at)
+    number = text[at : None if end < 0 else end].replace(",", "").rpartition(" ")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def which(name: str | None, blocks: int, environment: Mapping[str, str]) -> str | None:

@@ -81,27 +81,44 @@ class Source:
         return [*_of_cgroup(self._cgroup(), self._pressure())]
 
 
-def _sample(key: str, value: float | None, *labels: str) -> Iterator[Sample]:
-    if value is not None:
-        yield Sample(FIGURES[key], value, labels)
+# Attributes of what was read, by figure.
+_PROCESS = (
+    (FIGURES["process.rss"], "rss", ()),
+    (FIGURES["process.virtual"], "virtual", ()),
+    (FIGURES["process.start_time"], "started", ()),
+    (FIGURES["process.rss_peak"], "peak_rss", ()),
+    (FIGURES["process.rss_anon"], "rss_anon", ()),
+    (FIGURES["process.rss_file"], "rss_file", ()),
+    (FIGURES["process.rss_shmem"], "rss_shmem", ()),
+    (FIGURES["process.swap"], "swap", ()),
+    (FIGURES["process.threads"], "threads", ()),
+    (FIGURES["process.page_faults"], "minor_faults", ("minor",)),
+    (FIGURES["process.page_faults"], "major_faults", ("major",)),
+    (FIGURES["process.pss"], "pss", ()),
+    (FIGURES["process.uss"], "uss", ()),
+    (FIGURES["process.pss_age"], "age", ()),
+)
+_ALLOCATOR = (
+    *((FIGURES["allocator." + name], name) for name in ("allocated", "free", "active", "resident")),
+    *((FIGURES["allocator." + name], name) for name in ("mapped", "retained", "metadata")),
+    (FIGURES["allocator.blocks"], "blocks"),
+)
+_COLLECTIONS = tuple(
+    (FIGURES["python.gc_" + name], name) for name in ("collections", "collected", "uncollectable")
+)
+_CGROUP = (
+    *((FIGURES["cgroup." + name], name) for name in ("limit", "headroom", "current", "peak")),
+    *((FIGURES["cgroup." + name], name) for name in ("working_set", "anon", "file", "swap")),
+)
 
 
 def of_process(stats: ProcessStats, started: float | None) -> Iterator[Sample]:
     """``started``: seconds since 1970."""
-    yield from _sample("process.rss", stats.rss)
-    yield from _sample("process.virtual", stats.virtual)
-    yield from _sample("process.start_time", started)
-    yield from _sample("process.rss_peak", stats.peak_rss)
-    yield from _sample("process.rss_anon", stats.rss_anon)
-    yield from _sample("process.rss_file", stats.rss_file)
-    yield from _sample("process.rss_shmem", stats.rss_shmem)
-    yield from _sample("process.swap", stats.swap)
-    yield from _sample("process.threads", stats.threads)
-    yield from _sample("process.page_faults", stats.minor_faults, "minor")
-    yield from _sample("process.page_faults", stats.major_faults, "major")
-    yield from _sample("process.pss", stats.pss)
-    yield from _sample("process.uss", stats.uss)
-    yield from _sample("process.pss_age", stats.age)
+    known = {**vars(stats), "started": started}
+    for figure, name, labels in _PROCESS:
+        value = known[name]
+        if value is not None:
+            yield Sample(figure, value, labels)
 
 
 _started: dict[int, float] = {}
@@ -136,52 +153,49 @@ def _of_allocators(allocators: Sequence[AllocatorStats]) -> Iterator[Sample]:
         if labels in told:  # two libraries with the same: bounded labels cannot tell them apart
             continue
         told.add(labels)
-        yield from _sample("allocator.allocated", one.allocated, *labels)
-        yield from _sample("allocator.free", one.free, *labels)
-        yield from _sample("allocator.active", one.active, *labels)
-        yield from _sample("allocator.resident", one.resident, *labels)
-        yield from _sample("allocator.mapped", one.mapped, *labels)
-        yield from _sample("allocator.retained", one.retained, *labels)
-        yield from _sample("allocator.metadata", one.metadata, *labels)
-        yield from _sample("allocator.blocks", one.blocks, *labels)
-        yield from _sample("allocator.fragmentation", one.fragmentation, *labels)
-        if one.told or one.blocks is not None:
-            yield from _sample("allocator.age", one.age, *labels)
+        known, any_told = vars(one), False
+        for figure, name in _ALLOCATOR:
+            value = known[name]
+            if value is not None:
+                any_told = True
+                yield Sample(figure, value, labels)
+        fragmentation = one.fragmentation
+        if fragmentation is not None:
+            yield Sample(FIGURES["allocator.fragmentation"], fragmentation, labels)
+        if any_told:
+            yield Sample(FIGURES["allocator.age"], one.age, labels)
 
 
 def _of_python(objects: bool) -> Iterator[Sample]:
     if sys.implementation.name != "cpython":
         return
     for generation, stats in enumerate(gc.get_stats()):
-        label = str(generation)
-        yield from _sample("python.gc_collections", stats["collections"], label)
-        yield from _sample("python.gc_collected", stats["collected"], label)
-        yield from _sample("python.gc_uncollectable", stats["uncollectable"], label)
+        labels = (str(generation),)
+        for figure, name in _COLLECTIONS:
+            yield Sample(figure, stats[name], labels)
     for generation, count in enumerate(gc.get_count()):
-        yield from _sample("python.gc_pending", count, str(generation))
+        yield Sample(FIGURES["python.gc_pending"], count, (str(generation),))
     if objects:
-        yield from _sample("python.tracked_objects", len(gc.get_objects()))
+        yield Sample(FIGURES["python.tracked_objects"], len(gc.get_objects()))
 
 
 def _of_cgroup(group: Cgroup | None, machine: Pressure | None) -> Iterator[Sample]:
     if group is not None:
-        yield from _sample("cgroup.limit", group.limit)
-        yield from _sample("cgroup.headroom", group.headroom)
-        yield from _sample("cgroup.current", group.current)
-        yield from _sample("cgroup.peak", group.peak)
-        yield from _sample("cgroup.working_set", group.working_set)
-        yield from _sample("cgroup.anon", group.anon)
-        yield from _sample("cgroup.file", group.file)
-        yield from _sample("cgroup.swap", group.swap)
+        known = vars(group)
+        for figure, name in _CGROUP:
+            value = known[name]
+            if value is not None:
+                yield Sample(figure, value)
         for event, count in group.events.items():
             if event not in _STATES:
-                yield from _sample("cgroup.events", count, event)
+                yield Sample(FIGURES["cgroup.events"], count, (event,))
         yield from _of_pressure("cgroup", group.pressure)
     yield from _of_pressure("machine", machine)
 
 
 def _of_pressure(scope: str, pressure: Pressure | None) -> Iterator[Sample]:
     if pressure is not None:
-        yield from _sample("pressure.stalled", pressure.some.total, scope, "some")
+        stalled = FIGURES["pressure.stalled"]
+        yield Sample(stalled, pressure.some.total, (scope, "some"))
         if pressure.full is not None:
-            yield from _sample("pressure.stalled", pressure.full.total, scope, "full")
+            yield Sample(stalled, pressure.full.total, (scope, "full"))
