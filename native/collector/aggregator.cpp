@@ -85,6 +85,7 @@ void Aggregator::collect_book(const Book &book, SliceRows *rows) const {
     rows->temporary.push_back(book.temporary_until(c) - start.temporary);
     rows->short_lived.push_back(book.short_lived_until(c) - start.short_lived);
   }
+  book.collect_spread(&rows->spread);
 }
 
 // `rows` gets its columns; its other members stay.

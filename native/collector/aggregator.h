@@ -16,12 +16,13 @@
 
 namespace heaptide {
 
-// What changed in one slice of time: a row for each context.
+// What changed in one slice of time: a row for each context; and how its blocks are spread.
 struct SliceRows {
   uint64_t number = 0, start = 0, end = 0;
   bool whole = true; // false: still being counted, another with the same number will follow
   std::vector<uint64_t> context, blocks_in, bytes_in, blocks_out, bytes_out, reallocations,
       copied_bytes, temporary, short_lived;
+  SpreadRows spread;
 };
 
 // Where contexts come from, as rows of the file.

@@ -152,6 +152,7 @@ void Book::begin_slice(uint32_t index, Context &c) {
   contexts_.slice_start(index) = {c.live_bytes,       c.live_blocks,        c.bytes_in, c.blocks_in,
                                   temporary_until(c), short_lived_until(c), 0,          0};
   changed_.push_back(index);
+  spreads_.begin(contexts_, c);
 }
 
 uint64_t Book::temporary_until(const Context &c) const {
@@ -212,6 +213,7 @@ void Book::close() {
   context_index_.clear();
   give_back(shares_);
   give_back(changed_);
+  spreads_.clear();
   mappings_ = {};
   give_back(taken_);
 }

@@ -14,6 +14,7 @@
 #include "collector/live_blocks.h"
 #include "collector/mappings.h"
 #include "collector/sampling.h"
+#include "collector/spreads.h"
 #include "wire/wire.h"
 
 namespace heaptide {
@@ -292,9 +293,11 @@ class Book {
   const std::vector<uint32_t> &changed() const { return changed_; }
   uint64_t temporary_until(const Context &c) const;   // since the start
   uint64_t short_lived_until(const Context &c) const; // since the start
+  void collect_spread(SpreadRows *rows) const { spreads_.collect(contexts_, changed_, rows); }
   // Forgets them: slice `next` begins.
   void begin_slice(uint32_t next) {
     changed_.clear();
+    spreads_.clear();
     stamp_ = stamp_ >> 32 << 32 | next;
     live_.trim(live_blocks_);
   }
@@ -531,6 +534,7 @@ class Book {
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
   std::vector<Share> shares_; // by context, empty while there is one process
   std::vector<uint32_t> changed_;
+  Spreads spreads_;
   std::vector<const Thread *> threads_;
   InternMap<ContextKey> context_index_;
   std::vector<Block> moving_;   // between the halves of their reallocs

@@ -61,9 +61,9 @@ bool Book::map(Thread &thread, uint64_t address, uint64_t length, uint32_t conte
     thread.sequence++;
     thread.bytes += length;
   }
-  contexts_.count(c, c.by_size, bucket_by_size(length), kBySize, 1);
   mappings_.add(address, length, context, static_cast<uint32_t>(thread.sequence), ledger_.ticks);
   enter_mapped(context, length, 1);
+  contexts_.count(c, c.by_size, bucket_by_size(length), kBySize, 1);
   raised();
   return true;
 }

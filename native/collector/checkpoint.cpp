@@ -44,7 +44,10 @@ Chunk Checkpoint::slice_chunk(const SliceRows &rows) {
       .sparse("reallocations", rows.reallocations)
       .sparse("copied_bytes", rows.copied_bytes)
       .sparse("temporary", rows.temporary)
-      .sparse("short_lived", rows.short_lived);
+      .sparse("short_lived", rows.short_lived)
+      .sparse("spread_thread", rows.spread.thread)
+      .sparse("spread_bucket", rows.spread.bucket)
+      .sparse("spread_blocks", rows.spread.blocks);
   Chunk chunk{ChunkKind::kDeltas, rows.context.size(), payload.finish()};
   chunk.key = key_of(ChunkKind::kDeltas, rows.number);
   chunk.flags = kSupersedes;

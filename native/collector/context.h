@@ -23,6 +23,7 @@ struct Thread {
   uint64_t temporary = 0;
   uint32_t row = 0;
   uint32_t process = 0;
+  uint32_t spread = 0; // its place in the book's Spreads + 1; 0: none in this slice
 
   uint64_t allocations() const { return sequence - reallocations; }
 };

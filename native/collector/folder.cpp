@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "collector/checkpoint.h"
 #include "collector/columns.h"
@@ -19,6 +20,19 @@ constexpr size_t kFewestSlices = 8;
 constexpr const char *kMetrics[] = {"blocks_in",     "bytes_in",     "blocks_out", "bytes_out",
                                     "reallocations", "copied_bytes", "temporary",  "short_lived"};
 constexpr size_t kMetricCount = std::size(kMetrics);
+
+// A column of zeros is not written, and one that is shorter than another of its chunk reads as longer.
+void add_spread(const Columns &columns, std::map<std::pair<uint64_t, uint64_t>, uint64_t> *spread) {
+  const std::vector<uint64_t> &blocks = columns.values("spread_blocks");
+  const std::vector<uint64_t> &threads = columns.values("spread_thread");
+  const std::vector<uint64_t> &buckets = columns.values("spread_bucket");
+  auto at = [](const std::vector<uint64_t> &values, size_t i) {
+    return i < values.size() ? values[i] : 0;
+  };
+  for (size_t i = 0; i < blocks.size(); i++) {
+    if (blocks[i] != 0) (*spread)[{at(threads, i), at(buckets, i)}] += blocks[i];
+  }
+}
 
 } // namespace
 
@@ -85,6 +99,7 @@ void Folder::fold_slices() {
 
 void Folder::merge(const std::vector<Slice> &group) {
   std::map<uint64_t, std::array<uint64_t, kMetricCount>> sums; // by context
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> spread;    // by thread and bucket
   std::vector<RecordingFile::Region> regions;
   for (const Slice &slice : group) {
     Columns columns;
@@ -97,6 +112,7 @@ void Folder::merge(const std::vector<Slice> &group) {
       for (size_t i = 0; i < std::min(values.size(), rows.size()); i++)
         (*rows[i])[metric] += values[i];
     }
+    add_spread(columns, &spread);
     regions.push_back(slice.region);
   }
   SliceRows rows;
@@ -111,6 +127,11 @@ void Folder::merge(const std::vector<Slice> &group) {
     rows.context.push_back(context);
     for (size_t metric = 0; metric < kMetricCount; metric++)
       into[metric]->push_back(figures[metric]);
+  }
+  for (const auto &[place, blocks] : spread) {
+    rows.spread.thread.push_back(place.first);
+    rows.spread.bucket.push_back(place.second);
+    rows.spread.blocks.push_back(blocks);
   }
   file_.replace(regions, Checkpoint::slice_chunk(rows));
 }

@@ -26,6 +26,9 @@ Imported::Imported()
         // What is freed next, or soon, goes by pointers, which logs may not have.
         std::fill(kept.temporary.begin(), kept.temporary.end(), 0);
         std::fill(kept.short_lived.begin(), kept.short_lived.end(), 0);
+        for (size_t i = 0; i < kept.spread.bucket.size(); i++) {
+          if (kept.spread.bucket[i] < kBySize) kept.spread.blocks[i] = 0;
+        }
         write({Checkpoint::slice_chunk(kept)});
       }) {
   book_ = &aggregator_.add_process();

@@ -19,6 +19,7 @@ from heaptide.profile import (
     Selection,
     Snapshot,
     age_histogram,
+    is_estimate,
     lifetime_histogram,
     size_histogram,
     snapshots,
@@ -157,6 +158,64 @@ def test_moments_of_a_process_are_of_its_life(tmp_path: Path) -> None:
         assert times == [[25, 50, 75, 100], [45, 50, 55, 60], [85, 90, 95, 100]]
     middle = taken(Profile(recording, Selection(processes=(1,), start=50.0)))
     assert [one.time_ns // SECOND for one in middle if not one.peak] == [53, 55, 58, 60]
+
+
+def test_nothing_changes_in_a_quiet_range(tmp_path: Path) -> None:
+    """No slice is in it, and none beside it is taken for it."""
+    build = Builder()
+    build.process(end=60 * SECOND)
+    build.thread()
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    for second, change in ((10, Change(5, 500)), (50, Change(7, 70, 5, 500))):
+        build.slice(second * SECOND, (second + 1) * SECOND, {context: change})
+    build.finish(60 * SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        for start, end, live, peak in (
+            (0.0, 9.0, 0, 0),
+            (None, 10.0, 0, 0),
+            (11.0, 50.0, 500, 500),
+            (20.0, 30.0, 500, 500),
+        ):
+            found = summarize(Profile(recording, Selection(start=start, end=end)))
+            assert (found.total_bytes, found.allocations, found.deallocations) == (0, 0, 0)
+            assert (found.alive_at_exit_bytes, found.peak_bytes) == (live, peak)
+            assert (start or 0.0) <= found.peak_time_seconds <= (end or 0.0)
+            assert found.duration_seconds == (end or 0.0) - (start or 0.0)
+        touched = summarize(Profile(recording, Selection(start=20.0, end=50.5)))
+        assert (touched.allocations, touched.alive_at_exit_bytes) == (7, 70)
+
+
+def test_histograms_of_a_range_are_exact(tmp_path: Path) -> None:
+    """By thread, and so by process; what is chosen by its stack is estimated."""
+    build = Builder()
+    for pid in (10, 11):
+        process = build.process(pid, end=2 * SECOND)
+        thread = build.thread(process, pid)
+        stack = build.stack(build.python(f"f{pid}", "/a.py", 1))
+        context = build.context(process, stack, thread=thread)
+        build.sizes(context, [90, 10])
+        build.lifetimes(context, [10] * 8, [10] * 8)
+    for second in range(2):
+        changes = {0: Change(50, 500, 40, 400), 1: Change(50, 500, 40, 400)}
+        number = build.slice(second * SECOND, (second + 1) * SECOND, changes)
+        size, age, time = 16 + second, second, 8 + second
+        build.spread(
+            number, {(row, bucket): 40 + row for row in (0, 1) for bucket in (age, time, size)}
+        )
+    build.finish(2 * SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        late = Profile(recording, Selection(start=1.0))
+        assert not is_estimate(late) and not is_estimate(Profile(recording))
+        ages = age_histogram(late)
+        assert ages is not None
+        for histogram in (size_histogram(late), lifetime_histogram(late), ages):
+            assert histogram.counts.tolist()[:3] == [0, 81, 0] and histogram.total == 81
+        child = Profile(recording, Selection(start=1.0, processes=(1,)))
+        assert size_histogram(child).counts.tolist()[:2] == [0, 41]
+        assert size_histogram(Profile(recording)).counts.tolist()[:2] == [180, 20]
+        one = Profile(recording, Selection(start=1.0, functions=("f10",)))
+        assert is_estimate(one)
+        assert size_histogram(one).counts.tolist()[:2] == [45, 5]
 
 
 def test_histograms_of_a_range_go_by_what_each_stack_did_in_it(tmp_path: Path) -> None:

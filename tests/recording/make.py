@@ -88,6 +88,7 @@ class Builder:
         self.tables = {kind: Table() for kind in Kind}
         self.code_tables: list[bytes] = []
         self.slices: list[tuple[int, int, Mapping[int, Change]]] = []
+        self.spreads: dict[int, Mapping[tuple[int, int], int]] = {}
         self.frames: dict[tuple[int, int, int], int] = {}
         self.stacks: dict[tuple[int, int], int] = {}
         self.contexts: dict[tuple[int, int, int, int], int] = {}
@@ -188,6 +189,10 @@ class Builder:
         self.slices.append((start, end, changes))
         return len(self.slices) - 1
 
+    def spread(self, slice_: int, blocks: Mapping[tuple[int, int], int]) -> None:
+        """Of a slice: (thread, bucket) -> blocks."""
+        self.spreads[slice_] = blocks
+
     def timeline(self, time: int, process: int = ALL, **row: int) -> None:
         self.tables[Kind.TIMELINE].add(time=time, process=process, **row)
 
@@ -258,7 +263,9 @@ class Builder:
                 columns["table_bytes"] = b"".join(self.code_tables)
             if kind == Kind.DELTAS:
                 for number, (start, end, changes) in enumerate(self.slices):
-                    writer.chunk(Kind.DELTAS, delta_columns(number, start, end, changes))
+                    deltas = delta_columns(number, start, end, changes)
+                    spread = spread_columns(self.spreads.get(number, {}))
+                    writer.chunk(Kind.DELTAS, {**deltas, **spread})
             elif columns:
                 writer.chunk(kind, columns)
 
@@ -272,6 +279,19 @@ def delta_columns(
     for index, name in enumerate(Change._fields):
         columns[name] = numbers([change[index] for change in changes.values()])
     return columns
+
+
+def spread_columns(
+    blocks: Mapping[tuple[int, int], int],
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of a `deltas` chunk beside its rows."""
+    if not blocks:
+        return {}
+    return {
+        "spread_thread": numbers([thread for thread, _ in blocks]),
+        "spread_bucket": numbers([bucket for _, bucket in blocks]),
+        "spread_blocks": numbers(list(blocks.values())),
+    }
 
 
 def example() -> Builder:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heaptide.errors import OutputError, RecordingError
-from heaptide.recording import Kind, Recording, Writer, _compact, finish, symbolize
+from heaptide.recording import Kind, Recording, Writer, _compact, _spreads, finish, symbolize
 from heaptide.recording._schema import METRICS
 from heaptide.recording._tables import Totals
 from tests.recording import make
@@ -105,6 +105,53 @@ def test_slices_merge(
         for index in range(len(after.slices)):
             contexts = after.deltas(index, index + 1).context
             assert sorted(set(contexts.tolist())) == contexts.tolist()
+
+
+def test_spreads_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = make.Builder()
+    build.process()
+    for tid in (1, 2):
+        build.thread(0, tid)
+    build.context(stack=build.stack(build.native(None, 1)))
+    for number in range(5):
+        build.slice(number * SECOND, (number + 1) * SECOND, {0: Change(1, 1)})
+        if number != 2:
+            build.spread(number, {(0, 0): 1, (1, 27): 10 + number, (number % 2, 16): 1 << 40})
+    path = tmp_path / "a.tide"
+    build.write(path)
+    monkeypatch.setattr(_compact, "MAX_SLICES", 3)
+
+    def rows(first: int = 0, stop: int | None = None) -> list[tuple[int, int, int]]:
+        with Recording.open(path) as recording:
+            assert recording.has_spreads
+            spreads = recording.spreads(first, stop)
+        columns = (spreads.thread, spreads.bucket, spreads.blocks)
+        return list(zip(*(column.tolist() for column in columns)))
+
+    expected = [(0, 0, 4), (0, 16, 2 << 40), (1, 16, 2 << 40), (1, 27, 48)]
+    assert rows() == expected
+    assert rows(2, 3) == []
+    assert rows(0, 2) == [(0, 0, 2), (0, 16, 1 << 40), (1, 16, 1 << 40), (1, 27, 21)]
+    finish(path)
+    assert rows() == expected
+    assert rows(1, 2) == [(0, 0, 1), (1, 16, 1 << 40), (1, 27, 13)]
+
+
+def test_spreads_that_make_no_sense(tmp_path: Path) -> None:
+    """Of what does not exist nothing is told, and a damaged one is named."""
+    build = make.Builder()
+    build.process()
+    build.thread()
+    build.context(stack=build.stack(build.native(None, 1)))
+    build.slice(0, SECOND, {0: Change(1, 1)})
+    build.spread(0, {(0, 3): 1, (7, 3): 1, (0, 28): 1})
+    path = tmp_path / "a.tide"
+    build.write(path)
+    with Recording.open(path) as recording:
+        assert recording.spreads().blocks.tolist() == [1]
+    columns = make.spread_columns({(0, 3): 1, (0, 4): 1})
+    with pytest.raises(ValueError, match="differ in length"):
+        _spreads.read({**columns, "spread_bucket": columns["spread_bucket"][:1]}, 1)
 
 
 def test_no_slice_merges_over_a_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heaptide.profile import (
+    Profile,
+    Selection,
+    age_histogram,
+    is_estimate,
+    lifetime_histogram,
+    size_histogram,
+)
 from heaptide.recording import ALL_PROCESSES, Recording
 from tests.conftest import Record
 from tests.support.building import PROGRAMS, Builder
@@ -49,6 +57,40 @@ def test_lifetime_histogram(build: Builder, record: Record) -> None:
         by_time = recording.lifetimes.by_time[wanted].sum(axis=0)
     assert by_allocations.tolist() == [10, 10, 10, 20, 0, 0, 0, 0]
     assert by_time.sum() == 50
+
+
+def test_histograms_of_phases(build: Builder, record: Record) -> None:
+    """Exact between marks, though one place allocates all; of another thread, which may be on
+    either side of a mark that is near, by thread."""
+    recorded = record([build("spreads.c", "-g", "-pthread")])
+    with Recording.open(recorded.path) as recording:
+        names = list(recording.marks.name)
+        times = (recording.marks.time / 1e9).tolist()
+        phases = zip(["start", *names], [None, *times], [*times, None])
+        found: dict[str, list[list[int]]] = {}
+        for name, start, end in phases:
+            profile = Profile(recording, Selection(start=start, end=end))
+            assert not is_estimate(profile)
+            ages, lives = age_histogram(profile), lifetime_histogram(profile)
+            assert ages is not None and lives.total == ages.total
+            found[name] = [size_histogram(profile).counts.tolist(), ages.counts.tolist()]
+        assert found["small"] == [[1000, *[0] * 11], [1000, *[0] * 7]]
+        assert found["held"] == [[0, 0, 0, 10, *[0] * 8], [0] * 8]
+        assert found["freed"] == [[0] * 12, [1, 1, 6, 2, *[0] * 4]]
+        assert (found["large"][0][11], found["end"][0][11]) == (7, 0)
+        assert found["large"][0][8] + found["end"][0][8] == 300
+        tables = (
+            (recording.sizes.context, recording.sizes.counts),
+            (recording.lifetimes.context, recording.lifetimes.by_allocations),
+        )
+        for kind, (context, counts) in enumerate(tables):
+            counted = recording.contexts.counted[context]
+            sums = np.sum([phase[kind] for phase in found.values()], axis=0)
+            assert sums.tolist() == counts[counted].sum(axis=0).tolist()
+        [row] = np.flatnonzero(recording.threads.allocations == 300).tolist()
+        spreads = recording.spreads()
+        own = spreads.thread == row
+        assert spreads.blocks[own].tolist() == [300] * 3
 
 
 def test_threads_are_told_apart(build: Builder, record: Record) -> None:

@@ -172,6 +172,7 @@ ReadRecording::ReadRecording(const std::string &path) {
     auto contexts = chunk.column("context");
     for (auto &[name, column] : chunk.columns) {
       if (name == "context" || name == "slice" || name == "start" || name == "end") continue;
+      if (name.starts_with("spread_")) continue;
       auto values = chunk.column(name);
       auto &all = tables[10][name];
       for (size_t i = 0; i < contexts.size(); i++) {
@@ -179,6 +180,15 @@ ReadRecording::ReadRecording(const std::string &path) {
         all[contexts[i]] += values[i];
       }
     }
+    if (!chunk.has("spread_blocks")) continue;
+    std::vector<uint64_t> blocks = chunk.column("spread_blocks");
+    auto rows = [&](const char *name) {
+      std::vector<uint64_t> values = chunk.has(name) ? chunk.column(name) : std::vector<uint64_t>();
+      values.resize(blocks.size()); // a column of zeros is left out
+      return values;
+    };
+    std::vector<uint64_t> threads = rows("spread_thread"), buckets = rows("spread_bucket");
+    for (size_t i = 0; i < blocks.size(); i++) spread[{threads[i], buckets[i]}] += blocks[i];
   }
   std::string bytes(tables[2]["s_bytes"].begin(), tables[2]["s_bytes"].end());
   size_t at = 0;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace heaptide::testing {
@@ -39,7 +40,8 @@ struct ReadRecording {
   std::vector<std::string> strings;
   // table -> column -> values. Deltas: summed up over slices by context.
   std::map<int, std::map<std::string, std::vector<uint64_t>>> tables;
-  std::string end_reason; // empty: no end
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> spread; // blocks, by thread and bucket
+  std::string end_reason;                                   // empty: no end
 
   const std::vector<uint64_t> &column(int kind, const std::string &name, size_t rows);
   uint64_t total(int kind, const std::string &name);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "collector/aggregator.h"
@@ -176,6 +177,14 @@ class Pair {
       CHECK_EQUAL(c.counters[0], s.temporary);
       CHECK_EQUAL(c.counters[0] + c.counters[1] + c.counters[2], s.short_lived);
     }
+    std::map<std::pair<uint64_t, uint64_t>, uint64_t> spread;
+    for (const ModelContext &c : model.contexts) {
+      if (c.kind == HT_KIND_ARENA) continue;
+      for (unsigned i = 0; i < kCounters; i++) {
+        if (c.counters[i] != 0) spread[{c.thread, i}] += c.counters[i];
+      }
+    }
+    CHECK(spread == spread_);
     CHECK_EQUAL(model.sum_peak, aggregator_.peak_bytes());
     CHECK_EQUAL(model.sum, aggregator_.live_bytes());
     Composition at_sum_peak;
@@ -203,6 +212,9 @@ class Pair {
       s.blocks_out += rows.blocks_out[i], s.bytes_out += rows.bytes_out[i];
       s.reallocations += rows.reallocations[i], s.copied += rows.copied_bytes[i];
       s.temporary += rows.temporary[i], s.short_lived += rows.short_lived[i];
+    }
+    for (size_t i = 0; i < rows.spread.blocks.size(); i++) {
+      spread_[{rows.spread.thread[i], rows.spread.bucket[i]}] += rows.spread.blocks[i];
     }
   }
 
@@ -441,6 +453,7 @@ class Pair {
   std::map<InFlight *, std::pair<uint64_t, ModelBlock>> in_flight_;
   std::vector<Maps> maps_;
   std::map<uint64_t, Summed> slices_;
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> spread_; // by thread and counter
   uint64_t last_end_ = 0, next_slice_ = 0;
 };
 

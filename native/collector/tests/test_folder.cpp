@@ -46,6 +46,11 @@ void write_recording(RecordingFile &file, Random &random, unsigned checkpoints) 
               &rows.reallocations, &rows.copied_bytes, &rows.temporary, &rows.short_lived})
           column->push_back(random.below(1000));
       }
+      for (uint64_t bucket = random.below(9); bucket < kCounters; bucket += 1 + random.below(9)) {
+        rows.spread.thread.push_back(random.below(3));
+        rows.spread.bucket.push_back(bucket);
+        rows.spread.blocks.push_back(1 + random.below(1000));
+      }
       chunks.push_back(Checkpoint::slice_chunk(rows));
       for (uint64_t process : {uint64_t{0}, uint64_t{0xffffffff}}) {
         times.push_back(rows.end);
@@ -90,6 +95,7 @@ TEST(folding_keeps_every_sum) {
     CHECK(before.tables[kDeltas] == after.tables[kDeltas]);
     CHECK(before.tables[kContexts] == after.tables[kContexts]);
     CHECK(before.strings == after.strings);
+    CHECK(before.spread == after.spread);
     for (const char *column : {"rss", "time"})
       CHECK_EQUAL(highest(before, kTimeline, column), highest(after, kTimeline, column));
     CHECK_EQUAL(before.total(kTimeline, "allocations"), after.total(kTimeline, "allocations"));

@@ -34,7 +34,13 @@ from .tree import Tree, expand
 
 if TYPE_CHECKING:
     from .diff import Diff, Status, compare, summary_change
-    from .histograms import Histogram, age_histogram, lifetime_histogram, size_histogram
+    from .histograms import (
+        Histogram,
+        age_histogram,
+        is_estimate,
+        lifetime_histogram,
+        size_histogram,
+    )
     from .moments import Snapshot, compositions, snapshots
     from .shared import SHARED_FOLDS, Shared, shared_keys
     from .trees import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
@@ -76,6 +82,7 @@ __all__ = [
     "expand",
     "groups_of",
     "heaviest",
+    "is_estimate",
     "known_metrics",
     "lifetime_histogram",
     "live_totals",
@@ -106,6 +113,7 @@ _LATER = {
         "histograms": (
             "Histogram",
             "age_histogram",
+            "is_estimate",
             "lifetime_histogram",
             "size_histogram",
         ),

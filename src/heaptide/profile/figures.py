@@ -159,7 +159,7 @@ def range_peak(recording: Recording, processes: Sequence[int] | None, time: Time
         sums.live_blocks * alive, sums.live_bytes * alive, exact=False
     )
     when = int(recording.slices.end[best]) if best >= 0 else 0
-    return Peak(composition, when, False)
+    return Peak(composition, max(when, time.start), False)
 
 
 def live_totals(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
+from heaptide.recording import (
+    LIFETIME_BOUNDS,
+    LIFETIME_TIME_BOUNDS_NS,
+    SIZE_BOUNDS,
+    SPREAD_AGES,
+    SPREAD_SIZES,
+    SPREAD_TIMES,
+)
 
 if TYPE_CHECKING:
     from heaptide.recording import Recording
@@ -39,18 +46,22 @@ class Histogram:
 def size_histogram(profile: Profile) -> Histogram:
     """Calls by the size they asked for, in bytes: allocations and reallocations.
 
-    Of what the profile selects. Sizes are counted by context and not by time: of a range of time,
-    each context's calls in it are taken to be of the sizes that its calls are over the whole time.
+    Of what the profile selects; of a range of time exactly, unless `is_estimate`.
     """
-    table = profile.recording.sizes
-    return Histogram(SIZE_BOUNDS, _counts(profile, table.context, table.counts, "blocks_in"), True)
+    counts = _spread(profile, SPREAD_SIZES)
+    if counts is None:
+        table = profile.recording.sizes
+        counts = _counts(profile, table.context, table.counts, "blocks_in")
+    return Histogram(SIZE_BOUNDS, counts, inclusive=True)
 
 
 def lifetime_histogram(profile: Profile) -> Histogram:
     """Freed blocks by how long they lived, in nanoseconds. Of a range of time likewise: of what was
     freed in it."""
-    table = profile.recording.lifetimes
-    counts = _counts(profile, table.context, table.by_time, "blocks_out")
+    counts = _spread(profile, SPREAD_TIMES)
+    if counts is None:
+        table = profile.recording.lifetimes
+        counts = _counts(profile, table.context, table.by_time, "blocks_out")
     return Histogram(LIFETIME_TIME_BOUNDS_NS, counts, inclusive=False)
 
 
@@ -61,9 +72,34 @@ def age_histogram(profile: Profile) -> Histogram | None:
     """
     if profile.recording.sample_interval:
         return None
-    table = profile.recording.lifetimes
-    counts = _counts(profile, table.context, table.by_allocations, "blocks_out")
+    counts = _spread(profile, SPREAD_AGES)
+    if counts is None:
+        table = profile.recording.lifetimes
+        counts = _counts(profile, table.context, table.by_allocations, "blocks_out")
     return Histogram(LIFETIME_BOUNDS, counts, inclusive=True)
+
+
+def is_estimate(profile: Profile) -> bool:
+    """Whether histograms are: by time, sizes and lifetimes are counted by thread, and not by
+    context. Of a range of time in which only some contexts are selected, each one's blocks in it
+    are taken to be as its blocks are over the whole time."""
+    return profile.time is not None and (
+        profile.chosen is not None or not profile.recording.has_spreads
+    )
+
+
+def _spread(profile: Profile, buckets: slice) -> Ints | None:
+    """Counts of these buckets in the range of time. None: there is no range, or `is_estimate`."""
+    if profile.time is None or is_estimate(profile):
+        return None
+    found = profile.recording.spreads(profile.time.first, profile.time.stop)
+    rows = (found.bucket >= buckets.start) & (found.bucket < buckets.stop)
+    if profile.processes is not None:
+        process = profile.recording.threads.process[found.thread]
+        rows &= np.isin(process, profile.processes)
+    counts = np.zeros(buckets.stop - buckets.start, np.int64)
+    np.add.at(counts, found.bucket[rows] - buckets.start, found.blocks[rows])
+    return counts
 
 
 def _counts(profile: Profile, context: Ids, counts: Ints, moved: str) -> Ints:

@@ -97,7 +97,8 @@ class TimeRange:
 
 
 def snap(recording: Recording, start: float | None, end: float | None) -> TimeRange:
-    """The slices of time that ``start`` to ``end`` (seconds; None: open) touches.
+    """The slices of time that ``start`` to ``end`` (seconds; None: open) touches: none where
+    nothing changed.
 
     Raises UsageError where the range begins after the last slice.
     """
@@ -115,7 +116,9 @@ def snap(recording: Recording, start: float | None, end: float | None) -> TimeRa
             f"range that begins at {in_seconds(begin / 1e9)}; begin earlier"
         )
     first = int(np.searchsorted(slices.end, begin, side="right"))
-    stop = max(int(np.searchsorted(slices.start, until, side="left")), first + 1)
+    stop = max(int(np.searchsorted(slices.start, until, side="left")), first)
+    if first == stop:  # nothing changed in it: no slice was written
+        return TimeRange(first, stop, begin, max(until, begin))
     return TimeRange(first, stop, int(slices.start[first]), int(slices.end[stop - 1]))
 
 

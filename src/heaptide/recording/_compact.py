@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from heaptide._version import __version__
 from heaptide.errors import OutputError
-from heaptide.recording import _births
+from heaptide.recording import _births, _spreads
 from heaptide.recording._columns import Column
 from heaptide.recording._recording import Recording
 from heaptide.recording._rows import Rows, join
@@ -270,7 +270,8 @@ def _write_slices(recording: Recording, writer: Writer) -> int:
         parts = [loader.slice_rows(index) for index in range(first, stop)]
         read += sum(part.count for part in parts)
         rows = merged(parts)
-        writer.chunk(Kind.DELTAS, {**times, **rows})
+        spread = _spreads.write(recording.spreads(first, stop))
+        writer.chunk(Kind.DELTAS, {**times, **rows, **spread})
         written += len(rows["context"])
     if written > _WORTH_TOTALS * len(recording.contexts):
         _write_totals(recording, writer)

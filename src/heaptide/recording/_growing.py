@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaptide.recording import _columns
-from heaptide.recording._load import Loader
+from heaptide.recording._load import BESIDE_ROWS, Loader
 from heaptide.recording._rows import Rows, join
 from heaptide.recording._schema import BLOBS, METRICS, Kind
 from heaptide.recording._tables import Figures, Slices, Totals
@@ -105,7 +105,7 @@ class Accumulated:
             raise file.malformed(chunk, "its times are out of range")
         number, start, end = found
         self.slice_of[chunk.offset] = (number, start, end)
-        rows = _checked(chunk, columns, dict.fromkeys(_SLICE), file)
+        rows = _checked(chunk, columns, dict.fromkeys(BESIDE_ROWS), file)
         contexts = self.tables.get(Kind.CONTEXTS)
         count = 0 if contexts is None else contexts.count
         context = rows.figures("context")

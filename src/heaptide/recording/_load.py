@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heaptide.errors import RecordingError
-from heaptide.recording import _columns
+from heaptide.recording import _columns, _spreads
 from heaptide.recording._chunks import Chunk, ChunkFile
 from heaptide.recording._rows import Rows, join, without_final
 from heaptide.recording._schema import (
@@ -52,6 +52,7 @@ from heaptide.recording._tables import (
     Processes,
     Sizes,
     Slices,
+    Spreads,
     Stacks,
     Symbols,
     Threads,
@@ -61,11 +62,13 @@ from heaptide.recording._tables import (
 
 Array = NDArray[Any]
 
-# Slice number and times come first in a `deltas` payload: the descriptors of 11 columns and three
+# Slice number and times come first in a `deltas` payload: the descriptors of 14 columns and three
 # numbers, each padded.
 _DELTAS_HEAD: Final = 1024
 
 _SLICE: Final = ("slice", "start", "end")
+BESIDE_ROWS: Final = (*_SLICE, *_spreads.COLUMNS)
+"""Columns of `deltas` that have no row for each context."""
 
 _TOO_MANY_ROWS: Final = "it has more rows than a file of this size may"
 
@@ -344,11 +347,20 @@ class Loader:
     def slice_rows(self, index: int) -> Rows:
         """The deltas of slice `index` (call `slices` first), of contexts that exist."""
         chunk = self._delta_chunks[index]
-        columns = {n: c for n, c in self.columns(chunk).items() if n not in _SLICE}
+        columns = {n: c for n, c in self.columns(chunk).items() if n not in BESIDE_ROWS}
         rows = self.checked(chunk, columns)
         if rows.count > self._chunks.most_rows:
             raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
         return self.of_contexts(rows, "deltas")
+
+    def slice_spread(self, index: int) -> Spreads:
+        """How the blocks of slice `index` (call `slices` first) are spread; nothing where that was
+        not recorded."""
+        chunk = self._delta_chunks[index]
+        try:
+            return _spreads.read(self.columns(chunk), self.rows(Kind.THREADS).count)
+        except ValueError as error:
+            raise self._chunks.malformed(chunk, str(error)) from None
 
     def totals(self) -> Totals | None:
         """The sums over all slices, if the finishing pass has written them down."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from heaptide.recording import _births, _load, _totals
+from heaptide.recording import _births, _load, _spreads, _totals
 from heaptide.recording._chunks import ChunkFile
 from heaptide.recording._names import FrameNames
 from heaptide.recording._rows import Rows
@@ -33,6 +33,7 @@ from heaptide.recording._tables import (
     Processes,
     Sizes,
     Slices,
+    Spreads,
     Stacks,
     Summary,
     Symbols,
@@ -43,6 +44,8 @@ from heaptide.recording._tables import (
 
 if TYPE_CHECKING:
     from heaptide.symbols._native import NativeResolver
+
+_LOOKS: Final = 8
 
 
 class Recording:
@@ -194,7 +197,23 @@ class Recording:
 
         Memory is that of the rows asked for. For sums use `totals_between`, which streams.
         """
-        return self._loader.deltas(range(first, len(self.slices) if stop is None else stop))
+        return self._loader.deltas(self._range(first, stop))
+
+    def spreads(self, first: int = 0, stop: int | None = None) -> Spreads:
+        """How large the blocks of slices `first` to `stop` (exclusive; None: all) were and how long
+        they lived: sums, by thread and bucket."""
+        wanted = self._range(first, stop)
+        return _spreads.summed([self._loader.slice_spread(index) for index in wanted])
+
+    def _range(self, first: int, stop: int | None) -> range:
+        count = len(self.slices)  # which the loader has to know before it is asked for one
+        return range(first, count if stop is None else stop)
+
+    @cached_property
+    def has_spreads(self) -> bool:
+        """Whether `spreads` knows anything: not of what some foreign formats tell."""
+        first = range(min(len(self.slices), _LOOKS))  # some change arenas only
+        return any(len(self._loader.slice_spread(index)) for index in first)
 
     @cached_property
     def delta_rows(self) -> int:

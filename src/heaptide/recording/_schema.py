@@ -113,6 +113,12 @@ LIFETIME_BOUNDS: Final = (0, 1, 7, 63, 511, 4095, 32767)
 LIFETIME_TIME_BOUNDS_NS: Final = (10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
 """Upper bounds, exclusive, in nanoseconds, of all buckets but the last."""
 
+SPREAD_AGES: Final = slice(0, LIFETIME_BUCKETS)
+SPREAD_TIMES: Final = slice(LIFETIME_BUCKETS, 2 * LIFETIME_BUCKETS)
+SPREAD_SIZES: Final = slice(2 * LIFETIME_BUCKETS, 2 * LIFETIME_BUCKETS + SIZE_BUCKETS)
+SPREAD_BUCKETS: Final = SPREAD_SIZES.stop
+"""Of a spread: freed blocks by further allocations and by time, allocations by size."""
+
 METRICS: Final = (
     "blocks_in",
     "bytes_in",

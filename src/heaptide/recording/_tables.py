@@ -187,6 +187,23 @@ class Deltas:
 
 
 @dataclass(frozen=True)
+class Spreads:
+    """How large blocks were and how long they lived in a range of slices: a row for each thread and
+    bucket (`SPREAD_AGES`, `SPREAD_TIMES`, `SPREAD_SIZES`) with any. Without those of arenas."""
+
+    thread: Figures
+    bucket: Figures
+    blocks: Figures
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    @classmethod
+    def none(cls) -> Spreads:
+        return cls(*(np.zeros(0, np.int64) for _ in range(3)))
+
+
+@dataclass(frozen=True)
 class Totals:
     """Sums of deltas over a range of slices: each column has one figure for each context."""
 

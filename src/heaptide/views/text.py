@@ -91,6 +91,8 @@ def show_views(
     ``top``: lines of the tree, and how many threads; 0: all. ``least``: what part of the whole a
     branch of the tree has to have.
     """
+    from heaptide.profile import is_estimate
+
     from .histograms import print_histogram, print_threads
 
     screen = Screen(file, width)
@@ -104,7 +106,7 @@ def show_views(
         print_threads(screen, profile, profile.fold("thread", metric), top)
     for which in histograms:
         title = {"sizes": "Calls by the size they asked for", "lifetimes": "Blocks by their life"}
-        print_section(screen, title[which] + (_ESTIMATED if profile.time else ""))
+        print_section(screen, title[which] + (_ESTIMATED if is_estimate(profile) else ""))
         print_histogram(screen, profile, which)
     if timeline:
         print_over_time(screen, profile, summarize(profile), tall=True)

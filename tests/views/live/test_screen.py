@@ -65,7 +65,7 @@ class Driver:
         for _ in range(3000):
             if condition():
                 return
-            await self.pilot.pause(0.01)
+            await asyncio.sleep(0.01)  # a pause of the pilot waits for a screen that may have gone
         raise AssertionError(f"{what}: {self.rows()} {self.screen()}")
 
     async def press(self, *keys: str) -> None:

@@ -3,6 +3,14 @@ import type { Dataset } from "./dataset";
 import { binarySize, duration, size } from "./format";
 import { binsOf, changesIn } from "./selection";
 
+/** Whose blocks are counted, as `sample.thread` and `sample.process` number them; null: all. */
+export interface Owners {
+  threads: ReadonlySet<number> | null;
+  processes: ReadonlySet<number> | null;
+}
+
+const ALL: Owners = { threads: null, processes: null };
+
 export interface Bucket {
   label: string;
   count: number; // blocks
@@ -18,29 +26,71 @@ function partIn(data: Dataset, kind: HistogramKind, range: [number, number]): Fl
   return within.map((blocks, sample) => (whole[sample]! > 0 ? blocks / whole[sample]! : 0));
 }
 
+/** Whether the histograms of a range are only estimates: sizes and lifetimes were not recorded by time. */
+export const isEstimate = (data: Dataset): boolean => !data.has("spread.count");
+
 /**
  * `size`: allocations by size; `life`: freed blocks by how long they lived in time; `age`: the same in
- * further allocations of their thread. `counts(sample)`: which samples to count; null: all. Sizes and
- * lifetimes are kept by sample and not by time: in a `range`, each sample's blocks are taken to be as
- * they were over the whole time.
+ * further allocations of their thread. Those of a `range` are exact, unless `isEstimate`: then each sample's
+ * blocks in it are taken to be as they were over the whole time.
  */
 export function histogram(
   data: Dataset,
   kind: HistogramKind,
-  counts: ((sample: number) => boolean) | null = null,
+  owners: Owners = ALL,
   range: [number, number] | null = null,
 ): Bucket[] {
   const buckets = labels(data, kind).map((label) => ({ label, count: 0 }));
+  if (range && !isEstimate(data)) return spreadIn(data, kind, owners, range, buckets);
   const sample = data.column(`${kind}.sample`);
   const bucket = data.column(`${kind}.bucket`);
   const count = data.column(`${kind}.count`);
+  const { thread, process } = data.samples;
   const part = range && partIn(data, kind, range);
   for (let i = 0; i < sample.length; i++) {
-    if (counts && !counts(sample[i]!)) continue;
-    buckets[bucket[i]!]!.count += part ? count[i]! * part[sample[i]!]! : count[i]!;
+    const of = sample[i]!;
+    if (!counts(owners, thread[of]!, process[of]!)) continue;
+    buckets[bucket[i]!]!.count += part ? count[i]! * part[of]! : count[i]!;
   }
   if (part) for (const one of buckets) one.count = Math.round(one.count);
   return buckets;
+}
+
+const counts = ({ threads, processes }: Owners, thread: number, process: number): boolean =>
+  (!threads || threads.has(thread)) && (!processes || processes.has(process));
+
+/** Adds to `buckets` what the bins of `range` have of them. */
+function spreadIn(
+  data: Dataset,
+  kind: HistogramKind,
+  owners: Owners,
+  range: [number, number],
+  buckets: Bucket[],
+): Bucket[] {
+  const [first, stop] = binsOf(data, range);
+  const rows = data.column("bin.spreads");
+  const thread = data.column("spread.thread");
+  const process = data.column("spread.process");
+  const bucket = data.column("spread.bucket");
+  const count = data.column("spread.count");
+  const begins = firstOf(data, kind);
+  let at = 0;
+  for (let bin = 0; bin < stop; bin++) {
+    const end = at + rows[bin]!;
+    if (bin < first) at = end;
+    for (; at < end; at++) {
+      const one = buckets[bucket[at]! - begins];
+      if (one && counts(owners, thread[at]!, process[at]!)) one.count += count[at]!;
+    }
+  }
+  return buckets;
+}
+
+/** The first bucket of its kind: those of ages come first, then lifetimes, then sizes. */
+function firstOf(data: Dataset, kind: HistogramKind): number {
+  const ages = data.header.lifetime_bounds.length + 1;
+  const lives = data.header.lifetime_time_bounds_ns.length + 1;
+  return { age: 0, life: ages, size: ages + lives }[kind];
 }
 
 function labels(data: Dataset, kind: HistogramKind): string[] {

@@ -1,6 +1,6 @@
 /** How large blocks are and how long they live: a chart, and its table. */
 import { useMemo } from "preact/hooks";
-import { count, histogram, percent, some, type Bucket, type HistogramKind } from "../model";
+import { count, histogram, isEstimate, percent, some, type Bucket, type HistogramKind } from "../model";
 import { BarChart } from "./barchart";
 import type { State } from "./state";
 import type { Views } from "./views";
@@ -35,9 +35,9 @@ export function Histograms(props: Props & { kinds: HistogramKind[] }) {
   const { views, state, theme, kinds } = props;
   return (
     <>
-      {state.range && (
+      {state.range && isEstimate(views.data) && (
         <p class="hint">
-          Sizes and lifetimes are kept by stack and not by time: what a stack allocated or freed in the
+          Sizes and lifetimes were recorded by stack and not by time: what a stack allocated or freed in the
           chosen range is taken to be as its blocks were over the whole recording.
         </p>
       )}
@@ -55,12 +55,11 @@ function Histogram({ views, state, theme, kind }: Props & { kind: HistogramKind 
   const { title, column, help } = SAYS[kind];
   const { threads, processes, range } = state;
   const buckets = useMemo(() => {
-    const { thread, process } = views.data.samples;
-    const [inThreads, inProcesses] = [new Set(threads), new Set(processes)];
-    const counts = (sample: number): boolean =>
-      (!threads || inThreads.has(thread[sample]!)) &&
-      (!processes || inProcesses.has(process[sample]!));
-    return trimmed(histogram(views.data, kind, threads || processes ? counts : null, range));
+    const owners = {
+      threads: threads && new Set(threads),
+      processes: processes && new Set(processes),
+    };
+    return trimmed(histogram(views.data, kind, owners, range));
   }, [views, kind, threads, processes, range?.[0], range?.[1]]);
   const total = buckets.reduce((sum, bucket) => sum + bucket.count, 0);
   if (!total) {

@@ -73,7 +73,7 @@ def changes_of(recording: Recording, number: Column, bins: int) -> Changes:
     ``number``: the sample of each context; -1: none. Memory is that of the result and of a bin.
     """
     slices = recording.slices
-    edges = _edges(recording, bins)
+    edges = edges_of(recording, bins)
     parts: list[_Part] = []
     for first, stop in zip(edges[:-1].tolist(), edges[1:].tolist()):
         rows = recording.deltas(first, stop)
@@ -87,9 +87,10 @@ def changes_of(recording: Recording, number: Column, bins: int) -> Changes:
     return _joined(starts, ends, parts)
 
 
-def _edges(recording: Recording, bins: int) -> Ints:
-    """Rows of slices at which bins begin, and their number. Where the recorder has counted what
-    lives there is an edge, so that a range between two such moments can be shown exactly."""
+def edges_of(recording: Recording, bins: int) -> Ints:
+    """Rows of slices at which bins begin, at most ``bins`` spans of about equal length, and the
+    number of slices. Where the recorder has counted what lives there is an edge, so that a range
+    between two such moments can be shown exactly."""
     slices, moments = recording.slices, recording.births.times
     if not len(slices):
         return np.zeros(1, np.int64)

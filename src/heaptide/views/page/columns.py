@@ -45,6 +45,10 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
     if base is not None and tables.base is not None:
         found.update({f"base.{name}": tables.base[:, i] for i, name in enumerate(FIGURES)})
         found.update(_timeline("base.time", base))
+    if tables.spreads.known:
+        rows = dict(vars(tables.spreads))
+        found["bin.spreads"] = np.diff(rows.pop("offsets"))
+        found.update({f"spread.{name}": column for name, column in rows.items()})
     for prefix, lives in zip(("", "base."), tables.lives or ()):
         found[f"{prefix}lives.start"] = lives.start
         found[f"{prefix}lives.end"] = lives.end

@@ -14,10 +14,11 @@ import numpy as np
 
 from heaptide.profile import COLUMNS
 
-from .bins import Changes, changes_of
+from .bins import Changes, changes_of, edges_of
 from .order import arranged
 from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
+from .spreads import spreads_of
 from .tables import FIGURES, PLACE, Births, Histogram, Tables, summed_histogram
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def tables_of(profile: Profile, *, bins: int, samples: int) -> tuple[Tables, Tog
         sizes=sizes,
         lifetimes=lifetimes,
         ages=ages,
+        spreads=spreads_of(profile, edges_of(recording, bins), together),
     )
     return found, together
 

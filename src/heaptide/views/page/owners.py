@@ -107,10 +107,13 @@ def only_chosen(header: dict[str, Any], tables: Tables, profile: Profile) -> Tab
             if one["process"] in process
         ]
     header["forks"] = [one for one in header["forks"] if one["process"] > 0]  # but the first
+    of_process = np.maximum(_renumbered(rows, len(recording.processes)), 0)
+    of_thread = np.append(0, _renumbered(threads, len(recording.threads)) + 1)
     return replace(
         tables,
-        process=np.maximum(_renumbered(rows, len(recording.processes)), 0)[tables.process],
-        thread=np.append(0, _renumbered(threads, len(recording.threads)) + 1)[tables.thread],
+        process=of_process[tables.process],
+        thread=of_thread[tables.thread],
+        spreads=tables.spreads.renumbered(of_process, of_thread),
     )
 
 

@@ -47,6 +47,7 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
         tables = replace(
             tables,
             changes=tables.changes.coarser(),
+            spreads=tables.spreads.coarser(),
             lives=lives and (lives[0].coarser(), lives[1].coarser()),
         )
         size = size_of(tables)

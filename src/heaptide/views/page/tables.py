@@ -6,7 +6,7 @@ memory. Nothing loops over nodes, samples or changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from heaptide.recording import every_second
 from .bins import Changes
 from .lives import Lives
 from .rows import Column, Ints, grouped, narrow
+from .spreads import Spreads
 
 FIGURES = COLUMNS + LEAK_COLUMNS
 _POSITION = ("function", "file", "module", "line", "column", "end_line", "end_column")
@@ -107,6 +108,7 @@ class Tables:
     ages: Histogram  # by further allocations of the thread
     base: Ints | None = None  # figures of the older recording, in a difference
     lives: tuple[Lives, Lives] | None = None  # there: of the newer recording, and of the older
+    spreads: Spreads = field(default_factory=Spreads.none)
 
     @property
     def samples(self) -> int:
