@@ -100,6 +100,23 @@ class Contexts {
       spill(context, first + bucket, uint64_t{1} << 16);
   }
   uint64_t counted(const Context &context, unsigned counter) const;
+  // Adds all counters to `sums` (kCounters), or takes them away, modulo 2^64.
+  template <bool kAdd>
+  void sum_counters(const Context &context, uint64_t *sums) const {
+    auto all = [sums](const auto *counters, unsigned count, unsigned first) {
+      for (unsigned i = 0; i < count; i++) {
+        if (kAdd) {
+          sums[first + i] += counters[i];
+        } else {
+          sums[first + i] -= counters[i];
+        }
+      }
+    };
+    all(context.by_allocations, kLifetimeBuckets, kByAllocations);
+    all(context.by_time, kLifetimeBuckets, kByTime);
+    all(context.by_size, kSizeBuckets, kBySize);
+    if (context.spill != 0) all(spilled_[context.spill - 1].counters, kCounters, 0);
+  }
 
  private:
   static constexpr uint32_t kPage = 256;

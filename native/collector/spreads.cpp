@@ -11,8 +11,8 @@ void Spreads::begin(const Contexts &contexts, const Context &context) {
     threads_.push_back({&thread, {}});
     thread.spread = static_cast<uint32_t>(threads_.size());
   }
-  uint64_t *blocks = threads_[thread.spread - 1].blocks;
-  for (unsigned i = 0; i < kCounters; i++) blocks[i] -= contexts.counted(context, i);
+  if (context.blocks_in == 0) return; // a new one
+  contexts.sum_counters<false>(context, threads_[thread.spread - 1].blocks);
 }
 
 void Spreads::collect(const Contexts &contexts, const std::vector<uint32_t> &changed,
@@ -21,8 +21,7 @@ void Spreads::collect(const Contexts &contexts, const std::vector<uint32_t> &cha
   for (uint32_t index : changed) {
     const Context &context = contexts[index];
     if (context.kind == HT_KIND_ARENA) continue;
-    uint64_t *blocks = threads[context.thread->spread - 1].blocks;
-    for (unsigned i = 0; i < kCounters; i++) blocks[i] += contexts.counted(context, i);
+    contexts.sum_counters<true>(context, threads[context.thread->spread - 1].blocks);
   }
   for (const Counts &one : threads) {
     for (unsigned i = 0; i < kCounters; i++) {

@@ -267,10 +267,10 @@ def _write_slices(recording: Recording, writer: Writer) -> int:
             "start": slices.start[first : first + 1],
             "end": slices.end[stop - 1 : stop],
         }
-        parts = [loader.slice_rows(index) for index in range(first, stop)]
+        parts, spreads = zip(*(loader.slice_parts(index) for index in range(first, stop)))
         read += sum(part.count for part in parts)
-        rows = merged(parts)
-        spread = _spreads.write(recording.spreads(first, stop))
+        rows = merged(list(parts))
+        spread = _spreads.write(_spreads.summed(spreads))
         writer.chunk(Kind.DELTAS, {**times, **rows, **spread})
         written += len(rows["context"])
     if written > _WORTH_TOTALS * len(recording.contexts):

@@ -347,8 +347,10 @@ class Loader:
     def slice_rows(self, index: int) -> Rows:
         """The deltas of slice `index` (call `slices` first), of contexts that exist."""
         chunk = self._delta_chunks[index]
-        columns = {n: c for n, c in self.columns(chunk).items() if n not in BESIDE_ROWS}
-        rows = self.checked(chunk, columns)
+        return self._slice_rows(chunk, self.columns(chunk))
+
+    def _slice_rows(self, chunk: Chunk, columns: dict[str, Array]) -> Rows:
+        rows = self.checked(chunk, {n: c for n, c in columns.items() if n not in BESIDE_ROWS})
         if rows.count > self._chunks.most_rows:
             raise self._chunks.malformed(chunk, _TOO_MANY_ROWS)
         return self.of_contexts(rows, "deltas")
@@ -357,8 +359,17 @@ class Loader:
         """How the blocks of slice `index` (call `slices` first) are spread; nothing where that was
         not recorded."""
         chunk = self._delta_chunks[index]
+        return self._slice_spread(chunk, self.columns(chunk))
+
+    def slice_parts(self, index: int) -> tuple[Rows, Spreads]:
+        """Both, decoded once."""
+        chunk = self._delta_chunks[index]
+        columns = self.columns(chunk)
+        return self._slice_rows(chunk, columns), self._slice_spread(chunk, columns)
+
+    def _slice_spread(self, chunk: Chunk, columns: dict[str, Array]) -> Spreads:
         try:
-            return _spreads.read(self.columns(chunk), self.rows(Kind.THREADS).count)
+            return _spreads.read(columns, self.rows(Kind.THREADS).count)
         except ValueError as error:
             raise self._chunks.malformed(chunk, str(error)) from None
 
