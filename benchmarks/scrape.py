@@ -147,8 +147,10 @@ def markdown(found: list[Costs]) -> str:
     lines = [
         f"Machine: {machine.processor()}, load {load:.1f}. {versions}. {scrapes} scrapes of each.",
         "",
-        "| | RSS | samples | median | p99 | processor | again "
-        "| prometheus-client | p99 | processor |",
+        (
+            "| | RSS | samples | median | p99 | processor | again "
+            "| prometheus-client | p99 | processor |"
+        ),
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for one in found:

@@ -351,6 +351,8 @@ def example() -> Builder:
         3 * SECOND,
         {loading: Change(5, 500, 12, 1200, 0, 0, 2, 4), growing: Change(0, 0, 4, 400)},
     )
+    build.spread(0, {(main, 0): 2, (main, 8): 2, (main, 19): 10})
+    build.spread(1, {(main, 2): 6, (main, 8): 6, (main, 19): 8, (worker, 19): 10})
     for second, live, blocks, peak in ((1, 800, 8, 900), (2, 1700, 17, 2000), (3, 600, 6, 1700)):
         for owner in (ALL, process):
             build.timeline(

@@ -26,6 +26,7 @@ SHOWN = (
     ("--by", "process", "--metric", "alive"),
     ("--json", "--by", "module", "--metric", "copied"),
     ("--by", "file", "--top", "0"),
+    ("--histogram", "sizes", "--histogram", "lifetimes", "--from", "1"),
 )
 """Options of ``heaptide show`` that between them compute all it can."""
 
@@ -37,6 +38,7 @@ def read_all(path: str | os.PathLike[str]) -> Recording:
         for name in TABLES:
             getattr(recording, name)
         recording.deltas()
+        recording.spreads()
         recording.live_at(make.SECOND)
         for process in range(-1, len(recording.processes)):
             recording.peak_of(process)
