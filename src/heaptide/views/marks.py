@@ -28,7 +28,8 @@ def marks_of(profile: Profile) -> list[Mark]:
     found = []
     for row in table.time.argsort(kind="stable").tolist():
         process = int(table.process[row])
-        if process < len(recording.processes) and (wanted is None or process in wanted):
+        known = 0 <= process < len(recording.processes)
+        if known and (wanted is None or process in wanted):
             pid = int(recording.processes.pid[process])
             found.append(Mark(table.name[row], int(table.time[row]) / 1e9, pid))
             if len(found) == MOST:
