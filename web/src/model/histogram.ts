@@ -1,7 +1,8 @@
 /** How large blocks were, and how long they lived. */
 import type { Dataset } from "./dataset";
 import { binarySize, duration, size } from "./format";
-import { binsOf, changesIn } from "./selection";
+import { touched } from "./ruler";
+import { changesIn } from "./selection";
 
 export interface Bucket {
   label: string;
@@ -13,7 +14,7 @@ export type HistogramKind = "size" | "life" | "age";
 /** What part of its blocks each sample allocated (or freed) in a range of time, 0 to 1. */
 function partIn(data: Dataset, kind: HistogramKind, range: [number, number]): Float64Array {
   const change = kind === "size" ? "blocks_in" : "blocks_out";
-  const within = changesIn(data, change, binsOf(data, range));
+  const within = changesIn(data, change, touched(data.bins, range));
   const whole = changesIn(data, change, [0, data.bins.count]);
   return within.map((blocks, sample) => (whole[sample]! > 0 ? blocks / whole[sample]! : 0));
 }
