@@ -18,7 +18,7 @@ test("columns of any width, as they are and as steps", () => {
     const stepped = values.map((value) => Math.min(value, 2 ** 51)); // steps need two bits more
     const data = make({
       ...NOTHING,
-      columns: { "time.live": values, "bin.start": stepped, "bin.changes": [0, 0, 0, 0] },
+      columns: { "time.live": values, "bin.start": stepped, "bin.end": stepped, "bin.changes": [0, 0, 0, 0] },
     });
     assert.deepEqual([...data.column("time.live")], values);
     assert.equal(data.column("time.live") instanceof Int32Array, largest < 2 ** 31);
@@ -36,7 +36,9 @@ test("columns at random, as they are and as steps", () => {
     );
     const data = make({
       ...NOTHING,
-      columns: { "time.rss": values, "bin.start": values, "bin.changes": values.map(() => 0) },
+      columns: {
+        "time.rss": values, "bin.start": values, "bin.end": values, "bin.changes": values.map(() => 0),
+      },
     });
     assert.deepEqual([...data.column("time.rss")], values);
     assert.deepEqual([...data.column("bin.start")], values);
@@ -74,7 +76,7 @@ test("decode what was compressed", async () => {
 
 test("equal texts are one, whatever their number", async () => {
   const packed = pack(
-    { version: 1, threads: [], processes: [] },
+    { version: 2, threads: [], processes: [] },
     {
       "location.function": [1, 3], "location.file": [0, 4], "location.module": [4, 2],
       "location.line": [0, 0], "location.origin": [0, 0], "location.kind": [0, 0],
@@ -106,12 +108,12 @@ test("what was not compressed, or was changed since, is refused in words", async
 test("what was compressed damaged is refused in words", async () => {
   const decoded = (bytes: Uint8Array): Promise<unknown> =>
     decode(new Uint8Array(deflateSync(bytes)));
-  const whole = pack({ version: 1, threads: [], processes: [] }, {}, [""]);
+  const whole = pack({ version: 2, threads: [], processes: [] }, {}, [""]);
   await decoded(whole);
   await assert.rejects(decoded(whole.subarray(0, 3)), /cut off/);
   await assert.rejects(decoded(whole.subarray(0, 40)), /header is cut off/);
   await assert.rejects(decoded(whole.slice().fill(123, 4, 9)), /header is damaged/);
-  const texts = pack({ version: 1 }, {}, ["", "name"]);
+  const texts = pack({ version: 2 }, {}, ["", "name"]);
   await assert.rejects(decoded(texts.subarray(0, -1)), /column texts is cut off/);
   await assert.rejects(decoded(pack({ version: 9 }, {}, [])), /version 9/);
 });
@@ -130,6 +132,8 @@ test("numbers that lead nowhere are refused in words", () => {
     ["sample.thread", [0, 3], /samples/],
     ["sample.process", [0, 1], /samples/],
     ["bin.changes", [2], /changes over time/],
+    ["bin.end", [], /changes over time/],
+    ["base.bin.changes", [1], /changes over time/],
   ];
   make(SMALL);
   for (const [name, values, what] of damaged) {

@@ -31,12 +31,18 @@ export interface Change {
   copied_bytes?: number;
 }
 
-export interface Description {
-  places: Place[];
-  samples: Sample[];
+/** What a recording did over time. */
+export interface Course {
   bins?: [number, number][];
   changes?: Change[];
   births?: { time: number[]; rows: [sample: number, born: number, died: number, bytes: number][] };
+  exits?: [bin: number, sample: number, bytes: number][]; // else from the ends of processes
+}
+
+export interface Description extends Course {
+  places: Place[];
+  samples: Sample[];
+  older?: Course; // of the other recording, in a comparison
   columns?: Record<string, number[]>;
   without?: string[]; // columns
   header?: Partial<Header>;
@@ -97,29 +103,12 @@ function describe(given: Description): Described {
     columns[`sample.${name}`] = samples.map((one) => one.figures?.[name] ?? 0);
     columns[`base.${name}`] = samples.map((one) => one.base?.[name] ?? 0);
   }
-  const bins = given.bins ?? [];
-  const changes = (given.changes ?? [])
-    .map((one) => ({ ...one, sample: rank.get(one.sample)! }))
-    .sort((a, b) => a.bin - b.bin || a.sample - b.sample);
-  columns["bin.start"] = bins.map(([start]) => start);
-  columns["bin.end"] = bins.map(([, end]) => end);
-  columns["bin.changes"] = bins.map((_, bin) => changes.filter((one) => one.bin === bin).length);
-  columns["change.sample"] = changes.map((one) => one.sample);
-  for (const name of CHANGES) {
-    columns[`change.${name}`] = changes.map(
-      (one) => (one as unknown as Record<string, number | undefined>)[name] ?? 0,
-    );
-  }
-  const births = given.births ?? { time: [], rows: [] };
-  columns["birth.time"] = births.time;
-  columns["birth.sample"] = births.rows.map(([sample]) => rank.get(sample)!);
-  columns["birth.born"] = births.rows.map(([, born]) => born);
-  columns["birth.died"] = births.rows.map(([, , died]) => died);
-  columns["birth.bytes"] = births.rows.map(([, , , bytes]) => bytes);
+  Object.assign(columns, course("", given, rank));
+  if (given.older) Object.assign(columns, course("base.", given.older, rank));
   Object.assign(columns, given.columns);
   for (const name of given.without ?? []) delete columns[name];
   const header: Partial<Header> = {
-    version: 1,
+    version: 2,
     metrics: METRICS.map((column) => ({
       name: column.split("_")[0]!, words: column, unit: "bytes", column,
       beside: column, beside_words: "", definition: "",
@@ -137,6 +126,41 @@ function describe(given: Description): Described {
     ...given.header,
   };
   return { header, columns, texts };
+}
+
+/** `rank`: of each sample its row. */
+function course(prefix: string, given: Course, rank: Map<number, number>): Record<string, number[]> {
+  const columns: Record<string, number[]> = {};
+  const put = (name: string, values: number[]): void => {
+    columns[prefix + name] = values;
+  };
+  const bins = given.bins ?? [];
+  const changes = (given.changes ?? [])
+    .map((one) => ({ ...one, sample: rank.get(one.sample)! }))
+    .sort((a, b) => a.bin - b.bin || a.sample - b.sample);
+  put("bin.start", bins.map(([start]) => start));
+  put("bin.end", bins.map(([, end]) => end));
+  put("bin.changes", bins.map((_, bin) => changes.filter((one) => one.bin === bin).length));
+  put("change.sample", changes.map((one) => one.sample));
+  for (const name of CHANGES) {
+    put(
+      `change.${name}`,
+      changes.map((one) => (one as unknown as Record<string, number | undefined>)[name] ?? 0),
+    );
+  }
+  const births = given.births ?? { time: [], rows: [] };
+  put("birth.time", births.time);
+  put("birth.sample", births.rows.map(([sample]) => rank.get(sample)!));
+  put("birth.born", births.rows.map(([, born]) => born));
+  put("birth.died", births.rows.map(([, , died]) => died));
+  put("birth.bytes", births.rows.map(([, , , bytes]) => bytes));
+  const { exits } = given;
+  if (exits) {
+    put("exit.rows", bins.map((_, bin) => exits.filter((row) => row[0] === bin).length));
+    put("exit.sample", exits.map(([, sample]) => rank.get(sample)!));
+    put("exit.bytes", exits.map(([, , bytes]) => bytes));
+  }
+  return columns;
 }
 
 /** Nodes of a prefix tree in depth-first order, and each stack's innermost one. */

@@ -81,7 +81,7 @@ function large(): { header: Header; data: Uint8Array } {
   );
   const packed = pack(
     {
-      version: 1,
+      version: 2,
       metrics: [{ name: "peak", column: "peak_bytes" }],
       processes: [{ end_ns: null }],
       threads: rows(8, () => 0).map(() => ({ process: 0 })),

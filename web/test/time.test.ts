@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  binsOf, EVERYTHING, Groups, sampleValues, snap, bothStacks, stack, survivalSpan, survivedBounds, total,
-  type RangeName, type Selection,
+  bothStacks, covered, EVERYTHING, Groups, rulerOf, sampleValues, snap, stack, survivalSpan, survivedBounds, total,
+  touched, type RangeName, type Selection, type Which,
 } from "../src/model";
 import { make, Random, type Change, type Description } from "./make";
 
@@ -19,10 +19,9 @@ const DESCRIPTION: Description = {
     { bin: 3, sample: 0, bytes_in: 1, blocks_in: 1 },
   ],
   header: {
-    processes: [
-      { pid: 1, image: 0, command: "a", start_ns: 0, end_ns: null, peak_bytes: 0 },
-      { pid: 2, image: 0, command: "b", start_ns: 9, end_ns: 19, peak_bytes: 0 },
-    ],
+    processes: [null, 19].map((end_ns, row) => (
+      { pid: 1 + row, image: 0, command: "", start_ns: 0, end_ns, peak_bytes: 0 }
+    )),
   },
 };
 const data = make(DESCRIPTION);
@@ -31,11 +30,15 @@ const of = (metric: RangeName, range: [number, number]): number[] => [
 ];
 
 test("a range is the bins that it touches", () => {
-  assert.deepEqual(binsOf(data, [10, 20]), [1, 2]);
-  assert.deepEqual(binsOf(data, [10.5, 20.5]), [1, 3]);
-  assert.deepEqual(snap(data, [15, 22]), [10, 30]);
-  assert.deepEqual(snap(data, [0, 99]), [0, 50]);
-  assert.deepEqual(snap(data, [60, 99]), [40, 50]);
+  const { bins } = data;
+  assert.deepEqual(touched(bins, [10, 20]), [1, 2]);
+  assert.deepEqual(touched(bins, [10.5, 20.5]), [1, 3]);
+  assert.deepEqual(touched(bins, [31, 39]), [3, 3]); // between two
+  assert.deepEqual(touched(bins, [60, 99]), [4, 4]); // behind all
+  assert.deepEqual([covered(bins, [31, 39]), covered(bins, [15, 45])], [null, [10, 50]]);
+  assert.deepEqual(snap(bins, [15, 22]), [10, 30]);
+  assert.deepEqual(snap(bins, [0, 99]), [0, 50]);
+  assert.deepEqual(snap(bins, [60, 99]), [40, 50]);
 });
 
 test("metrics of a range", () => {
@@ -83,8 +86,8 @@ test("survivors with ages: of the nearest span that is known", () => {
     ...DESCRIPTION,
     births: {
       time: [10, 20, 50],
-      // sample, born in cell, died in interval, bytes
-      rows: [[0, 0, 1, 60], [0, 0, 3, 40], [1, 1, 2, 7], [1, 2, 3, 5], [2, 1, 3, 500]],
+      // sample, born in cell, died in interval (2: with its process at the latest), bytes
+      rows: [[0, 0, 1, 60], [0, 0, 3, 40], [1, 1, 2, 7], [1, 2, 3, 5], [2, 1, 2, 500]],
     },
   });
   const survived = (range: [number, number]): number[] => [
@@ -95,8 +98,8 @@ test("survivors with ages: of the nearest span that is known", () => {
   assert.deepEqual(survived([10, 20]), [0, 500, 7]);
   assert.deepEqual(survived([20, 50]), [0, 0, 5]);
   assert.deepEqual(survived([0, 50]), [40, 0, 5]); // the process that held 500 has ended
-  assert.deepEqual(survivalSpan(aged, [10, 20]), { start: 10, end: 20, first: 1, last: 1 });
-  assert.deepEqual(survivalSpan(aged, [20, 30]), { start: 10, end: 20, first: 1, last: 1 });
+  assert.deepEqual(survivalSpan(aged.sides.new, [10, 20]), { start: 10, end: 20, first: 1, last: 1 });
+  assert.deepEqual(survivalSpan(aged.sides.new, [20, 30]), { start: 10, end: 20, first: 1, last: 1 });
 });
 
 test("growth of all bins is what lives at the end", () => {
@@ -216,17 +219,21 @@ test("a comparison has both recordings over time, by the same sites", () => {
   const made = make({
     places: ["a", "b", "c"].map((name) => ({ function: name })),
     samples: [{ stack: [0] }, { stack: [1] }, { stack: [2] }],
-    columns: {
-      "lives.start": [0, 10, 20],
-      "lives.end": [10, 20, 30],
-      "lives.rows": [2, 0, 2],
-      "lives.sample": [0, 1, 0, 2],
-      "lives.bytes": [100, 7, -60, 5],
-      "base.lives.start": [0, 30],
-      "base.lives.end": [15, 40],
-      "base.lives.rows": [1, 2],
-      "base.lives.sample": [2, 1, 2],
-      "base.lives.bytes": [9, 8, 30],
+    bins: [[0, 10], [10, 20], [20, 30]],
+    changes: [
+      { bin: 0, sample: 0, bytes_in: 100 },
+      { bin: 0, sample: 1, bytes_in: 9, bytes_out: 2 },
+      { bin: 2, sample: 0, bytes_out: 50 },
+      { bin: 2, sample: 2, bytes_in: 5 },
+    ],
+    exits: [[2, 0, 10]],
+    older: {
+      bins: [[0, 15], [30, 40]],
+      changes: [
+        { bin: 0, sample: 2, bytes_in: 9 },
+        { bin: 1, sample: 1, bytes_in: 8 },
+        { bin: 1, sample: 2, bytes_in: 30 },
+      ],
     },
   });
   const groups = new Groups(made, EVERYTHING);
@@ -241,8 +248,100 @@ test("a comparison has both recordings over time, by the same sites", () => {
   assert.deepEqual([[...after.rest], [...after.total]], [[7, 7, 7], [107, 107, 52]]);
 });
 
-test("a recording alone has nothing to stand beside it", () => {
-  assert.equal(bothStacks(data, new Groups(data, EVERYTHING), 2), null);
-  const damaged = make({ ...DESCRIPTION, columns: { "lives.rows": [1], "lives.end": [9] } });
-  assert.throws(() => bothStacks(damaged, new Groups(damaged, EVERYTHING), 2), /is damaged/);
+test("of recordings without time nothing stands beside the other", () => {
+  const { places, samples, header } = DESCRIPTION;
+  const made = make({ places, samples, header: header! });
+  assert.equal(bothStacks(made, new Groups(made, EVERYTHING), 2), null);
+});
+
+/** The older recording is shorter, and its bins are others. */
+const COMPARED: Description = {
+  ...DESCRIPTION,
+  births: { time: [10, 30, 50], rows: [[0, 0, 1, 60], [1, 1, 3, 5]] },
+  older: {
+    bins: [[0, 15], [15, 25]],
+    changes: [
+      { bin: 0, sample: 0, bytes_in: 50, blocks_in: 2 },
+      { bin: 0, sample: 2, bytes_in: 8, blocks_in: 1 },
+      { bin: 1, sample: 0, bytes_in: 3, bytes_out: 20, blocks_in: 1 },
+    ],
+    exits: [[1, 2, 8]],
+    births: { time: [15, 25], rows: [[0, 0, 1, 20], [0, 0, 2, 30], [0, 1, 2, 3]] },
+  },
+};
+const both = make(COMPARED);
+const sideOf = (which: Which, metric: RangeName, range: [number, number]): number[] => [
+  ...sampleValues(both, { metric, range, threads: null, processes: null }, which),
+];
+
+test("what processes held when they ended, as it is written and from their ends", () => {
+  const { first, sample, bytes } = data.sides.new.exits;
+  assert.deepEqual([[...first], [...sample as number[]], [...bytes as number[]]], [
+    [0, 0, 0, 1, 1], [1], [500],
+  ]);
+  const late = make({
+    ...DESCRIPTION,
+    changes: [...DESCRIPTION.changes!, { bin: 3, sample: 2, bytes_in: 6 }], // behind its end
+  });
+  assert.deepEqual([...late.sides.new.exits.bytes as number[]], [500, 6]);
+  assert.throws(() => make({ ...COMPARED, columns: { "exit.rows": [9] } }).sides.new.exits, /is damaged/);
+  assert.throws(() => {
+    return make({ ...COMPARED, columns: { "base.exit.rows": [0, 2] } }).sides.base.exits;
+  }, /is damaged/);
+});
+
+test("each recording of a comparison has the figures of its own bins", () => {
+  assert.deepEqual(sideOf("base", "allocated", [10, 20]), [53, 8, 0]); // both of its bins
+  assert.deepEqual(sideOf("base", "allocated", [15, 20]), [3, 0, 0]);
+  assert.deepEqual(sideOf("new", "allocated", [15, 20]), of("allocated", [10, 20]));
+  assert.deepEqual(sideOf("base", "allocations", [0, 15]), [2, 1, 0]);
+  assert.deepEqual(sideOf("base", "live_start", [15, 20]), [50, 8, 0]);
+  assert.deepEqual(sideOf("base", "live_end", [15, 20]), [33, 0, 0]); // its process has ended
+  assert.deepEqual(sideOf("base", "survived", [0, 25]), [33, 0, 0]);
+  assert.deepEqual(sideOf("base", "survived", [15, 25]), [3, 0, 0]);
+});
+
+test("behind a recording's end nothing changes, and what lived at the end is live", () => {
+  for (const metric of ["allocated", "freed", "grown", "allocations", "survived"] as const) {
+    assert.deepEqual(sideOf("base", metric, [30, 50]), [0, 0, 0], metric);
+  }
+  for (const metric of ["live_start", "live_end"] as const) {
+    assert.deepEqual(sideOf("base", metric, [30, 50]), [33, 0, 0], metric);
+  }
+  assert.equal(survivalSpan(both.sides.base, [30, 50]), null);
+});
+
+test("figures of the older recording may be sums of its changes too", () => {
+  const bare = make({ ...COMPARED, without: ["base.total_bytes"] });
+  assert.equal(bare.has("base.total_bytes"), true);
+  assert.deepEqual([...bare.column("base.total_bytes")], [53, 8, 0]);
+  assert.equal(bare.has("base.change"), false);
+});
+
+test("a chart's ranges snap to its own bins, and behind its end to the other's", () => {
+  const [newer, older] = [both.bins, both.sides.base.bins];
+  assert.equal(rulerOf(newer, older), newer);
+  const ruler = rulerOf(older, newer);
+  assert.deepEqual([[...ruler.start], [...ruler.end]], [[0, 15, 25, 40], [15, 25, 30, 50]]);
+  assert.deepEqual(snap(ruler, [16, 27]), [15, 30]);
+  assert.deepEqual(snap(ruler, [42, 43]), [40, 50]);
+  assert.deepEqual([...rulerOf(data.sides.base.bins, newer).end], [...newer.end]); // it has none
+});
+
+test("what both did at any cut adds up to all of it", () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const random = new Random(seed);
+    const { description } = randomChanges(random);
+    const { bins, changes } = randomChanges(random).description;
+    const count = description.samples.length;
+    const fits = changes!.filter(({ sample }) => sample < count);
+    const made = make({ ...description, older: { bins: bins!, changes: fits } });
+    for (const which of ["new", "base"] as const) {
+      const { count: all, end } = made.sides[which].bins;
+      const cut = Number(end[random.below(all)]);
+      const sum = (range: [number, number]): number =>
+        total(sampleValues(made, { metric: "allocated", range, threads: null, processes: null }, which));
+      assert.equal(sum([0, cut]) + sum([cut, 1e9]), sum([0, 1e9]));
+    }
+  }
 });

@@ -13,7 +13,7 @@ import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, fileName, indexOfByte, seenFrom, shortPath, tail } from "../src/ui/text";
 import { alikeThreads } from "../src/ui/threads";
 import { tabOf, tabsOf } from "../src/ui/tabs";
-import { Views } from "../src/ui/views";
+import { bothWords, Views } from "../src/ui/views";
 import { make, Random, randomDescription } from "./make";
 
 test("names are shown with nothing in them that acts", () => {
@@ -272,6 +272,77 @@ test("tables sort both ways, and comparisons leave out what is as it was", () =>
   assert.deepEqual(most.map((row) => groups.name(row.key)), ["b", "a"]);
   assert.equal(sortText({ key: "site", ascending: false }, "site"), "-site");
   assert.equal(sortText({ key: "site", ascending: true }, "site"), "site");
+});
+
+/** Two functions in two recordings; of the older one ages are known if `aged`. */
+function compared(aged: boolean): Views {
+  const births = { time: [10, 20], rows: [[0, 1, 2, 4]] as [number, number, number, number][] };
+  const range = (name: string) => ({ name, words: `${name} in this range`, unit: "bytes", definition: "" });
+  return new Views(
+    make({
+      places: [{ function: "a" }, { function: "b" }],
+      samples: [{ stack: [0] }, { stack: [1] }],
+      bins: [[0, 10], [10, 20]],
+      changes: [
+        { bin: 0, sample: 0, bytes_in: 100 },
+        { bin: 1, sample: 0, bytes_in: 7, bytes_out: 60 },
+        { bin: 1, sample: 1, bytes_in: 30 },
+      ],
+      births,
+      older: {
+        bins: [[0, 12], [12, 20]],
+        changes: [
+          { bin: 0, sample: 0, bytes_in: 90 },
+          { bin: 1, sample: 0, bytes_in: 50 },
+          { bin: 1, sample: 1, bytes_in: 40, bytes_out: 40 },
+        ],
+        births: aged ? births : { time: [], rows: [] },
+      },
+      header: {
+        diff: { title: "before" } as never,
+        ranges: ["survived", "grown", "live_end", "allocated", "freed"].map(range) as never,
+      },
+    }),
+  );
+}
+
+test("a range of a comparison is one of both, with signs", () => {
+  const views = compared(true);
+  const changes = (change: string): (number | null)[] => {
+    const state: State = { ...INITIAL, range: [12, 20], change };
+    const rows = views.table(state, "function");
+    return [0, 1].map((key) => {
+      const row = rows.find((one) => one.key === key);
+      return row ? row.site - row.baseSite : null;
+    });
+  };
+  assert.deepEqual(changes("allocated"), [7 - 50, 30 - 40]);
+  assert.deepEqual(changes("freed"), [60, -40]);
+  assert.deepEqual(changes("live_end"), [47 - 140, 30]);
+  assert.deepEqual(changes("grown"), [-53 - 50, 30]);
+  assert.deepEqual(changes(""), [0, null]); // survived: it is known of both
+  const state: State = { ...INITIAL, range: [12, 20], change: "grown" };
+  const root = views.root(state);
+  assert.ok(root.children().every(({ value, base }) => value >= 0 && base >= 0));
+  assert.equal(bothWords(views.metric(state), root.base, root.value), "");
+  const live = { ...state, change: "live_end" };
+  assert.equal(
+    bothWords(views.metric(live), views.root(live).base, views.root(live).value),
+    "140 B before, 77 B after",
+  );
+  for (const figure of figuresOf(views, state, root, false)) {
+    const wanted = { ...state, change: figure.metric.name };
+    const { value, base } = views.root(wanted);
+    assert.deepEqual([figure.inclusive, figure.baseInclusive], [value, base]);
+  }
+});
+
+test("what stayed is compared where the ages of both are known", () => {
+  const names = (aged: boolean): string[] =>
+    compared(aged).metrics({ ...INITIAL, range: [0, 20] }).map(({ name }) => name);
+  assert.deepEqual(names(true), ["survived", "grown", "live_end", "allocated", "freed"]);
+  assert.deepEqual(names(false), ["grown", "live_end", "allocated", "freed"]);
+  assert.equal(compared(false).metric({ ...INITIAL, range: [0, 20] }).name, "grown");
 });
 
 test("what changed most is told, and what went the other way", () => {

@@ -92,9 +92,9 @@ def test_pages_of_one_process(seed: int) -> None:
             profile = Profile(recording, [row])
             tables, _ = tables_of(profile, bins=240, samples=10**6)
             wanted = profile.figures_for(LEAKED).sum(axis=0)
-            assert tables.figures.sum(axis=0).tolist() == wanted.tolist()
+            assert tables.new.figures.sum(axis=0).tolist() == wanted.tolist()
             assert set(tables.process.tolist()) <= {row}
             own = recording.contexts.counted & (recording.contexts.process == row)
-            changed = tables.changes.columns["bytes_out"].astype(np.int64).sum()
+            changed = tables.new.changes.columns["bytes_out"].astype(np.int64).sum()
             assert int(changed) == int(recording.totals.bytes_out[own].sum())
         recording.close()

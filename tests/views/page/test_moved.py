@@ -45,8 +45,8 @@ def test_lines_that_moved_are_the_same_on_the_page(tmp_path: Path) -> None:
         grown = np.zeros(7, np.int64)
         tables = compact(with_base(sides[1], sides[0], moved))
         column = FIGURES.index("total_bytes")
-        np.add.at(grown, tables.node, tables.figures[:, column].astype(np.int64))
+        np.add.at(grown, tables.node, tables.new.figures[:, column].astype(np.int64))
         assert grown.sum() == 600
         assert tables.base is not None
-        np.add.at(grown, tables.node, -tables.base[:, column].astype(np.int64))
+        np.add.at(grown, tables.node, -tables.base.figures[:, column].astype(np.int64))
         assert not grown.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,34 @@ def test_steps_of_time_first_then_stacks(profile: Profile) -> None:
     assert lost[0] < profile.recording.summary.total_bytes * 0.01  # the smallest went first
 
 
+def test_a_comparison_is_kept_below_its_bound(profile: Profile, tmp_path: Path) -> None:
+    """Both recordings' time is coarser alike; no change of either is lost."""
+    make = uneven()
+    make.slices = make.slices[:100]
+    with Recording.open(make.write(tmp_path / "old.tide")) as recording:
+        older = Profile(recording)
+        whole = len(build(profile, older).html())
+        overhead = html.overhead()
+        steps = []
+        for part in (1.1, 0.6, 0.4, 0.1):
+            most = overhead + int((whole - overhead) * part)
+            page = build(profile, older, most=most)
+            header, columns, texts = decode(page.data)
+            assert len(page.html()) <= most
+            assert header["folded"] == page.folded
+            assert (FOLDED in texts) == ("[folded]" in "".join(page.folded))
+            for prefix, side in (("", profile), ("base.", older)):
+                totals = side.recording.totals
+                for name in ("bytes_in", "bytes_out", "blocks_in"):
+                    assert columns[f"{prefix}change.{name}"].sum() == getattr(totals, name).sum()
+            steps.append((len(columns["bin.start"]), len(columns["base.bin.start"])))
+            if part < 1:
+                assert f"time is shown in {steps[-1][0]} steps" in page.folded
+        assert steps[0][0] > 200 and steps[0][1] == 100
+        assert all(a > b for a, b in zip(steps[0], steps[-1]))
+        assert all(few >= 15 for pair in steps for few in pair)
+
+
 def test_the_sites_around_what_is_folded_stay(profile: Profile) -> None:
     """Memory that one's own function has asked a library for is still its own."""
     tables, _ = tables_of(profile, bins=1, samples=10**6)
@@ -80,13 +109,13 @@ def test_the_sites_around_what_is_folded_stay(profile: Profile) -> None:
     assert len(shrunk.parent) < len(tables.parent) / 10
     assert by_site(shrunk) == by_site(tables)
     everything = folded(tables, np.ones(len(tables.parent), np.bool_))
-    assert by_site(everything) == {FOLDED: int(tables.figures[:, 4].sum())}
+    assert by_site(everything) == {FOLDED: int(tables.new.figures[:, 4].sum())}
 
 
 def by_site(tables: Tables) -> dict[str, int]:
     found: dict[str, int] = {}
     functions = tables.places["function"][tables.place[tables.site]]
-    for function, size in zip(functions.tolist(), tables.figures[:, 4].tolist()):
+    for function, size in zip(functions.tolist(), tables.new.figures[:, 4].tolist()):
         name = tables.texts[function]
         found[name] = found.get(name, 0) + size
     return found

@@ -61,7 +61,7 @@ def expected(recording: Recording, first: int = 0, stop: int = SLICES) -> Counte
 def test_bins_have_those_of_their_slices(tmp_path: Path, bins: int) -> None:
     recording = recorded(tmp_path)
     tables, _ = tables_of(Profile(recording), bins=bins, samples=1000)
-    spreads, changes = tables.spreads, tables.changes
+    spreads, changes = tables.spreads, tables.new.changes
     assert len(spreads.offsets) == len(changes) + 1
     ends = np.searchsorted(recording.slices.end, changes.end) + 1
     for number, (first, stop) in enumerate(zip([0, *ends.tolist()], ends.tolist())):

@@ -1,20 +1,24 @@
 /** The page's data, decoded: a header, and columns of numbers. */
 import { checkHeader, checkParts } from "./check";
 import { unpack, type Column } from "./columns";
+import { exitsOf, firstRows, writtenExits, type Exits } from "./exits";
 import type { Header } from "./header";
+import type { Spans } from "./ruler";
 
-const VERSION = 1;
+const VERSION = 2;
+
+type Sum = [string, string?];
 
 /** Figures of the whole time as sums of changes: what is added up, and what is taken away. */
-const SUMS = new Map<string, [string, string?]>([
-  ["sample.total_bytes", ["bytes_in"]],
-  ["sample.allocations", ["blocks_in", "reallocations"]],
-  ["sample.reallocations", ["reallocations"]],
-  ["sample.copied_bytes", ["copied_bytes"]],
-  ["sample.temporary_allocations", ["temporary"]],
-  ["sample.short_lived_allocations", ["short_lived"]],
-  ["sample.alive_at_exit_bytes", ["bytes_in", "bytes_out"]],
-  ["sample.alive_at_exit_allocations", ["blocks_in", "blocks_out"]],
+const SUMS = new Map<string, Sum>([
+  ["total_bytes", ["bytes_in"]],
+  ["allocations", ["blocks_in", "reallocations"]],
+  ["reallocations", ["reallocations"]],
+  ["copied_bytes", ["copied_bytes"]],
+  ["temporary_allocations", ["temporary"]],
+  ["short_lived_allocations", ["short_lived"]],
+  ["alive_at_exit_bytes", ["bytes_in", "bytes_out"]],
+  ["alive_at_exit_allocations", ["blocks_in", "blocks_out"]],
 ]);
 
 /** Stack nodes in depth-first order, a parent before its children. */
@@ -35,11 +39,8 @@ export interface Samples {
   process: Int32Array; // row of header.processes
 }
 
-/** Spans of time; the changes of bin i are rows first[i] to first[i + 1] of `change.*`. */
-export interface Bins {
-  count: number;
-  start: Column;
-  end: Column;
+/** The changes in bin i are rows first[i] to first[i + 1] of `change.*`. */
+export interface Bins extends Spans {
   first: Int32Array;
 }
 
@@ -49,6 +50,19 @@ export interface Timeline {
   peak: Column; // the highest live heap since the row before
   rss: Column; // 0: not read
   pss: Column;
+}
+
+/** Which recording: of a comparison the newer or the older one; one alone is the newer. */
+export type Which = "new" | "base";
+
+/** What one recording did over time. */
+export interface Side {
+  bins: Bins;
+  timeline: Timeline;
+  /** Computed at the first use. */
+  readonly exits: Exits;
+  /** Of its changes and births. */
+  column(name: string): Column;
 }
 
 /** Places in code; texts by number. */
@@ -70,9 +84,7 @@ export class Dataset {
   readonly nodes: Nodes;
   readonly samples: Samples;
   readonly locations: Locations;
-  readonly bins: Bins;
-  readonly timeline: Timeline;
-  readonly baseTimeline: Timeline;
+  readonly sides: Record<Which, Side>;
   readonly texts: string[];
   private readonly unpacked = new Map<string, Column>();
   private readonly infos = new Map<string, Header["columns"][number]>();
@@ -112,23 +124,20 @@ export class Dataset {
       kind: this.ints("location.kind"),
     };
     checkParts(this);
-    const changes = this.ints("bin.changes");
-    const first = new Int32Array(changes.length + 1);
-    for (let i = 0; i < changes.length; i++) first[i + 1] = first[i]! + changes[i]!;
-    this.bins = {
-      count: changes.length,
-      start: this.column("bin.start"),
-      end: this.column("bin.end"),
-      first,
-    };
-    const changed = this.infos.get("change.sample")?.rows ?? 0;
-    if (first[changes.length] !== changed) throw new Error("its changes over time are damaged");
-    this.timeline = this.readTimeline("");
-    this.baseTimeline = this.readTimeline("base.");
+    this.sides = { new: this.readSide(""), base: this.readSide("base.") };
+  }
+
+  /** Of the newer recording. */
+  get bins(): Bins {
+    return this.sides.new.bins;
+  }
+
+  get timeline(): Timeline {
+    return this.sides.new.timeline;
   }
 
   has(name: string): boolean {
-    return this.infos.has(name) || (SUMS.has(name) && this.infos.has("change.sample"));
+    return this.infos.has(name) || this.sumOf(name) !== null;
   }
 
   /** How many rows a column has, without unpacking it. */
@@ -144,19 +153,28 @@ export class Dataset {
     let found = this.unpacked.get(name);
     if (!found) {
       const info = this.infos.get(name);
-      const sum = SUMS.get(name);
+      const sum = info ? null : this.sumOf(name);
       if (info) found = unpack(this.data, info);
-      else found = sum && this.infos.has("change.sample") ? this.summed(sum) : new Int32Array(0);
+      else found = sum ? this.summed(sum) : new Int32Array(0);
       this.unpacked.set(name, found);
     }
     return found;
   }
 
-  private summed([plus, minus]: [string, string?]): Float64Array {
+  /** What the figure of samples of that name is the sum of; null: it is none of changes. */
+  private sumOf(name: string): { of: Sum; prefix: string } | null {
+    const [owner, figure] = name.split(".") as [string, string?];
+    const of = SUMS.get(figure ?? "");
+    const prefix = owner === "sample" ? "" : owner === "base" ? "base." : null;
+    if (!of || prefix === null || !this.infos.has(`${prefix}change.sample`)) return null;
+    return { of, prefix };
+  }
+
+  private summed({ of: [plus, minus], prefix }: { of: Sum; prefix: string }): Float64Array {
     const sums = new Float64Array(this.column("sample.node").length);
-    const sample = this.column("change.sample");
+    const sample = this.column(`${prefix}change.sample`);
     const add = (of: string, sign: number): void => {
-      const column = this.column(`change.${of}`);
+      const column = this.column(`${prefix}change.${of}`);
       for (let i = 0; i < column.length; i++) sums[sample[i]!]! += sign * column[i]!;
     };
     add(plus, 1);
@@ -174,6 +192,38 @@ export class Dataset {
     if (!info) return [""];
     const bytes = this.data.subarray(info.offset, info.offset + info.rows);
     return new TextDecoder().decode(bytes).split("\0");
+  }
+
+  private readSide(prefix: string): Side {
+    const column = (name: string): Column => this.column(prefix + name);
+    const bins = this.readBins(prefix);
+    const { samples, header } = this;
+    let exits: Exits | null = null;
+    const read = (): Exits =>
+      this.infos.has(`${prefix}exit.rows`)
+        ? writtenExits(column, bins.count)
+        : exitsOf(column, bins, samples, header.processes);
+    return {
+      bins,
+      timeline: this.readTimeline(prefix),
+      column,
+      get exits(): Exits {
+        return (exits ??= read());
+      },
+    };
+  }
+
+  private readBins(prefix: string): Bins {
+    const changes = this.ints(`${prefix}bin.changes`);
+    const first = firstRows(changes);
+    const start = this.column(`${prefix}bin.start`);
+    const end = this.column(`${prefix}bin.end`);
+    const count = changes.length;
+    const whole = first[count] === this.rows(`${prefix}change.sample`);
+    if (!whole || start.length !== count || end.length !== count) {
+      throw new Error("its changes over time are damaged");
+    }
+    return { count, start, end, first };
   }
 
   private readTimeline(prefix: string): Timeline {

@@ -1,7 +1,8 @@
 /** How large blocks were, and how long they lived. */
 import type { Dataset } from "./dataset";
 import { binarySize, duration, size } from "./format";
-import { binsOf, changesIn } from "./selection";
+import { touched } from "./ruler";
+import { changesIn } from "./selection";
 
 /** Whose blocks are counted, as `sample.thread` and `sample.process` number them; null: all. */
 export interface Owners {
@@ -21,7 +22,7 @@ export type HistogramKind = "size" | "life" | "age";
 /** What part of its blocks each sample allocated (or freed) in a range of time, 0 to 1. */
 function partIn(data: Dataset, kind: HistogramKind, range: [number, number]): Float64Array {
   const change = kind === "size" ? "blocks_in" : "blocks_out";
-  const within = changesIn(data, change, binsOf(data, range));
+  const within = changesIn(data, change, touched(data.bins, range));
   const whole = changesIn(data, change, [0, data.bins.count]);
   return within.map((blocks, sample) => (whole[sample]! > 0 ? blocks / whole[sample]! : 0));
 }
@@ -67,7 +68,7 @@ function spreadIn(
   range: [number, number],
   buckets: Bucket[],
 ): Bucket[] {
-  const [first, stop] = binsOf(data, range);
+  const [first, stop] = touched(data.bins, range);
   const rows = data.column("bin.spreads");
   const thread = data.column("spread.thread");
   const process = data.column("spread.process");

@@ -1,20 +1,19 @@
 /** Which memory is looked at: a metric, of a range of time or of all of it, of some threads. */
 import type { Column } from "./columns";
-import type { Dataset } from "./dataset";
+import type { Dataset, Side, Which } from "./dataset";
 import type { RangeName } from "./header";
+import { covered, touched, type Range } from "./ruler";
 
 export interface Selection {
   metric: string; // of header.metrics; with a range, of header.ranges
-  range: [number, number] | null; // ns
+  range: Range | null;
   threads: ReadonlySet<number> | null; // as in sample.thread; null: all
   processes: ReadonlySet<number> | null; // rows
 }
 
-export type Which = "new" | "base";
-
 /**
- * The metric of each sample. Figures of a range come from the changes in its bins (see `snap`);
- * `grown` may be negative.
+ * The metric of each sample. Figures of a range come from the changes in the bins that it
+ * touches; `grown` may be negative.
  */
 export function sampleValues(
   data: Dataset,
@@ -22,7 +21,7 @@ export function sampleValues(
   which: Which = "new",
 ): Float64Array {
   const values = selection.range
-    ? rangeValues(data, selection.metric as RangeName, selection.range)
+    ? rangeValues(data, data.sides[which], selection.metric as RangeName, selection.range)
     : wholeValues(data, selection.metric, which);
   const { thread, process } = data.samples;
   const { threads, processes } = selection;
@@ -48,38 +47,22 @@ function wholeValues(data: Dataset, metric: string, which: Which): Float64Array 
   return values;
 }
 
-/** The bins that `range` is in, as [first, last + 1]; at least one. */
-export function binsOf(data: Dataset, range: [number, number]): [number, number] {
-  const { start, end, count } = data.bins;
-  if (!count) return [0, 0];
-  let first = 0;
-  while (first < count - 1 && end[first]! <= range[0]) first++;
-  let last = count - 1;
-  while (last > first && start[last]! >= range[1]) last--;
-  return [first, last + 1];
-}
-
-/** `range` moved outwards to where bins begin and end. */
-export function snap(data: Dataset, range: [number, number]): [number, number] {
-  const [first, stop] = binsOf(data, range);
-  if (first === stop) return range;
-  return [Number(data.bins.start[first]), Number(data.bins.end[stop - 1])];
-}
-
-function rangeValues(data: Dataset, name: RangeName, range: [number, number]): Float64Array {
-  const [first, stop] = binsOf(data, range);
+/** Of a range wholly behind the recording's end nothing changes, and what lives is as at its end. */
+function rangeValues(data: Dataset, side: Side, name: RangeName, range: Range): Float64Array {
+  const [first, stop] = touched(side.bins, range);
   const values = new Float64Array(data.samples.count);
-  const add = (plus: string, minus: string | null = null): void =>
-    sumUp(data, values, plus, minus, first, stop);
+  const add = (column: string, sign: 1 | -1 = 1): void =>
+    sumUp(side, values, column, [first, stop], sign);
   switch (name) {
     case "live_start":
-      live(data, values, first);
+      live(side, values, first);
       break;
     case "live_end":
-      live(data, values, stop);
+      live(side, values, stop);
       break;
     case "grown":
-      add("bytes_in", "bytes_out");
+      add("bytes_in");
+      add("bytes_out", -1);
       break;
     case "allocated":
       add("bytes_in");
@@ -88,7 +71,8 @@ function rangeValues(data: Dataset, name: RangeName, range: [number, number]): F
       add("bytes_out");
       break;
     case "allocations":
-      add("blocks_in", "reallocations");
+      add("blocks_in");
+      add("reallocations", -1);
       break;
     case "temporary":
     case "short_lived":
@@ -98,57 +82,42 @@ function rangeValues(data: Dataset, name: RangeName, range: [number, number]): F
       add("copied_bytes");
       break;
     case "survived":
-      survive(data, values, range);
+      if (first < stop) survive(data, side, values, range);
   }
   return values;
 }
 
-/**
- * Which processes had not ended before bin `stop - 1` began. What one leaves behind at its exit was
- * never freed, but is no part of the live heap any more.
- */
-export function aliveProcesses(data: Dataset, stop: number): boolean[] {
-  const start = stop > 0 ? data.bins.start[stop - 1]! : 0;
-  return data.header.processes.map(({ end_ns }) => stop <= 0 || end_ns === null || end_ns > start);
+/** What a process leaves behind at its exit was never freed, but is no part of the live heap. */
+function live(side: Side, values: Float64Array, stop: number): void {
+  sumUp(side, values, "bytes_in", [0, stop]);
+  sumUp(side, values, "bytes_out", [0, stop], -1);
+  const { first, sample, bytes } = side.exits;
+  for (let i = 0; i < first[stop]!; i++) values[sample[i]!]! -= bytes[i]!;
 }
 
-function live(data: Dataset, values: Float64Array, stop: number): void {
-  sumUp(data, values, "bytes_in", "bytes_out", 0, stop);
-  const alive = aliveProcesses(data, stop);
-  const { process } = data.samples;
-  for (let i = 0; i < values.length; i++) if (!alive[process[i]!]) values[i] = 0;
-}
-
-/** Adds a column of the changes in bins `from` to `until`, less another one. */
+/** Adds a column of the changes in bins `from` to `until`, or takes it away. */
 function sumUp(
-  data: Dataset,
+  { bins, column }: Side,
   values: Float64Array,
-  plus: string,
-  minus: string | null,
-  from: number,
-  until: number,
+  name: string,
+  [from, until]: [number, number],
+  sign: 1 | -1 = 1,
 ): void {
-  const more = data.column(`change.${plus}`);
-  const less = minus === null ? null : data.column(`change.${minus}`);
-  if (!more.length) return;
-  const sample = data.column("change.sample");
-  const start = data.bins.first[from]!;
-  const stop = data.bins.first[until]!;
-  if (less?.length) {
-    for (let i = start; i < stop; i++) values[sample[i]!]! += more[i]! - less[i]!;
-  } else {
-    for (let i = start; i < stop; i++) values[sample[i]!]! += more[i]!;
-  }
+  const change = column(`change.${name}`);
+  if (!change.length) return;
+  const sample = column("change.sample");
+  const stop = bins.first[until]!;
+  for (let i = bins.first[from]!; i < stop; i++) values[sample[i]!]! += sign * change[i]!;
 }
 
 /** A column of the changes of each sample, summed up over bins `from` to `until`. */
 export function changesIn(
   data: Dataset,
   name: string,
-  [from, until]: [number, number],
+  bins: [number, number],
 ): Float64Array {
   const values = new Float64Array(data.samples.count);
-  sumUp(data, values, name, null, from, until);
+  sumUp(data.sides.new, values, name, bins);
   return values;
 }
 
@@ -160,11 +129,12 @@ export interface Survival {
   last: number; // and alive at this moment
 }
 
-/** The span nearest to `range`; null: the ages of blocks were not recorded. */
-export function survivalSpan(data: Dataset, range: [number, number]): Survival | null {
-  const times = data.column("birth.time");
-  if (!times.length) return null;
-  const [from, until] = snap(data, range);
+/** The span nearest to `range`; null: the ages of blocks were not recorded, or nothing was then. */
+export function survivalSpan({ bins, column }: Side, range: Range): Survival | null {
+  const times = column("birth.time");
+  const cover = covered(bins, range);
+  if (!times.length || !cover) return null;
+  const [from, until] = cover;
   let last = 0;
   for (let i = 1; i < times.length; i++) {
     if (Math.abs(times[i]! - until) <= Math.abs(times[last]! - until)) last = i;
@@ -177,25 +147,22 @@ export function survivalSpan(data: Dataset, range: [number, number]): Survival |
   return { start: start(first), end: times[last]!, first, last };
 }
 
-function survive(data: Dataset, values: Float64Array, range: [number, number]): void {
-  const span = survivalSpan(data, range);
+function survive(data: Dataset, side: Side, values: Float64Array, range: Range): void {
+  const span = survivalSpan(side, range);
   if (!span) {
-    const live = rangeValues(data, "live_end", range);
-    const grown = rangeValues(data, "grown", range);
+    const live = rangeValues(data, side, "live_end", range);
+    const grown = rangeValues(data, side, "grown", range);
     for (let i = 0; i < values.length; i++) {
       values[i] = Math.max(0, Math.min(grown[i]!, live[i]!));
     }
     return;
   }
-  const alive = aliveProcesses(data, binsOf(data, [span.start, span.end])[1]);
-  const { process } = data.samples;
-  const sample = data.column("birth.sample");
-  const born = data.column("birth.born");
-  const died = data.column("birth.died");
-  const bytes = data.column("birth.bytes");
+  const [sample, born, died, bytes] = ["sample", "born", "died", "bytes"].map((name) =>
+    side.column(`birth.${name}`),
+  ) as [Column, Column, Column, Column];
   for (let i = 0; i < sample.length; i++) {
     const counts = born[i]! >= span.first && born[i]! <= span.last && died[i]! > span.last;
-    if (counts && alive[process[sample[i]!]!]) values[sample[i]!]! += bytes[i]!;
+    if (counts) values[sample[i]!]! += bytes[i]!;
   }
 }
 
@@ -210,7 +177,7 @@ export function survivedBounds(data: Dataset, selection: Selection): Survivors {
   const { range } = selection;
   const of = (metric: RangeName): Float64Array => sampleValues(data, { ...selection, metric });
   const low = total(of("survived"));
-  const span = range && survivalSpan(data, range);
+  const span = range && survivalSpan(data.sides.new, range);
   if (span) return { low, high: low, span };
   const allocated = of("allocated");
   const live = of("live_end");

@@ -1,6 +1,7 @@
 /** The live heap over time, by the places that hold the most of it. */
 import type { Column } from "./columns";
-import type { Dataset } from "./dataset";
+import type { Dataset, Side } from "./dataset";
+import type { Exits } from "./exits";
 import type { Groups } from "./groups";
 import type { Selection } from "./selection";
 
@@ -18,12 +19,12 @@ export interface Stack {
  * that is one's own code. Of `selection` threads and processes count.
  */
 export function stack(data: Dataset, groups: Groups, selection: Selection, top: number): Stack {
-  return stacksOf([changing(data)], groupOfSamples(data, groups, selection), groups.count, top)[0]!;
+  return stacksOf([living(data.sides.new)], groupOfSamples(data, groups, selection), groups.count, top)[0]!;
 }
 
 /** Of a comparison: before, and after; the same groups in both. null: their time is not known. */
 export function bothStacks(data: Dataset, groups: Groups, top: number): [Stack, Stack] | null {
-  const flows = [living(data, "base."), living(data, "")];
+  const flows = [living(data.sides.base), living(data.sides.new)];
   if (!flows.some((flow) => flow.ends.length)) return null;
   const all: Selection = { metric: "", range: null, threads: null, processes: null };
   const stacks = stacksOf(flows, groupOfSamples(data, groups, all), groups.count, top);
@@ -68,34 +69,20 @@ interface Flow {
   first: Int32Array;
   sample: Column;
   bytes(row: number): number; // that live more then
-  ended: Map<number, number[]>; // by span: the samples of which nothing lives behind it
+  exits: Exits; // of spans
 }
 
-/** Of the recording, from what its samples allocated and freed. */
-function changing(data: Dataset): Flow {
-  const came = data.column("change.bytes_in");
-  const went = data.column("change.bytes_out");
+/** From what samples allocated and freed. */
+function living({ bins, exits, column }: Side): Flow {
+  const [came, went] = [column("change.bytes_in"), column("change.bytes_out")];
   return {
-    starts: data.bins.start,
-    ends: data.bins.end,
-    first: data.bins.first,
-    sample: data.column("change.sample"),
+    starts: bins.start,
+    ends: bins.end,
+    first: bins.first,
+    sample: column("change.sample"),
     bytes: (row) => came[row]! - went[row]!,
-    ended: endings(data),
+    exits,
   };
-}
-
-/** Of either recording of a comparison. */
-function living(data: Dataset, prefix: "" | "base."): Flow {
-  const column = (name: string): Column => data.column(`${prefix}lives.${name}`);
-  const [rows, sample, bytes] = [column("rows"), column("sample"), column("bytes")];
-  const first = new Int32Array(rows.length + 1);
-  for (let i = 0; i < rows.length; i++) first[i + 1] = first[i]! + rows[i]!;
-  if (first[rows.length] !== sample.length || sample.length !== bytes.length) {
-    throw new Error("what lived over time is damaged");
-  }
-  const [starts, ends] = [column("start"), column("end")];
-  return { starts, ends, first, sample, bytes: (row) => bytes[row]!, ended: new Map() };
 }
 
 /** -1: not selected. */
@@ -120,8 +107,7 @@ type Visit = (span: number, live: Float64Array, changed: Int32Array, many: numbe
 
 /** `numbers`: of each sample one below `count`; -1: none. */
 function replay(flow: Flow, numbers: Int32Array, count: number, visit: Visit): void {
-  const { first, sample, ended } = flow;
-  const own = new Float64Array(ended.size ? numbers.length : 0);
+  const { first, sample, exits } = flow;
   const live = new Float64Array(count);
   const changed = new Int32Array(count);
   const changedIn = new Int32Array(count).fill(-1);
@@ -130,34 +116,15 @@ function replay(flow: Flow, numbers: Int32Array, count: number, visit: Visit): v
     for (let i = first[span]!; i < first[span + 1]!; i++) {
       const number = numbers[sample[i]!]!;
       if (number < 0) continue;
-      const bytes = flow.bytes(i);
-      live[number]! += bytes;
-      if (own.length) own[sample[i]!]! += bytes;
+      live[number]! += flow.bytes(i);
       if (changedIn[number] === span) continue;
       changedIn[number] = span;
       changed[many++] = number;
     }
-    for (const i of ended.get(span) ?? []) if (numbers[i]! >= 0) live[numbers[i]!]! -= own[i]!;
+    for (let i = exits.first[span]!; i < exits.first[span + 1]!; i++) {
+      const number = numbers[exits.sample[i]!]!;
+      if (number >= 0) live[number]! -= exits.bytes[i]!;
+    }
     visit(span, live, changed, many);
   }
-}
-
-/** For bins at whose end processes are gone that were there before: their samples. */
-function endings(data: Dataset): Map<number, number[]> {
-  const { bins, samples } = data;
-  const gone = data.header.processes.map(({ end_ns }) => {
-    if (end_ns === null) return -1;
-    for (let bin = 0; bin < bins.count; bin++) if (bins.start[bin]! >= end_ns) return bin;
-    return -1;
-  });
-  const found = new Map<number, number[]>();
-  if (gone.every((bin) => bin < 0)) return found;
-  for (let i = 0; i < samples.count; i++) {
-    const bin = gone[samples.process[i]!] ?? -1;
-    if (bin < 0) continue;
-    const list = found.get(bin);
-    if (list) list.push(i);
-    else found.set(bin, [i]);
-  }
-  return found;
 }

@@ -1,6 +1,6 @@
 /** A chart of the live heap over time: looked at by pointing, and a range chosen by dragging or keys. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { duration, size, snap } from "../model";
+import { duration, size, snap, type Spans } from "../model";
 import { keyOn, type Ground, type Range } from "./brush";
 import { themeOf } from "./paint";
 import { formOf } from "./series";
@@ -32,7 +32,7 @@ export function Chart(props: {
   onChange: (change: Change, step?: boolean) => void;
 }) {
   const { views, state, onChange, onLook } = props;
-  const { bins } = views.data;
+  const ruler = views.ruler(props.made.which);
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<TimeChart | null>(null);
   const width = useWidth(box);
@@ -65,7 +65,7 @@ export function Chart(props: {
   });
 
   const onDown = (event: PointerEvent): void => {
-    if (event.button !== 0 || !bins.count || !chart.current) return;
+    if (event.button !== 0 || !ruler.count || !chart.current) return;
     box.current!.setPointerCapture(event.pointerId);
     chart.current.begin(event);
     setDragging(true);
@@ -86,20 +86,20 @@ export function Chart(props: {
     if (!one?.dragging) return;
     const wanted = one.end(event);
     setDragging(false);
-    if (wanted) onChange({ range: bins.count ? snap(views.data, wanted) : null }, true);
+    if (wanted) onChange({ range: snap(ruler, wanted) }, true);
   };
   const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !bins.count) return;
-    // Keys count in bins, so that a range that is moved keeps its length.
-    const toBins = (at: Range): Range => [spanAt(bins.end, at[0]), spanAt(bins.end, at[1] - 1) + 1];
-    const counted: Ground = { start: 0, end: bins.count, step: keyStep(bins.count) };
-    const at = moment === null ? null : spanAt(bins.end, moment);
-    const done = keyOn(counted, state.range && toBins(state.range), at, event.key, event.shiftKey);
+    if (event.ctrlKey || event.metaKey || event.altKey || !ruler.count) return;
+    // Keys count in spans, so that a range that is moved keeps its length.
+    const toSpans = (at: Range): Range => [spanAt(ruler.end, at[0]), spanAt(ruler.end, at[1] - 1) + 1];
+    const counted: Ground = { start: 0, end: ruler.count, step: keyStep(ruler.count) };
+    const at = moment === null ? null : spanAt(ruler.end, moment);
+    const done = keyOn(counted, state.range && toSpans(state.range), at, event.key, event.shiftKey);
     if (!done) return;
     event.preventDefault();
     event.stopPropagation();
     setPointer(null);
-    look(done.moment === null ? null : timeOfBin(views, done.moment), true);
+    look(done.moment === null ? null : middleOf(ruler, done.moment), true);
     const next = done.range;
     if (!next || next[0] >= next[1]) {
       if (state.range) onChange({ range: null });
@@ -107,7 +107,7 @@ export function Chart(props: {
     }
     const [first, stop] = [Math.floor(next[0]), Math.ceil(next[1])];
     onChange(
-      { range: [Number(bins.start[first]), Number(bins.end[stop - 1])] },
+      { range: [Number(ruler.start[first]), Number(ruler.end[stop - 1])] },
       state.range === null,
     );
   };
@@ -147,9 +147,8 @@ export function Chart(props: {
 
 const keyStep = (count: number): number => Math.max(1, Math.round(count / 100));
 
-function timeOfBin(views: Views, bin: number): number {
-  const { start, end, count } = views.data.bins;
-  const at = Math.min(Math.max(Math.floor(bin), 0), count - 1);
+function middleOf({ start, end, count }: Spans, span: number): number {
+  const at = Math.min(Math.max(Math.floor(span), 0), count - 1);
   return (Number(start[at]) + Number(end[at])) / 2;
 }
 
@@ -162,7 +161,7 @@ function labelOf(made: Timeplot, state: State, moment: number | null, views: Vie
       ? `chosen ${duration(state.range[0] / 1e9)} to ${duration(state.range[1] / 1e9)}`
       : "",
     moment === null ? "" : `at ${duration(moment / 1e9)}`,
-    views.data.bins.count ? "arrow keys move, with shift they choose a range, Escape clears it" : "",
+    views.ruler(made.which).count ? "arrow keys move, with shift they choose a range, Escape clears it" : "",
   ];
   return parts.filter(Boolean).join("; ");
 }

@@ -4,7 +4,7 @@ import { amount, LANGUAGES, percent, signed, type FlameNode, type Groups } from 
 import { ORIGINS } from "./colours";
 import type { FrameFigures } from "./figures";
 import { fullName, fullPlace } from "./naming";
-import { shortWords, type Metric } from "./views";
+import { bothWords, shortWords, type Metric } from "./views";
 
 const WHOSE: Record<(typeof ORIGINS)[number], string> = {
   own: "your own code",
@@ -101,6 +101,7 @@ export function FrameTip(props: {
   const { node, groups, metric, total } = props;
   const size = (at: FlameNode): number => (metric.pair ? at.value + at.base : at.value);
   const share = (of: FlameNode): string => percent(size(of) ? size(node) / size(of) : 0);
+  const words = bothWords(metric, node.base, node.value);
   return (
     <>
       <strong class="name">{node.group < 0 ? props.whole : fullName(groups, node.group)}</strong>
@@ -108,8 +109,8 @@ export function FrameTip(props: {
       <div>
         {metric.pair ? (
           <>
-            <b>{signed(node.value - node.base, metric.unit)}</b>: {amount(node.base, metric.unit)}{" "}
-            {metric.before}, {amount(node.value, metric.unit)} {metric.after}
+            <b>{signed(node.value - node.base, metric.unit)}</b>
+            {words && `: ${words}`}
           </>
         ) : (
           <>

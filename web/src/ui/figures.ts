@@ -23,9 +23,7 @@ export function figuresOf(
   const samples = inverted ? samplesAbove(data, views.groups(state), node) : samplesBelow(data, node);
   const own = inverted ? null : ownSamples(data, node, samples);
   return views.metrics(state).map((metric) => {
-    const [before, after] = metric.pair ?? [null, metric.name];
-    const now = views.amounts(state, after);
-    const then = before && views.amounts(state, before, state.range ? "new" : "base");
+    const { now, before: then } = views.pairOf(state, metric);
     return {
       metric,
       inclusive: sumOf(now, samples),

@@ -1,6 +1,6 @@
 /** The flame graph with all around it: the way to what fills it, its legend, the frame's details. */
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { amount, type FlameNode } from "../model";
+import { amount, signed, type FlameNode } from "../model";
 import { FrameTip, Details } from "./details";
 import { figuresOf, besideOf } from "./figures";
 import { Flame } from "./flame";
@@ -13,7 +13,7 @@ import { follow, pathTo } from "./naming";
 import { Sandwich } from "./sandwich";
 import type { Change, State } from "./state";
 import { Trail } from "./trail";
-import type { Views } from "./views";
+import { bothWords, type Views } from "./views";
 
 export interface TabProps {
   views: Views;
@@ -31,7 +31,7 @@ export function wholeOf(views: Views, state: State): string {
   const metric = views.metric(state);
   const root = views.root(state);
   const value = metric.pair
-    ? `${amount(root.base, metric.unit)} ${metric.before}, ${amount(root.value, metric.unit)} ${metric.after}`
+    ? bothWords(metric, root.base, root.value) || signed(root.value - root.base, metric.unit)
     : amount(root.value, metric.unit);
   return `all ${metric.words}: ${value}`;
 }

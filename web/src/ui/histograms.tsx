@@ -41,7 +41,6 @@ export function Histograms(props: Props & { kinds: HistogramKind[] }) {
           chosen range is taken to be as its blocks were over the whole recording.
         </p>
       )}
-      {views.data.header.diff && <p class="hint">Of the newer recording.</p>}
       <div class="columns">
         {kinds.map((kind) => (
           <Histogram key={kind} views={views} state={state} theme={theme} kind={kind} />

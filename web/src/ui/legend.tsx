@@ -12,7 +12,7 @@ export function Legend(props: {
   const { views, dark, metric } = props;
   const entries = useMemo(
     () => (metric.pair ? ofChange(metric, dark) : ofOrigin(views, dark)),
-    [views, dark, metric.pair !== null, metric.before],
+    [views, dark, metric.pair !== null, metric.before, metric.told],
   );
   return (
     <ul class="legend" aria-label="What the colours of frames are">
@@ -39,9 +39,12 @@ function ofChange(metric: Metric, dark: boolean): [string, string][] {
     ["as it was", changeFill(0, dark).fill],
     ["+ more", changeFill(0.3, dark).fill],
     ["+ all of it is new", changeFill(1, dark).fill],
-    [`width: ${metric.before} and ${metric.after} together`, "transparent"],
+    [`width: ${widthOf(metric)} together`, "transparent"],
   ];
 }
+
+const widthOf = ({ told, before, after }: Metric): string =>
+  told ? `${before} and ${after}` : `live at both ends of the range, ${before} and ${after},`;
 
 /** The languages and origins that there are. */
 function ofOrigin(views: Views, dark: boolean): [string, string][] {

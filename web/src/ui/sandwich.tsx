@@ -12,6 +12,7 @@ import { useLater } from "./later";
 import { both, single } from "./look";
 import { fullName, fullPlace, shortName } from "./naming";
 import type { Look } from "./paint";
+import { bothWords } from "./views";
 
 interface Props extends TabProps {
   group: number;
@@ -31,8 +32,9 @@ export function Sandwich(props: Props) {
   const file = locations.file[place]!;
   const name = fullName(groups, group);
   const weigh = metric.pair ? both : single;
+  const words = bothWords(metric, callees.base, callees.value);
   const text = metric.pair
-    ? `${signed(callees.value - callees.base, metric.unit)} (${amount(callees.base, metric.unit)} ${metric.before}, ${amount(callees.value, metric.unit)} ${metric.after})`
+    ? `${signed(callees.value - callees.base, metric.unit)}${words && ` (${words})`}`
     : `${amount(callees.value, metric.unit)} ${metric.words}, ${percent(weigh(all) ? callees.value / weigh(all) : 0)} of all; self ${amount(callees.self, metric.unit)}`;
   const figures = useLater(() => figuresOf(views, state, callees, false), [views, callees]);
   const half = { ...props, name };

@@ -21,7 +21,8 @@ export function Timeline(props: Props) {
   const { views, state, onChange } = props;
   const [withRss, setRss] = useState(true);
   const [looked, setLooked] = useState<Looked | null>(null);
-  const { header, bins } = views.data;
+  const { header } = views.data;
+  const isKnown = views.ruler("new").count > 0;
   const { threads, processes, templates, recursion } = state;
   const made = useMemo(
     () => timeplotsOf(views, state, themeOf(document.documentElement), withRss),
@@ -43,7 +44,7 @@ export function Timeline(props: Props) {
             <At views={views} sides={made} time={looked.moment} short />
           </span>
         ) : (
-          bins.count > 0 &&
+          isKnown &&
           !asTable && (
             <span class="hint wide-on">drag, or use arrow keys with shift, to choose a range</span>
           )
@@ -60,7 +61,7 @@ export function Timeline(props: Props) {
       {empty ? (
         <p class="empty">Nothing was recorded over time.</p>
       ) : asTable ? (
-        <TimeTable views={views} stack={stack} onRange={(range) => onChange({ range })} />
+        <TimeTable views={views} made={made} onRange={(range) => onChange({ range })} />
       ) : (
         <>
           {made.map((side) => (

@@ -1,6 +1,6 @@
 /** What stands at a moment of the timeline, and what its colours are. */
 import { duration, size } from "../model";
-import { heldAt, rowAt, type Key, type Timeplot } from "./timeplot";
+import { heldAt, rowAt, valueAt, type Key, type Timeplot } from "./timeplot";
 import type { Views } from "./views";
 
 const NEAR = 0.006; // of the width: a mark so far from the pointer is named
@@ -19,13 +19,12 @@ export function At(props: Asked) {
 }
 
 function AtBoth({ sides, time, short }: Asked) {
-  const spans = sides.map(({ stack }) => {
-    const ends = stack?.ends ?? [];
-    const over = time > (ends[ends.length - 1] ?? -1);
-    return !stack || over ? -1 : heldAt(stack, time);
-  });
   const cells = (values: (side: Timeplot) => Float64Array | undefined): string[] =>
-    sides.map((side, i) => (spans[i]! < 0 ? "–" : size(values(side)?.[spans[i]!] ?? 0)));
+    sides.map((side) => {
+      const own = values(side);
+      const value = side.stack && own ? valueAt(side.stack, own, time) : null;
+      return value === null ? "–" : size(value);
+    });
   const live = cells(({ stack }) => stack?.total);
   if (short) {
     return <>{[duration(time / 1e9), ...sides.map(({ title }, i) => `${title} ${live[i]}`)].join(" · ")}</>;
@@ -91,7 +90,8 @@ function Near({ made, time }: { made: Timeplot; time: number }) {
 
 function AtOne({ views, sides, time, short }: Asked) {
   const made = sides[0]!;
-  const { timeline, baseTimeline, header } = views.data;
+  const { timeline, header } = views.data;
+  const older = views.data.sides.base.timeline;
   const row = rowAt(timeline.time, time);
   const lines: [string, string, string | null][] = [];
   const bin = made.stack ? heldAt(made.stack, time) : -1;
@@ -101,8 +101,8 @@ function AtOne({ views, sides, time, short }: Asked) {
     lines.push([header.diff ? "live after" : "live heap", size(timeline.live[row]!), null]);
   }
   if (header.diff) {
-    const before = rowAt(baseTimeline.time, time);
-    if (before >= 0) lines.push(["live before", size(baseTimeline.live[before]!), null]);
+    const before = rowAt(older.time, time);
+    if (before >= 0) lines.push(["live before", size(older.live[before]!), null]);
   }
   if (made.plot.gap && row >= 0 && timeline.rss[row]) {
     lines.push(["RSS", size(timeline.rss[row]!), null]);

@@ -1,5 +1,5 @@
 /** What the timeline shows, from the data: which areas, curves and marks. */
-import type { Groups, Stack, Summary } from "../model";
+import { endOf, type Groups, type Stack, type Summary, type Which } from "../model";
 import { seriesColour } from "./colours";
 import { shortName } from "./naming";
 import type { Theme } from "./paint";
@@ -17,6 +17,7 @@ export interface Key {
 
 export interface Timeplot {
   title: string; // what of a comparison it is; "": there is no other
+  which: Which; // the recording that a range is chosen of
   plot: Plot;
   keys: Key[];
   stack: Stack | null;
@@ -35,7 +36,8 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
     const plot = emptyPlot(views);
     const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
     plot.peak = peakOf(i ? views.data.header.summary : diff.summary);
-    return { title: i ? "after" : "before", plot, keys, stack, note: "" };
+    const title = i ? "after" : "before";
+    return { title, which: i ? "new" : "base", plot, keys, stack, note: "" };
   }) as [Timeplot, Timeplot];
   linesOn(fresh, views);
   const highest = Math.max(...[old, fresh].map(({ plot, stack }) => highestOf(plot, stack)));
@@ -44,7 +46,8 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
 }
 
 function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Timeplot {
-  const { header, timeline, baseTimeline } = views.data;
+  const { header, timeline, sides } = views.data;
+  const older = sides.base.timeline;
   const found = header.diff ? null : views.stack(state);
   const narrowed = state.threads !== null || state.processes !== null;
   const hasRss = !narrowed && !header.diff && timeline.rss.some((rss) => rss > 0);
@@ -58,8 +61,8 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
     keys.push({ name: "live heap", colour: theme.accent, kind: "line", place: -1 });
     if (header.diff) {
       keys[0]!.name = "live heap, after";
-      const x = floats(baseTimeline.time);
-      plot.curves.push({ colour: theme.dim, dashed: true, x, y: floats(baseTimeline.live) });
+      const x = floats(older.time);
+      plot.curves.push({ colour: theme.dim, dashed: true, x, y: floats(older.live) });
       keys.push({ name: "live heap, before", colour: theme.dim, kind: "dashed", place: -1 });
     }
   }
@@ -76,7 +79,8 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
     if (withRss) keys.push({ name: GAP_KEY, colour: "", kind: "hatched", place: -1 });
   }
   const stack = found?.stack ?? null;
-  const made = { title: "", plot, keys, stack, note: noteOf(narrowed, !hasRss, views) };
+  const note = noteOf(narrowed, !hasRss, views);
+  const made: Timeplot = { title: "", which: "new", plot, keys, stack, note };
   linesOn(made, views);
   if (!narrowed) plot.peak = peakOf(header.summary);
   plot.highest = highestOf(plot, stack) * headroom(plot) || 1;
@@ -85,14 +89,10 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
 
 /** Over the whole time of what is shown. */
 function emptyPlot(views: Views): Plot {
-  const { header, timeline, baseTimeline, bins } = views.data;
-  const end = Math.max(
-    header.recording.duration_ns,
-    header.diff?.recording.duration_ns ?? 0,
-    last(timeline.time),
-    last(baseTimeline.time),
-    last(bins.end),
-  );
+  const { header, sides } = views.data;
+  const ends = Object.values(sides).flatMap(({ bins, timeline }) => [endOf(bins), last(timeline.time)]);
+  const lengths = [header.recording, header.diff?.recording].map((one) => one?.duration_ns ?? 0);
+  const end = Math.max(...lengths, ...ends);
   const none = new Float64Array(0);
   return {
     start: 0, end: end || 1, highest: 1, x: none, bands: [], curves: [], gap: null, lines: [], peak: null,
@@ -135,6 +135,14 @@ export function cornersOf({ starts, ends }: Stack): { time: number; span: number
 export function heldAt({ starts, ends }: Stack, time: number): number {
   const span = spanAt(ends, time);
   return span >= 0 && time < starts[span]! ? span - 1 : span;
+}
+
+/** What stands at `time` of one's values, by span; null: nothing is known there, or it has ended. */
+export function valueAt(stack: Stack, values: Float64Array, time: number): number | null {
+  const { ends } = stack;
+  if (!ends.length || time > ends[ends.length - 1]!) return null;
+  const span = heldAt(stack, time);
+  return span < 0 ? 0 : values[span]!;
 }
 
 /** Marks and forks, and what their lines are. */

@@ -1,30 +1,62 @@
 /** The timeline as a table: a row for each span of time that is kept. */
 import { useMemo } from "preact/hooks";
-import { duration, size, type Stack } from "../model";
-import { rowAt } from "./timeplot";
+import { duration, size, type Spans, type Stack } from "../model";
+import { rowAt, valueAt, type Timeplot } from "./timeplot";
 import { Rows, type Column } from "./rows";
 import type { Views } from "./views";
 
 const seconds = (ns: number): string => duration(ns / 1e9);
 
-export function TimeTable(props: {
+interface Props {
   views: Views;
-  stack: Stack | null;
+  made: Timeplot[]; // one, or both that are compared
   onRange: (range: [number, number]) => void;
-}) {
-  const { data } = props.views;
-  return data.bins.count && props.stack ? (
-    <Bins {...props} stack={props.stack} />
+}
+
+export function TimeTable(props: Props) {
+  const { views, made } = props;
+  const stack = made[made.length - 1]!.stack;
+  if (made.length > 1) return <BothBins {...props} />;
+  return views.data.bins.count && stack ? (
+    <Bins {...props} stack={stack} />
   ) : (
-    <Moments views={props.views} />
+    <Moments views={views} />
   );
 }
 
-function Bins(props: {
-  views: Views;
-  stack: Stack;
-  onRange: (range: [number, number]) => void;
-}) {
+const LABEL = "Live heap over time; choose a row to look at its range only";
+const figure = (key: string, title: string, cell: (row: number) => string): Column => ({
+  key, title, cell, figure: true, width: "minmax(90px, 1fr)",
+});
+const times = (spans: Spans): Column => ({
+  key: "time",
+  title: "time",
+  width: "minmax(150px, 1fr)",
+  cell: (row) => `${seconds(Number(spans.start[row]))} – ${seconds(Number(spans.end[row]))}`,
+});
+
+function BothBins({ views, made, onRange }: Props) {
+  const spans = views.ruler("new");
+  const live = (side: number) => (row: number): string => {
+    const { stack } = made[side]!;
+    const value = stack && valueAt(stack, stack.total, Number(spans.end[row]));
+    return value === null ? "–" : size(value);
+  };
+  return (
+    <Rows
+      label={LABEL}
+      count={spans.count}
+      onOpen={(row) => onRange([Number(spans.start[row]), Number(spans.end[row])])}
+      columns={[
+        times(spans),
+        figure("live", "live heap, after", live(1)),
+        figure("before", "before", live(0)),
+      ]}
+    />
+  );
+}
+
+function Bins(props: Props & { stack: Stack }) {
   const { data } = props.views;
   const { bins, timeline } = data;
   const sums = useMemo(() => {
@@ -42,21 +74,13 @@ function Bins(props: {
     const row = rowAt(timeline.time, Number(bins.end[bin]));
     return row >= 0 && timeline.rss[row] ? size(timeline.rss[row]!) : "";
   };
-  const figure = (key: string, title: string, cell: (row: number) => string): Column => ({
-    key, title, cell, figure: true, width: "minmax(90px, 1fr)",
-  });
   return (
     <Rows
-      label="Live heap over time; choose a row to look at its range only"
+      label={LABEL}
       count={bins.count}
       onOpen={(bin) => props.onRange([Number(bins.start[bin]), Number(bins.end[bin])])}
       columns={[
-        {
-          key: "time",
-          title: "time",
-          width: "minmax(150px, 1fr)",
-          cell: (bin) => `${seconds(Number(bins.start[bin]))} – ${seconds(Number(bins.end[bin]))}`,
-        },
+        times(bins),
         figure("live", "live at its end", (bin) => size(props.stack.total[bin]!)),
         figure("came", "allocated", (bin) => size(sums.came[bin]!)),
         figure("went", "freed", (bin) => size(sums.went[bin]!)),
@@ -70,10 +94,11 @@ const BRIEF = 40; // rows
 
 /** The timeline in few rows, for who cannot see it. */
 export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null }) {
-  const { timeline, baseTimeline, bins, header } = views.data;
+  const { timeline, bins, header, sides } = views.data;
+  const older = sides.base.timeline;
   const before = (time: number): string => {
-    const row = rowAt(baseTimeline.time, time);
-    return row >= 0 ? size(baseTimeline.live[row]!) : "";
+    const row = rowAt(older.time, time);
+    return row >= 0 ? size(older.live[row]!) : "";
   };
   const ends = stack ? bins.end : timeline.time;
   const rows = Math.min(ends.length, BRIEF);
@@ -114,10 +139,11 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
 }
 
 function Moments({ views }: { views: Views }) {
-  const { timeline, baseTimeline, header } = views.data;
+  const { timeline, header, sides } = views.data;
+  const older = sides.base.timeline;
   const before = (row: number): string => {
-    const at = rowAt(baseTimeline.time, timeline.time[row]!);
-    return at < 0 ? "" : size(baseTimeline.live[at]!);
+    const at = rowAt(older.time, timeline.time[row]!);
+    return at < 0 ? "" : size(older.live[at]!);
   };
   const columns: Column[] = [
     { key: "time", title: "time", width: "1fr", cell: (row) => seconds(timeline.time[row]!) },

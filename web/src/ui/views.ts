@@ -1,11 +1,14 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
-  bothStacks, figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, sampleValues, search, stack,
-  survivalSpan, total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues, type Row,
-  type Selection, type Stack, type Unit, type Which,
+  amount, bothStacks, figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, rulerOf, sampleValues,
+  search, stack, survivalSpan, total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues,
+  type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
 } from "../model";
 import type { State } from "./state";
 import { seenFrom } from "./text";
+
+/** Amounts that add up: of metrics, in one recording or the other. */
+type Terms = [metric: string, which: Which][];
 
 /** A metric as it is offered: of the whole recording, or of the chosen range. */
 export interface Metric {
@@ -14,14 +17,19 @@ export interface Metric {
   unit: Unit;
   definition: string;
   /** Shown as the difference of two amounts, of before and of after. */
-  pair: [string, string] | null;
+  pair: [Terms, Terms] | null;
   before: string; // what the first of both is called
   after: string;
+  told: boolean; // both amounts mean something by themselves
 }
 
 /** The metric's words where it is clear that they are of the chosen range. */
 export const shortWords = (metric: Metric): string =>
   metric.words.replace(/ (?:in|of) this range/, "");
+
+/** "1 kB before, 3 kB after"; "" where only their difference means something. */
+export const bothWords = ({ told, unit, ...metric }: Metric, before: number, after: number): string =>
+  told ? `${amount(before, unit)} ${metric.before}, ${amount(after, unit)} ${metric.after}` : "";
 
 export interface Values {
   samples: Float64Array;
@@ -50,31 +58,25 @@ export class Views {
 
   /** The metrics there are to choose from now. */
   metrics(state: State): Metric[] {
-    const { header } = this.data;
-    if (!state.range) {
-      const pair = header.diff !== null;
-      return header.metrics.map((one) => ({
-        name: one.name,
-        words: one.words,
-        unit: one.unit,
-        definition: one.definition,
-        pair: pair ? [one.name, one.name] : null,
-        before: "before",
-        after: "after",
-      }));
-    }
-    return header.ranges.map((one) => ({
-      name: one.name,
-      words:
-        one.name === "survived" && !this.data.column("birth.time").length
-          ? `${one.words} (at least)`
-          : one.words,
-      unit: one.unit,
-      definition: one.definition,
-      pair: one.name === "grown" ? ["live_start", "live_end"] : null,
-      before: "live at the range's start",
-      after: "live at its end",
+    const { ranges, metrics, diff } = this.data.header;
+    const offered = state.range ? ranges.filter((one) => this.isKnown(one)) : metrics;
+    return offered.map(({ name, words, unit, definition }) => ({
+      name,
+      words: name === "survived" && !this.knowsAges("new") ? `${words} (at least)` : words,
+      unit,
+      definition,
+      ...(diff ? compared(name) : ofOne(name)),
     }));
+  }
+
+  private knowsAges(which: Which): boolean {
+    return this.data.sides[which].column("birth.time").length > 0;
+  }
+
+  /** Of what is known at least, a difference says nothing. */
+  private isKnown({ name }: RangeMetric): boolean {
+    const both = this.knowsAges("new") && this.knowsAges("base");
+    return name !== "survived" || both || !this.data.header.diff;
   }
 
   metric(state: State): Metric {
@@ -119,19 +121,29 @@ export class Views {
     });
   }
 
+  /** Sums of figures of each sample. */
+  private sum(state: State, terms: Terms): Float64Array {
+    const [first, ...others] = terms.map(([metric, which]) => this.amounts(state, metric, which));
+    if (!others.length) return first!;
+    return this.keep(`sum ${JSON.stringify(terms)} ${this.scope(state)}`, () =>
+      first!.map((value, i) => others.reduce((sum, other) => sum + other[i]!, value)),
+    );
+  }
+
+  /** What a metric is of each sample: now, and of a difference before. */
+  pairOf(state: State, { name, pair }: Metric): { now: Float64Array; before: Float64Array | null } {
+    if (!pair) return { now: this.amounts(state, name), before: null };
+    return { now: this.sum(state, pair[1]), before: this.sum(state, pair[0]) };
+  }
+
   values(state: State): Values {
-    const { name, pair } = this.metric(state);
-    return this.keep(`values ${name} ${this.scope(state)}`, () => {
-      if (!pair) {
-        const samples = this.amounts(state, name);
-        return { samples, nodes: nodeValues(this.data, samples), base: null };
-      }
-      const samples = this.amounts(state, pair[1]);
-      const before = this.amounts(state, pair[0], state.range ? "new" : "base");
+    const metric = this.metric(state);
+    return this.keep(`values ${metric.name} ${this.scope(state)}`, () => {
+      const { now, before } = this.pairOf(state, metric);
       return {
-        samples,
-        nodes: nodeValues(this.data, samples),
-        base: { values: before, nodes: nodeValues(this.data, before) },
+        samples: now,
+        nodes: nodeValues(this.data, now),
+        base: before && { values: before, nodes: nodeValues(this.data, before) },
       };
     });
   }
@@ -222,12 +234,42 @@ export class Views {
   }
 
   /** Sums over all that is selected, of some range metrics. */
-  sums(state: State, metrics: string[]): number[] {
-    return metrics.map((metric) => total(this.amounts(state, metric)));
+  sums(state: State, metrics: string[], which: Which = "new"): number[] {
+    return metrics.map((metric) => total(this.amounts(state, metric, which)));
   }
 
   /** What `survived` speaks of: the span that ages are known of, nearest to the range. */
-  span(state: State): { start: number; end: number } | null {
-    return state.range && survivalSpan(this.data, state.range);
+  span(state: State, which: Which = "new"): { start: number; end: number } | null {
+    return state.range && survivalSpan(this.data.sides[which], state.range);
   }
+
+  /** What a range on the chart of a recording snaps to. */
+  ruler(which: Which): Spans {
+    const { sides } = this.data;
+    return this.keep(`ruler ${which}`, () =>
+      rulerOf(sides[which].bins, sides[which === "new" ? "base" : "new"].bins),
+    );
+  }
+}
+
+const NAMES = { before: "before", after: "after" };
+
+/** How a metric of a comparison is one of both recordings. */
+function compared(name: string): Pick<Metric, "pair" | "before" | "after" | "told"> {
+  // Growth is less than nothing here and there; what was live on the other side is added to both.
+  if (name === "grown") {
+    const before: Terms = [["live_start", "new"], ["live_end", "base"]];
+    return { pair: [before, [["live_end", "new"], ["live_start", "base"]]], ...NAMES, told: false };
+  }
+  return { pair: [[[name, "base"]], [[name, "new"]]], ...NAMES, told: true };
+}
+
+function ofOne(name: string): Pick<Metric, "pair" | "before" | "after" | "told"> {
+  if (name !== "grown") return { pair: null, ...NAMES, told: true };
+  return {
+    pair: [[["live_start", "new"]], [["live_end", "new"]]],
+    before: "live at the range's start",
+    after: "live at its end",
+    told: true,
+  };
 }

@@ -1,26 +1,23 @@
 /** What a chosen range of time did, in words. */
-import { count, duration, signed, size } from "../model";
+import { count, covered, duration, endOf, signed, size, type Unit, type Which } from "../model";
 import type { State } from "./state";
 import type { Views } from "./views";
 
-const seconds = (ns: number): string => duration(ns / 1e9);
+interface Props {
+  views: Views;
+  state: State;
+}
 
-export function RangeWords(props: { views: Views; state: State; onClear: () => void }) {
+const seconds = (ns: number): string => duration(ns / 1e9);
+const span = ([from, to]: [number, number]): string => `${seconds(from)} – ${seconds(to)}`;
+
+export function RangeWords(props: Props & { onClear: () => void }) {
   const { views, state } = props;
-  const [from, to] = state.range!;
-  const [allocated, allocations, freed, before, after, survived] = views.sums(state, [
-    "allocated", "allocations", "freed", "live_start", "live_end", "survived",
-  ]) as [number, number, number, number, number, number];
   return (
     <div class="words" role="status">
       <span>
-        <strong>
-          {seconds(from)} – {seconds(to)}:
-        </strong>{" "}
-        allocated {size(allocated)} in {count(allocations)} allocations, freed {size(freed)}; live
-        heap from {size(before)} to {size(after)} ({signed(after - before, "bytes")}).{" "}
-        <Survived views={views} state={state} value={survived} most={Math.min(allocated, after)} />{" "}
-        All below is of this range.
+        <strong>{span(state.range!)}:</strong>{" "}
+        {views.data.header.diff ? <Both {...props} /> : <One {...props} />}
       </span>
       <button type="button" class="quiet" onClick={props.onClear} title="Escape on the timeline">
         whole recording
@@ -29,11 +26,26 @@ export function RangeWords(props: { views: Views; state: State; onClear: () => v
   );
 }
 
-function Survived(props: { views: Views; state: State; value: number; most: number }) {
+const TOLD = ["allocated", "allocations", "freed", "live_start", "live_end", "survived"];
+type Told = [number, number, number, number, number, number];
+
+function One({ views, state }: Props) {
+  const [allocated, allocations, freed, before, after, survived] = views.sums(state, TOLD) as Told;
+  return (
+    <>
+      allocated {size(allocated)} in {count(allocations)} allocations, freed {size(freed)}; live
+      heap from {size(before)} to {size(after)} ({signed(after - before, "bytes")}).{" "}
+      <Survived views={views} state={state} value={survived} most={Math.min(allocated, after)} />{" "}
+      All below is of this range.
+    </>
+  );
+}
+
+function Survived(props: Props & { value: number; most: number }) {
   const { views, state, value, most } = props;
   const [from, to] = state.range!;
-  const span = views.span(state);
-  if (!span) {
+  const known = views.span(state);
+  if (!known) {
     const exact = value >= most;
     return (
       <>
@@ -43,11 +55,60 @@ function Survived(props: { views: Views; state: State; value: number; most: numb
       </>
     );
   }
-  const near = span.start !== from || span.end !== to;
+  const near = known.start !== from || known.end !== to;
   return (
     <>
       Allocated in it and still alive at its end: {size(value)}
-      {near && ` (ages are known from ${seconds(span.start)} to ${seconds(span.end)})`}.
+      {near && ` (ages are known from ${seconds(known.start)} to ${seconds(known.end)})`}.
     </>
   );
+}
+
+/** Of a comparison: of both what there was in it, before and after, and the difference. */
+function Both({ views, state }: Props) {
+  const sums = { base: views.sums(state, TOLD, "base"), new: views.sums(state, TOLD) };
+  const told = (name: string, unit: Unit = "bytes"): string => {
+    const at = TOLD.indexOf(name);
+    const [before, after] = [sums.base[at]!, sums.new[at]!];
+    const text = unit === "bytes" ? size : count;
+    return `${text(before)} and ${text(after)} (${signed(after - before, unit)})`;
+  };
+  const survived = views.metrics(state).some(({ name }) => name === "survived");
+  return (
+    <>
+      before and after, allocated {told("allocated")} in {told("allocations", "allocations")}{" "}
+      allocations, freed {told("freed")}; live heap at its start {told("live_start")}, at its end{" "}
+      {told("live_end")}.{" "}
+      {survived &&
+        `Allocated in it and still alive at its end: ${told("survived")}${agesOf(views, state)}. `}
+      {coverOf(views, state, "base", "older")}
+      {coverOf(views, state, "new", "newer")}
+      All below compares both in this range.
+    </>
+  );
+}
+
+/** Which times ages are known of, where they are others than the range's. */
+function agesOf(views: Views, state: State): string {
+  const parts = (["base", "new"] as const).map((which) => {
+    const known = views.span(state, which);
+    return known ? span([known.start, known.end]) : "";
+  });
+  const [before, after] = parts as [string, string];
+  const range = span(state.range!);
+  if (parts.every((part) => !part || part === range)) return "";
+  if (before === after) return ` (ages are known for ${before})`;
+  const told = [before && `for ${before} before`, after && `for ${after} after`];
+  return ` (ages are known ${told.filter(Boolean).join(", ")})`;
+}
+
+/** Which time of a recording is counted, where its own spans are others than the range. */
+function coverOf(views: Views, state: State, which: Which, name: string): string {
+  const { bins } = views.data.sides[which];
+  const range = state.range!;
+  if (!bins.count) return `Nothing is known of the ${name} recording over time. `;
+  const cover = covered(bins, range);
+  if (cover) return span(cover) === span(range) ? "" : `Of the ${name} recording it is ${span(cover)}. `;
+  if (range[0] < endOf(bins)) return ""; // nothing changed then
+  return `The ${name} recording had ended at ${seconds(endOf(bins))}: what lived then is compared. `;
 }

@@ -14,7 +14,6 @@ from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
 from .header import header_of
-from .lives import lives_of
 from .merge import moved_places, with_base
 from .order import compact
 from .owners import only_chosen
@@ -85,19 +84,17 @@ def build(
     step(0, "names")
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
-    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES)
-    tables, process = only_chosen(header, tables, profile), tables.process
+    exits = base is not None
+    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, exits=exits)
+    tables = only_chosen(header, tables, profile)
     said = []
     if base is None:
         said = together.said()
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        after = lives_of(tables.changes, process, together.ended(profile.recording))
-        older, together = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES)
-        before = lives_of(older.changes, older.process, together.ended(base.recording))
-        moved = moved_places(base, profile)
-        tables = compact(with_base(tables, older, moved, (after, before)))
+        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, exits=exits)
+        tables = compact(with_base(tables, older, moved_places(base, profile)))
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)
@@ -117,7 +114,7 @@ def build(
     room = (most - html.overhead()) * 3 // 4 - 512  # base64, and the sentences to come
 
     def rows_of(tables: Tables) -> float:
-        changes = len(tables.changes.sample) + sum(len(one.sample) for one in tables.lives or ())
+        changes = sum(len(side.changes.sample) + len(side.exits.bin) for side in tables.sides)
         return max(tables.samples / _MOST_SAMPLES, changes / _MOST_CHANGES)
 
     def size_of(tables: Tables) -> int:

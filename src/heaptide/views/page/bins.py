@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,10 @@ class Changes:
     def _part(self, first: int, stop: int) -> _Part:
         rows = slice(int(self.offsets[first]), int(self.offsets[stop]))
         return self.sample[rows], [self.columns[name][rows] for name in CHANGES]
+
+    def behind(self, samples: int) -> Changes:
+        """With sample i become ``samples + i``."""
+        return replace(self, sample=self.sample + np.int32(samples))
 
     def regrouped(self, number: Ints) -> Changes:
         """With sample i become ``number[i]``."""

@@ -37,7 +37,19 @@ class Blob:
     raw_bytes: int
 
 
-_SERIES = ("time.time", "time.live", "time.peak", "time.rss", "time.pss")
+_RECORDED = (
+    "bin.start",
+    "bin.end",
+    "change.sample",
+    "birth.time",
+    "birth.sample",
+    "exit.sample",
+    "time.time",
+    "time.live",
+    "time.peak",
+    "time.rss",
+    "time.pss",
+)
 STEPS = frozenset(
     {
         "location.function",
@@ -46,22 +58,11 @@ STEPS = frozenset(
         "location.end_line",
         "node.depth",
         "sample.node",
-        "bin.start",
-        "bin.end",
-        "change.sample",
-        "lives.start",
-        "lives.end",
-        "lives.sample",
-        "base.lives.start",
-        "base.lives.end",
-        "base.lives.sample",
-        "birth.time",
-        "birth.sample",
         "size.sample",
         "life.sample",
         "age.sample",
-        *_SERIES,
-        *(f"base.{name}" for name in _SERIES),
+        *_RECORDED,
+        *(f"base.{name}" for name in _RECORDED),
     }
 )
 """Columns that are kept as steps: on real recordings they take a tenth to two thirds so."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from heaptide.profile import Tree, timeline_of
 
 from .bins import CHANGES
-from .tables import FIGURES, PLACE, Histogram, Tables
+from .tables import FIGURES, PLACE, Histogram, Side, Tables
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -20,7 +20,6 @@ Column = npt.NDArray[Any]
 
 def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[str, Column]:
     """All columns but the texts. ``tables`` must be compact."""
-    changes = tables.changes
     found: dict[str, Column] = {
         **{f"location.{name}": tables.places[name] for name in PLACE},
         "node.depth": Tree(tables.parent).depth,
@@ -30,32 +29,41 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         "sample.thread": tables.thread,
         "sample.process": tables.process,
         "sample.kind": tables.kind,
-        **_figures(tables),
-        "bin.start": changes.start,
-        "bin.end": changes.end,
-        "bin.changes": np.diff(changes.offsets),
-        "change.sample": changes.sample,
-        **{f"change.{name}": changes.columns[name] for name in CHANGES},
-        **{f"birth.{name}": column for name, column in vars(tables.births).items()},
+        **_side("", "sample", tables.new, tables.samples),
         **_histogram("size", tables.sizes),
         **_histogram("life", tables.lifetimes),
         **_histogram("age", tables.ages),
         **_timeline("time", profile),
     }
     if base is not None and tables.base is not None:
-        found.update({f"base.{name}": tables.base[:, i] for i, name in enumerate(FIGURES)})
+        found.update(_side("base.", "base", tables.base, tables.samples))
         found.update(_timeline("base.time", base))
+        found.update({**_exits("", tables.new), **_exits("base.", tables.base)})
     if tables.spreads.known:
         rows = dict(vars(tables.spreads))
         found["bin.spreads"] = np.diff(rows.pop("offsets"))
         found.update({f"spread.{name}": column for name, column in rows.items()})
-    for prefix, lives in zip(("", "base."), tables.lives or ()):
-        found[f"{prefix}lives.start"] = lives.start
-        found[f"{prefix}lives.end"] = lives.end
-        found[f"{prefix}lives.rows"] = np.bincount(lives.span, minlength=len(lives))
-        found[f"{prefix}lives.sample"] = lives.sample
-        found[f"{prefix}lives.bytes"] = lives.bytes
     return found
+
+
+def _side(prefix: str, figures: str, side: Side, samples: int) -> dict[str, Column]:
+    """The columns of one recording: its figures as ``<figures>.*``, all else as ``<prefix>*``."""
+    changes, births = side.changes, side.births
+    return {
+        **{f"{figures}.{name}": column for name, column in _figures(side, samples).items()},
+        f"{prefix}bin.start": changes.start,
+        f"{prefix}bin.end": changes.end,
+        f"{prefix}bin.changes": np.diff(changes.offsets),
+        f"{prefix}change.sample": changes.sample,
+        **{f"{prefix}change.{name}": changes.columns[name] for name in CHANGES},
+        **{f"{prefix}birth.{name}": column for name, column in vars(births).items()},
+    }
+
+
+def _exits(prefix: str, side: Side) -> dict[str, Column]:
+    rows = np.bincount(side.exits.bin, minlength=len(side.changes))
+    found = {"rows": rows, "sample": side.exits.sample, "bytes": side.exits.bytes}
+    return {f"{prefix}exit.{name}": column for name, column in found.items()}
 
 
 # Figures of the whole time that are sums of changes: what is added up, and what is taken away.
@@ -71,19 +79,19 @@ _SUMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _figures(tables: Tables) -> dict[str, Column]:
+def _figures(side: Side, samples: int) -> dict[str, Column]:
     """The figures of samples, without those that the page can add up from changes itself."""
     found: dict[str, Column] = {}
     for index, name in enumerate(FIGURES):
-        column = tables.figures[:, index]
-        if name not in _SUMS or not np.array_equal(column, _summed(tables, *_SUMS[name])):
-            found[f"sample.{name}"] = column
+        column = side.figures[:, index]
+        if name not in _SUMS or not np.array_equal(column, _summed(side, samples, *_SUMS[name])):
+            found[name] = column
     return found
 
 
-def _summed(tables: Tables, plus: str, minus: str | None = None) -> Column:
-    changes = tables.changes
-    sums = np.zeros(tables.samples, np.int64)
+def _summed(side: Side, samples: int, plus: str, minus: str | None = None) -> Column:
+    changes = side.changes
+    sums = np.zeros(samples, np.int64)
     np.add.at(sums, changes.sample, changes.columns[plus].astype(np.int64))
     if minus is not None:
         np.subtract.at(sums, changes.sample, changes.columns[minus].astype(np.int64))

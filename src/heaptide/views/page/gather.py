@@ -15,20 +15,24 @@ import numpy as np
 from heaptide.profile import COLUMNS
 
 from .bins import Changes, changes_of, edges_of
+from .exits import Exits, exits_of, gone_at
 from .order import arranged
 from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
 from .spreads import spreads_of
-from .tables import FIGURES, PLACE, Births, Histogram, Tables, summed_histogram
+from .tables import FIGURES, PLACE, Births, Histogram, Side, Tables, summed_histogram
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
     from heaptide.recording import Recording
 
 
-def tables_of(profile: Profile, *, bins: int, samples: int) -> tuple[Tables, Together]:
+def tables_of(
+    profile: Profile, *, bins: int, samples: int, exits: bool = False
+) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
     time; and which processes and threads are not told apart, for more than ``samples`` of them.
+    ``exits``: with what processes left behind, for tables that will not tell them apart.
 
     Contexts without any figure are left out: they did nothing.
     """
@@ -38,12 +42,16 @@ def tables_of(profile: Profile, *, bins: int, samples: int) -> tuple[Tables, Tog
     sample = np.full(len(profile.recording.contexts), -1, np.int32)
     sample[rows] = number
     recording = profile.recording
+    changes = changes_of(recording, sample, bins)
     sizes, lifetimes, ages = _histograms(recording, sample)
     found = replace(
         shape,
-        figures=_figures(profile, rows, grouped([number])),
-        changes=changes_of(recording, sample, bins),
-        births=_births(recording, sample),
+        new=Side(
+            _figures(profile, rows, grouped([number])),
+            changes,
+            _births(recording, sample),
+            exits_of(recording, sample, changes) if exits else Exits.none(),
+        ),
         sizes=sizes,
         lifetimes=lifetimes,
         ages=ages,
@@ -76,9 +84,7 @@ def _shape(profile: Profile, rows: Ints) -> Tables:
         thread=contexts.thread[rows].astype(np.int64) + 1,
         process=np.maximum(contexts.process[rows].astype(np.int64), 0),
         kind=contexts.kind[rows].astype(np.int64),
-        figures=np.zeros((len(rows), 0), np.int64),
-        changes=Changes.none(),
-        births=Births.none(),
+        new=Side(np.zeros((len(rows), 0), np.int64), Changes.none(), Births.none(), Exits.none()),
         sizes=Histogram.none(),
         lifetimes=Histogram.none(),
         ages=Histogram.none(),
@@ -95,10 +101,14 @@ def _figures(profile: Profile, rows: Ints, groups: Groups) -> Ints:
 
 
 def _births(recording: Recording, sample: Column) -> Births:
-    births = recording.births
+    """What a process holds when it ends dies with it."""
+    births, slices = recording.births, recording.slices
     of = sample[births.context].astype(np.int64)
     kept = np.flatnonzero(of >= 0)
-    columns = (births.born, births.died, births.blocks, births.bytes)
+    last = np.searchsorted(slices.end, births.times, side="right") - 1  # -1: before all
+    gone = gone_at(recording, np.append(slices.start, 0)[last])
+    died = np.minimum(births.died, gone[births.context])
+    columns = (births.born, died, births.blocks, births.bytes)
     whole = Births(births.times, of[kept], *(column[kept] for column in columns))
     return whole.regrouped(np.arange(int(of.max(initial=-1)) + 1))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from heaptide.profile.actors import LikeThreads
     from heaptide.recording import Recording
 
-VERSION = 1
+VERSION = 2
 _MOST_MARKS = 1000  # that the page shows: a program may set one in every turn of a loop
 _NO_END = "the recording has no end"  # how that note begins, which says nothing while it is made
 
@@ -53,7 +53,7 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
             if not (live and note.text.startswith(_NO_END))
         ],
         "metrics": _metrics(profile),
-        "ranges": _ranges(recording) if base is None else [],
+        "ranges": _ranges(profile, base),
         "processes": _processes(recording),
         "threads": _threads(recording, like),
         "alike": like.names,
@@ -119,8 +119,10 @@ def _metrics(profile: Profile) -> list[dict[str, Any]]:
     ]
 
 
-def _ranges(recording: Recording) -> list[dict[str, Any]]:
-    sampled = recording.sample_interval > 0
+def _ranges(profile: Profile, base: Profile | None) -> list[dict[str, Any]]:
+    """Metrics of a range of time; in a difference those that both recordings know."""
+    recordings = [side.recording for side in (profile, base) if side is not None]
+    sampled = any(recording.sample_interval > 0 for recording in recordings)
     return [one for one in RANGES if not (sampled and one["name"] in BY_ORDER)]
 
 

@@ -12,8 +12,7 @@ from heaptide.profile.match import function_key, match_paths
 from heaptide.profile.recorded_lines import ONLY_OLD
 from heaptide.profile.shared import Shared
 
-from .lives import Lives
-from .tables import PLACE, Tables
+from .tables import PLACE, Histogram, Tables
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -41,11 +40,9 @@ def moved_places(old: Profile, new: Profile) -> Moved:
     }
 
 
-def with_base(
-    new: Tables, old: Tables, moved: Moved | None = None, lives: tuple[Lives, Lives] | None = None
-) -> Tables:
-    """Tables with the figures of ``new`` and, as ``base``, those of ``old``; of time only what
-    lived in both (``lives``, of ``new`` and of ``old``).
+def with_base(new: Tables, old: Tables, moved: Moved | None = None) -> Tables:
+    """Tables with the side of ``new`` and, as ``base``, that of ``old``. Sizes and lifetimes are
+    not compared.
 
     ``moved``: where lines of ``old`` are in ``new``. To be made compact: then nodes of the same
     place below the same node are one.
@@ -64,8 +61,6 @@ def with_base(
         if name in _LOST:
             places[name] = np.zeros(len(places[name]), np.int64)
     nodes, spots = len(new.parent), len(new.places["line"])
-    nothing = np.zeros_like(new.figures), np.zeros_like(old.figures)
-    none = np.zeros(0, np.int64)
     return Tables(
         texts=joined,
         places=places,
@@ -77,14 +72,11 @@ def with_base(
         thread=np.zeros(new.samples + old.samples, np.int64),
         process=np.zeros(new.samples + old.samples, np.int64),
         kind=np.concatenate([new.kind, old.kind]),
-        figures=np.concatenate([new.figures, nothing[1]]),
-        changes=new.changes.none(),
-        births=replace(new.births, **dict.fromkeys(vars(new.births), none)),
-        sizes=new.sizes,
-        lifetimes=new.lifetimes,
-        ages=new.ages,
-        base=np.concatenate([nothing[0], old.figures]),
-        lives=lives and (lives[0], lives[1].behind(new.samples)),
+        new=new.new.among(0, old.samples),
+        base=old.new.among(new.samples, 0),
+        sizes=Histogram.none(),
+        lifetimes=Histogram.none(),
+        ages=Histogram.none(),
     )
 
 

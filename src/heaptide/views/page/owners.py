@@ -45,12 +45,6 @@ class Together:
         each = " each" if len(parts) > 1 else ""
         return [f"the {' and '.join(parts)} with the least memory are shown as one{each}"]
 
-    def ended(self, recording: Recording) -> Ints:
-        """When each process of the tables did, nanoseconds; 0: not."""
-        ends = recording.processes.end.astype(np.int64)
-        last = ends[self.processes]
-        return np.append(ends, last.max(initial=0) if last.all() else 0)
-
     def extend(self, header: dict[str, Any], recording: Recording) -> None:
         """Appends the rows that stand for them to the header's tables."""
         if len(self.processes):

@@ -17,7 +17,7 @@ from heaptide.recording import FrameKind
 from .. import units
 from .order import compact
 from .rows import Ints
-from .tables import FIGURES, Tables
+from .tables import FIGURES, Side, Tables
 
 Bools = npt.NDArray[np.bool_]
 Shares = npt.NDArray[np.float64]
@@ -43,21 +43,16 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
     size = size_of(tables)
     said: list[str] = []
     while size > most and _steps(tables) > _FEWEST_BINS:
-        lives = tables.lives
-        tables = replace(
-            tables,
-            changes=tables.changes.coarser(),
-            spreads=tables.spreads.coarser(),
-            lives=lives and (lives[0].coarser(), lives[1].coarser()),
-        )
+        coarser = tables.with_sides(_coarser_time)
+        tables = replace(coarser, spreads=tables.spreads.coarser())
         size = size_of(tables)
         said = [f"time is shown in {_steps(tables)} steps"]
-    moments = len(tables.births.time)
-    while size > most and len(tables.births.time) > _FEWEST_MOMENTS:
-        tables = replace(tables, births=tables.births.coarser())
+    moments = _moments(tables)
+    while size > most and _moments(tables) > _FEWEST_MOMENTS:
+        tables = tables.with_sides(_fewer_moments)
         size = size_of(tables)
-    if len(tables.births.time) < moments:
-        said.append(f"how old memory is is known at {len(tables.births.time)} moments")
+    if _moments(tables) < moments:
+        said.append(f"how old memory is is known at {_moments(tables)} moments")
     if size > most:
         large = _shares(tables.node, tables, len(tables.parent))[tables.node] >= _SMALL
         names = ("sizes", "lifetimes", "ages")
@@ -75,8 +70,24 @@ def shrink(tables: Tables, most: int, size_of: Callable[[Tables], int]) -> Shrun
 
 
 def _steps(tables: Tables) -> int:
-    """Spans of time."""
-    return max(len(tables.changes), *(len(one) for one in tables.lives or ()), 0)
+    """Spans of time, of the recording that has more."""
+    return max(len(side.changes) for side in tables.sides)
+
+
+def _moments(tables: Tables) -> int:
+    """At which ages are known, of the recording that has more."""
+    return max(len(side.births.time) for side in tables.sides)
+
+
+def _coarser_time(side: Side) -> Side:
+    if len(side.changes) <= _FEWEST_BINS:
+        return side
+    return replace(side, changes=side.changes.coarser(), exits=side.exits.coarser())
+
+
+def _fewer_moments(side: Side) -> Side:
+    few = len(side.births.time) <= _FEWEST_MOMENTS
+    return side if few else replace(side, births=side.births.coarser())
 
 
 def _folded_to(
@@ -112,7 +123,7 @@ def _folded_to(
 def _sentence(tables: Tables, small: Bools) -> str:
     inside = small[tables.node]
     stacks = len(np.unique(tables.node[inside]))
-    figures = tables.figures if tables.base is None else np.hstack([tables.figures, tables.base])
+    figures = _figures(tables)
     parts = figures[inside].sum(axis=0) / np.maximum(figures.sum(axis=0), 1)
     peak = FIGURES.index("peak_bytes")
     others = max(np.delete(parts, peak).max(), 0.0)
@@ -123,10 +134,16 @@ def _sentence(tables: Tables, small: Bools) -> str:
     )
 
 
+def _figures(tables: Tables) -> Ints:
+    """Of each sample, in a difference of both recordings."""
+    sides = [side.figures for side in tables.sides]
+    return sides[0] if len(sides) == 1 else np.hstack(sides)
+
+
 def _shares(node: Ints, tables: Tables, nodes: int, tree: Tree | None = None) -> Shares:
     """For each of ``nodes`` the largest part, 0 to 1, of any figure's total that it has; with
     ``tree`` with all below it."""
-    figures = tables.figures if tables.base is None else np.hstack([tables.figures, tables.base])
+    figures = _figures(tables)
     part = np.zeros(nodes, np.float64)
     for column in figures.T:
         total = int(column.sum())

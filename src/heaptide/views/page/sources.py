@@ -80,7 +80,7 @@ def wanted_files(tables: Tables) -> list[str]:
     np.add.at(
         weight,
         file[tables.place[tables.site]],
-        np.abs(tables.figures).sum(axis=1, dtype=np.float64),
+        np.abs(tables.new.figures).sum(axis=1, dtype=np.float64),
     )
     found: list[str] = []
     for chosen in (own, python & ~own):

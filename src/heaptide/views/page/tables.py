@@ -6,6 +6,7 @@ memory. Nothing loops over nodes, samples or changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from heaptide.profile import COLUMNS, LEAK_COLUMNS
 from heaptide.recording import every_second
 
 from .bins import Changes
-from .lives import Lives
+from .exits import Exits
 from .rows import Column, Ints, grouped, narrow
 from .spreads import Spreads
 
@@ -38,6 +39,10 @@ class Births:
     @classmethod
     def none(cls) -> Births:
         return cls(*(np.zeros(0, np.int64) for _ in range(6)))
+
+    def behind(self, samples: int) -> Births:
+        """With sample i become ``samples + i``."""
+        return replace(self, sample=self.sample + samples)
 
     def regrouped(self, number: Ints) -> Births:
         """With sample i become ``number[i]``."""
@@ -88,6 +93,34 @@ def summed_histogram(sample: Column, bucket: Column, count: Column) -> Histogram
 
 
 @dataclass(frozen=True)
+class Side:
+    """What samples are and did in one recording: in a difference there are two."""
+
+    figures: Ints  # (samples, len(FIGURES)), in whatever signed type holds them
+    changes: Changes
+    births: Births
+    exits: Exits  # in a difference only: there samples belong to no process
+
+    def among(self, before: int, after: int) -> Side:
+        """With so many other samples before and after its own, of which it knows nothing."""
+        return Side(
+            np.pad(self.figures, ((before, after), (0, 0))),
+            self.changes.behind(before),
+            self.births.behind(before),
+            self.exits.behind(before),
+        )
+
+    def regrouped(self, number: Ints) -> Side:
+        """With sample i become ``number[i]``."""
+        return Side(
+            grouped([number]).sum(self.figures),
+            self.changes.regrouped(number),
+            self.births.regrouped(number),
+            self.exits.regrouped(number),
+        )
+
+
+@dataclass(frozen=True)
 class Tables:
     """Everything but the header. References are rows of the tables they name."""
 
@@ -100,38 +133,37 @@ class Tables:
     thread: Ints  # row + 1; 0: not known
     process: Ints
     kind: Ints
-    figures: Ints  # (samples, len(FIGURES)), in whatever signed type holds them
-    changes: Changes
-    births: Births
+    new: Side
     sizes: Histogram
     lifetimes: Histogram  # by time
     ages: Histogram  # by further allocations of the thread
-    base: Ints | None = None  # figures of the older recording, in a difference
-    lives: tuple[Lives, Lives] | None = None  # there: of the newer recording, and of the older
+    base: Side | None = None  # of the older recording, in a difference
     spreads: Spreads = field(default_factory=Spreads.none)
 
     @property
     def samples(self) -> int:
         return len(self.node)
 
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Of the newer recording, and in a difference of the older one."""
+        return (self.new,) if self.base is None else (self.new, self.base)
+
+    def with_sides(self, of: Callable[[Side], Side]) -> Tables:
+        """With each side become what ``of`` makes of it."""
+        return replace(self, new=of(self.new), base=self.base and of(self.base))
+
 
 def regrouped(tables: Tables, number: Ints, first: Ints) -> Tables:
     """``tables`` with sample i become sample ``number[i]``; figures of those that fall together
     add up. ``first``: for each new sample one of the old, whose node and owner it keeps."""
-    groups = grouped([number])
-    lives = tables.lives
     return replace(
-        tables,
+        tables.with_sides(lambda side: side.regrouped(number)),
         node=tables.node[first],
         site=tables.site[first],
         thread=tables.thread[first],
         process=tables.process[first],
         kind=tables.kind[first],
-        figures=groups.sum(tables.figures),
-        base=None if tables.base is None else groups.sum(tables.base),
-        lives=lives and (lives[0].regrouped(number), lives[1].regrouped(number)),
-        changes=tables.changes.regrouped(number),
-        births=tables.births.regrouped(number),
         sizes=tables.sizes.regrouped(number),
         lifetimes=tables.lifetimes.regrouped(number),
         ages=tables.ages.regrouped(number),

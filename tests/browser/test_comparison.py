@@ -1,0 +1,212 @@
+"""Ranges of time on the page of two recordings: each figure is the difference of both in them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from heaptide.profile import METRICS, Metric, Profile, Selection
+from heaptide.profile.metrics import KEPT
+from heaptide.recording import Recording
+from heaptide.views import units
+from heaptide.views.page import build
+from tests.browser.conftest import Open, until
+from tests.support.building import PROGRAMS
+from tests.support.recorded import HEAPTIDE
+
+CHANGES = {
+    "survived": KEPT,
+    "live_end": METRICS["alive"],
+    "allocated": METRICS["total"],
+    "allocations": METRICS["allocations"],
+    "temporary": METRICS["temporary"],
+    "short_lived": METRICS["short-lived"],
+    "copied": METRICS["copied"],
+}
+"""Metrics of a range on the page, and what the command line calls them."""
+
+
+class Compared(NamedTuple):
+    old: Path
+    new: Path
+    page: Path
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """A program whose functions are known by when they allocate, and a faster one with more."""
+    folder = tmp_path_factory.mktemp("compared")
+    source = (PROGRAMS / "generations.py").read_text()
+    old, new = folder / "old.tide", folder / "new.tide"
+    for path, phase, blocks in ((old, "0.25", "70"), (new, "0.4", "50")):
+        program = folder / path.stem / "generations.py"
+        program.parent.mkdir()
+        program.write_text(source.replace("= 0.4", f"= {phase}").replace("(50)", f"({blocks})"))
+        run = [*HEAPTIDE, "run", "-q", "-o", str(path), sys.executable, str(program)]
+        subprocess.run(run, check=True)
+    page = folder / "page.html"
+    with Recording.open(new) as newer, Recording.open(old) as older:
+        page.write_bytes(build(Profile(newer), Profile(older)).html())
+    return Compared(old, new, page)
+
+
+def chart(page: Page, side: str) -> Any:
+    return page.get_by_role("application", name=f"Live heap, {side}, from 0")
+
+
+def drag(page: Page, side: str, start: float, end: float) -> list[int]:
+    """From one part of a chart's width to another: the range that is chosen then."""
+    page.evaluate("window.scrollTo(0, 0)")
+    box = chart(page, side).locator(".u-over").bounding_box()
+    y = box["y"] + box["height"] / 2
+    before = page.evaluate("JSON.stringify(window.__heaptide.state.range)")
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, y, steps=4)
+    page.mouse.up()
+    until(page, f"JSON.stringify(window.__heaptide.state.range) !== {before!r}")
+    found: list[int] = page.evaluate("window.__heaptide.state.range")
+    return found
+
+
+def covered(page: Page, which: str) -> list[int]:
+    """From where to where the spans of a recording are that the range touches."""
+    found: list[int] = page.evaluate(
+        """which => {
+          const { data, state } = window.__heaptide;
+          const { start, end } = data.sides[which].bins;
+          const rows = Array.from(start.keys()).filter(
+            (row) => end[row] > state.range[0] && start[row] < state.range[1],
+          );
+          return [start[rows[0]], end[rows[rows.length - 1]]];
+        }""",
+        which,
+    )
+    return found
+
+
+def within(page: Page, recording: Recording, which: str) -> Profile:
+    """What the command line tells of the range."""
+    start, end = (time / 1e9 for time in covered(page, which))
+    return Profile(recording, Selection(start=start, end=end))
+
+
+def by_function(profile: Profile, metric: Metric) -> Counter[str]:
+    """The bytes that are charged to each function."""
+    at = profile.locations
+    found: Counter[str] = Counter()
+    sizes = metric.of(profile.figures_for(metric))
+    for site, size in zip(profile.context_site.tolist(), sizes.tolist()):
+        found[at.texts[at.function[site]]] += size
+    return found
+
+
+def signed(size: int) -> str:
+    sign = "" if not size else "\N{MINUS SIGN}" if size < 0 else "+"
+    return sign + units.size(abs(size))
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_range_compares_both_in_it(open_page: Open, compared: Compared, side: str) -> None:
+    page = open_page(compared.page, viewport={"width": 1280, "height": 900})
+    chosen = drag(page, side, 0.1, 0.45)
+    assert covered(page, "new" if side == "after" else "base") == chosen
+    for name in ("before", "after"):  # it is shown on both
+        select = chart(page, name).locator(".u-select")
+        assert select.evaluate("({ style }) => parseFloat(style.width)") > 20
+    with Recording.open(compared.new) as newer, Recording.open(compared.old) as older:
+        new, old = within(page, newer, "new"), within(page, older, "base")
+        show = page.locator(".metric select")
+        for change, metric in CHANGES.items():
+            show.select_option(change)
+            text = units.count if metric.unit != "bytes" else units.size
+            totals = [text(profile.total_of(metric)) for profile in (old, new)]
+            expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(
+                f"{totals[0]} before, {totals[1]} after"
+            )
+        show.select_option("allocated")
+        page.get_by_role("tab", name="Functions", exact=True).click()
+        before, after = (by_function(profile, METRICS["total"]) for profile in (old, new))
+        changed = [name for name in ("early", "middle", "churn") if before[name] != after[name]]
+        assert changed
+        for function in changed:
+            named = page.locator(".name", has_text=re.compile(rf"^{function}$"))
+            row = page.get_by_role("grid").get_by_role("row").filter(has=named)
+            expect(row).to_contain_text(signed(after[function] - before[function]))
+    said = page.get_by_role("status").first.inner_text()
+    assert re.search(r"before and after, allocated .* and .* \(.*\) in .* allocations, freed", said)
+    other = "older" if side == "after" else "newer"
+    assert f"Of the {other} recording it is " in said
+    again = open_page(compared.page, fragment="#" + page.url.partition("#")[2])
+    assert again.evaluate("window.__heaptide.state") == page.evaluate("window.__heaptide.state")
+    assert again.get_by_role("status").first.inner_text() == said
+
+
+def test_growth_is_of_both_ends(open_page: Open, compared: Compared) -> None:
+    page = open_page(compared.page, fragment="#change=grown")
+    drag(page, "after", 0.1, 0.45)
+    sums = page.evaluate(
+        """() => ['new', 'base'].map((which) => {
+          const { data, state } = window.__heaptide;
+          const { bins, column, exits } = data.sides[which];
+          const live = (until) => {
+            let sum = 0;
+            for (let bin = 0; bin < bins.count && until(bin); bin++) {
+              for (let i = bins.first[bin]; i < bins.first[bin + 1]; i++) {
+                sum += column('change.bytes_in')[i] - column('change.bytes_out')[i];
+              }
+              for (let i = exits.first[bin]; i < exits.first[bin + 1]; i++) sum -= exits.bytes[i];
+            }
+            return sum;
+          };
+          const end = live((bin) => bins.start[bin] < state.range[1]);
+          return end - live((bin) => bins.end[bin] <= state.range[0]);
+        })"""
+    )
+    expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(
+        f"all growth in this range: {signed(sums[0] - sums[1])}"
+    )
+
+
+def test_a_range_behind_the_end_of_one(open_page: Open, compared: Compared) -> None:
+    """There the older recording has what lived at its end, and changes nothing."""
+    page = open_page(compared.page)
+    older, newer = page.evaluate(
+        """() => ['base', 'new'].map((which) => {
+          const { end, count } = window.__heaptide.data.sides[which].bins;
+          return end[count - 1];
+        })"""
+    )
+    assert older < 0.9 * newer
+    drag(page, "before", older / newer + 0.02, 0.97)
+    said = page.get_by_role("status").first
+    expect(said).to_contain_text("The older recording had ended at ")
+    page.locator(".metric select").select_option("allocated")
+    above = page.get_by_role("navigation", name="Frames above")
+    expect(above).to_contain_text(re.compile(r"range: 0 B before, [1-9]"))
+    page.locator(".metric select").select_option("live_end")
+    with Recording.open(compared.old) as recording:
+        alive = Profile(recording, Selection(end=older / 1e9))
+        total = units.size(alive.total_of(METRICS["alive"]))
+    expect(above).to_contain_text(f"range: {total} before, ")
+
+
+def test_keys_and_rows_choose_a_range(open_page: Open, compared: Compared) -> None:
+    page = open_page(compared.page)
+    chart(page, "before").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    until(page, "window.__heaptide.state.range !== null")
+    page.keyboard.press("Escape")
+    until(page, "window.__heaptide.state.range === null")
+    page.get_by_role("button", name="as table").first.click()
+    row = page.get_by_role("grid", name="Live heap over time").get_by_role("row").nth(2)
+    row.click()
+    until(page, "window.__heaptide.state.range !== null")
+    assert covered(page, "new") == page.evaluate("window.__heaptide.state.range")
