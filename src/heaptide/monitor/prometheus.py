@@ -132,7 +132,7 @@ class Collector:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """0.5 to 1.3 ms in one process, 0.6 ms for each worker, with the text that is made of it."""
+        """0.5 to 1.3 ms, and 0.6 ms for each other worker, with the text that is made of it."""
         samples = self._read()
         if not self._objects:  # another collector of this process may have asked for them
             samples = (one for one in samples if one[1].figure.key != _OBJECTS)
