@@ -55,12 +55,16 @@ class Process:
         return self.state in _DEAD
 
 
-def read_whole(path: Path | str) -> bytes:
-    """A small file of the kernel, in half the time that a file object takes. Raises OSError."""
+def read_whole(path: Path | str, *, at_once: bool = False) -> bytes:
+    """A small file of the kernel, in half the time that a file object takes. Raises OSError.
+
+    ``at_once``: it is one record to the kernel, such as ``status`` or anything of a control group,
+    and less than 64 KiB: then it comes whole to whoever asks for enough."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         whole = part = os.read(descriptor, _PART)
-        while part:  # the end is known only by reading nothing: files of the kernel come in pages
+        # The end is known only by reading nothing: files of many records come in pages.
+        while part and not at_once:
             part = os.read(descriptor, _PART)
             whole += part
         return whole
@@ -68,20 +72,10 @@ def read_whole(path: Path | str) -> bytes:
         os.close(descriptor)
 
 
-def read_at_once(path: Path | str) -> bytes:
-    """The same of a file that the kernel gives whole to whoever asks for enough: what is one record
-    to it, such as ``status`` or anything of a control group, and less than 64 KiB."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def read_raw(path: Path | str, *, at_once: bool = True) -> bytes | None:
+    """The same, ``at_once`` unless it says otherwise. None: it cannot be read."""
     try:
-        return os.read(descriptor, _PART)
-    finally:
-        os.close(descriptor)
-
-
-def read_raw(path: Path | str) -> bytes | None:
-    """The same. None: it cannot be read."""
-    try:
-        return read_at_once(path)
+        return read_whole(path, at_once=at_once)
     except OSError:
         return None
 
@@ -168,10 +162,10 @@ class Procfs:
         return mask is not None and bool(int(mask[1], 16) >> (number - 1) & 1)
 
     def read(self, path: Path | str, *, at_once: bool = False) -> bytes | None:
-        """A file of a process; ``at_once``: as `read_at_once` reads it. None: the process has gone.
+        """A file of a process; ``at_once``: as `read_whole` has it. None: the process has gone.
         Raises HeaptideError: as `memory`."""
         try:
-            return read_at_once(path) if at_once else read_whole(path)
+            return read_whole(path, at_once=at_once)
         except OSError as error:
             if error.errno in _GONE:
                 return None

@@ -118,10 +118,10 @@ def test_a_child_that_may_not_be_read(proc: FakeProc, monkeypatch: pytest.Monkey
     proc.add(8, 7, pss=200)
     original = _procfs.read_whole
 
-    def refuse(path: Path | str) -> bytes:
+    def refuse(path: Path | str, *, at_once: bool = False) -> bytes:
         if Path(path) == proc.root / "8" / "smaps_rollup":
             raise PermissionError(13, "Permission denied")
-        return original(path)
+        return original(path, at_once=at_once)
 
     monkeypatch.setattr(_procfs, "read_whole", refuse)
     family = read_family(7, proc.procfs)

@@ -109,7 +109,7 @@ def test_processes_that_go_away(proc: FakeProc) -> None:
 
 
 def test_what_may_not_be_read(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path | str) -> bytes:
+    def refuse(path: Path | str, *, at_once: bool = False) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(_procfs, "read_whole", refuse)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from heaptide._procfs import DIGITS, numbers, read_raw, read_whole
+from heaptide._procfs import DIGITS, numbers, read_raw
 
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = re.compile(
@@ -132,10 +132,8 @@ def _folders(groups: str, root: Path) -> _Folders | None:
 def _mounts(root: Path, version: int) -> list[tuple[str, Path]]:
     """Which part of the hierarchy is mounted, and where."""
     found = []
-    try:
-        mounts = os.fsdecode(read_whole(root / "proc" / "self" / "mountinfo"))
-    except OSError:
-        mounts = ""
+    file = root / "proc" / "self" / "mountinfo"
+    mounts = os.fsdecode(read_raw(file, at_once=False) or b"")
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         parts, kind = before.split(" "), after.split(" ")

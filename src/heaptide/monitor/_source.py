@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from heaptide.allocators import (
     AllocatorStats,
@@ -21,7 +21,7 @@ from heaptide.allocators import (
 from heaptide.allocators.process import start_of
 from heaptide.errors import HeaptideError
 
-from ._figures import FIGURES, Sample
+from ._figures import FIGURES, Figure, Sample
 
 # What a caller waits for; whatever takes longer is read by another thread, and told the next time.
 PATIENCE = 0.0002
@@ -81,8 +81,9 @@ class Source:
         return [*_of_cgroup(self._cgroup(), self._pressure())]
 
 
-# Attributes of what was read, by figure.
-_PROCESS = (
+# Attributes of what was read, by figure, and labels' values.
+_Table = Sequence[tuple[Figure, str, tuple[str, ...]]]
+_PROCESS: _Table = (
     (FIGURES["process.rss"], "rss", ()),
     (FIGURES["process.virtual"], "virtual", ()),
     (FIGURES["process.start_time"], "started", ()),
@@ -106,17 +107,20 @@ _ALLOCATOR = (
 _COLLECTIONS = tuple(
     (FIGURES["python.gc_" + name], name) for name in ("collections", "collected", "uncollectable")
 )
-_CGROUP = (
-    *((FIGURES["cgroup." + name], name) for name in ("limit", "headroom", "current", "peak")),
-    *((FIGURES["cgroup." + name], name) for name in ("working_set", "anon", "file", "swap")),
+_CGROUP: _Table = (
+    *((FIGURES["cgroup." + name], name, ()) for name in ("limit", "headroom", "current", "peak")),
+    *((FIGURES["cgroup." + name], name, ()) for name in ("working_set", "anon", "file", "swap")),
 )
 
 
 def of_process(stats: ProcessStats, started: float | None) -> Iterator[Sample]:
     """``started``: seconds since 1970."""
-    known = {**vars(stats), "started": started}
-    for figure, name, labels in _PROCESS:
-        value = known[name]
+    return _known({**vars(stats), "started": started}, _PROCESS)
+
+
+def _known(values: Mapping[str, Any], table: _Table) -> Iterator[Sample]:
+    for figure, name, labels in table:
+        value = values[name]
         if value is not None:
             yield Sample(figure, value, labels)
 
@@ -181,11 +185,7 @@ def _of_python(objects: bool) -> Iterator[Sample]:
 
 def _of_cgroup(group: Cgroup | None, machine: Pressure | None) -> Iterator[Sample]:
     if group is not None:
-        known = vars(group)
-        for figure, name in _CGROUP:
-            value = known[name]
-            if value is not None:
-                yield Sample(figure, value)
+        yield from _known(vars(group), _CGROUP)
         for event, count in group.events.items():
             if event not in _STATES:
                 yield Sample(FIGURES["cgroup.events"], count, (event,))

@@ -13,6 +13,7 @@ from heaptide.recording import (
     LIFETIME_TIME_BOUNDS_NS,
     SIZE_BOUNDS,
     SPREAD_AGES,
+    SPREAD_BUCKETS,
     SPREAD_SIZES,
     SPREAD_TIMES,
 )
@@ -48,20 +49,16 @@ def size_histogram(profile: Profile) -> Histogram:
 
     Of what the profile selects; of a range of time exactly, unless `is_estimate`.
     """
-    counts = _spread(profile, SPREAD_SIZES)
-    if counts is None:
-        table = profile.recording.sizes
-        counts = _counts(profile, table.context, table.counts, "blocks_in")
+    table = profile.recording.sizes
+    counts = _counts(profile, SPREAD_SIZES, table.context, table.counts, "blocks_in")
     return Histogram(SIZE_BOUNDS, counts, inclusive=True)
 
 
 def lifetime_histogram(profile: Profile) -> Histogram:
     """Freed blocks by how long they lived, in nanoseconds. Of a range of time likewise: of what was
     freed in it."""
-    counts = _spread(profile, SPREAD_TIMES)
-    if counts is None:
-        table = profile.recording.lifetimes
-        counts = _counts(profile, table.context, table.by_time, "blocks_out")
+    table = profile.recording.lifetimes
+    counts = _counts(profile, SPREAD_TIMES, table.context, table.by_time, "blocks_out")
     return Histogram(LIFETIME_TIME_BOUNDS_NS, counts, inclusive=False)
 
 
@@ -72,10 +69,8 @@ def age_histogram(profile: Profile) -> Histogram | None:
     """
     if profile.recording.sample_interval:
         return None
-    counts = _spread(profile, SPREAD_AGES)
-    if counts is None:
-        table = profile.recording.lifetimes
-        counts = _counts(profile, table.context, table.by_allocations, "blocks_out")
+    table = profile.recording.lifetimes
+    counts = _counts(profile, SPREAD_AGES, table.context, table.by_allocations, "blocks_out")
     return Histogram(LIFETIME_BOUNDS, counts, inclusive=True)
 
 
@@ -83,34 +78,22 @@ def is_estimate(profile: Profile) -> bool:
     """Whether histograms are: by time, sizes and lifetimes are counted by thread, and not by
     context. Of a range of time in which only some contexts are selected, each one's blocks in it
     are taken to be as its blocks are over the whole time."""
-    return profile.time is not None and (
-        profile.chosen is not None or not profile.recording.has_spreads
-    )
+    return profile.time is not None and profile.spreads is None
 
 
-def _spread(profile: Profile, buckets: slice) -> Ints | None:
-    """Counts of these buckets in the range of time. None: there is no range, or `is_estimate`."""
-    if profile.time is None or is_estimate(profile):
-        return None
-    found = profile.recording.spreads(profile.time.first, profile.time.stop)
-    rows = (found.bucket >= buckets.start) & (found.bucket < buckets.stop)
-    if profile.processes is not None:
-        process = profile.recording.threads.process[found.thread]
-        rows &= np.isin(process, profile.processes)
-    counts = np.zeros(buckets.stop - buckets.start, np.int64)
-    np.add.at(counts, found.bucket[rows] - buckets.start, found.blocks[rows])
-    return counts
-
-
-def _counts(profile: Profile, context: Ids, counts: Ints, moved: str) -> Ints:
-    """Sums of ``counts`` (rows of contexts by classes); of a range, by the part of its blocks that
-    a context ``moved`` in it."""
-    recording = profile.recording
+def _counts(profile: Profile, buckets: slice, context: Ids, counts: Ints, moved: str) -> Ints:
+    """Sums of ``counts`` (rows of contexts by classes); of a range, what its ``buckets`` have, or
+    else by the part of its blocks that a context ``moved`` in it."""
+    recording, time, spreads = profile.recording, profile.time, profile.spreads
+    if spreads is not None:
+        sums = np.zeros(SPREAD_BUCKETS, np.int64)
+        np.add.at(sums, spreads.bucket, spreads.blocks)
+        return sums[buckets]
     rows = _counted(profile)[context]
-    if profile.time is None:
+    if time is None:
         return np.asarray(counts[rows].sum(axis=0))
     whole = getattr(recording.totals, moved)
-    within = getattr(recording.totals_between(profile.time.first, profile.time.stop), moved)
+    within = getattr(recording.totals_between(time.first, time.stop), moved)
     part = np.divide(within, whole, out=np.zeros(len(whole)), where=whole > 0)
     weighted = (counts[rows] * part[context[rows]][:, np.newaxis]).sum(axis=0)
     rounded: Ints = np.rint(weighted).astype(np.int64)

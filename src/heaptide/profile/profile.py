@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.errors import UsageError
-from heaptide.recording import ContextKind, FrameKind
+from heaptide.recording import ContextKind, FrameKind, Spreads
 
 from .figures import Peak, alive_contexts, context_figures, range_figures, range_peak
 from .fold import Fold, fold, groups_of
@@ -84,6 +84,19 @@ class Profile:
     def range_peak(self) -> Peak | None:
         """The highest moment of the range of time; None: of the whole time, the recording's."""
         return None if self.time is None else range_peak(self.recording, self.processes, self.time)
+
+    @cached_property
+    def spreads(self) -> Spreads | None:
+        """How the blocks of the range of time are spread over sizes and lifetimes. None: of the
+        whole time, or not known: only some contexts are chosen, or it was not recorded."""
+        recording, time = self.recording, self.time
+        if time is None or self.chosen is not None or not recording.has_spreads:
+            return None
+        found = recording.spreads(time.first, time.stop)
+        if self.processes is None:
+            return found
+        rows = np.isin(recording.threads.process[found.thread], self.processes)
+        return Spreads(found.thread[rows], found.bucket[rows], found.blocks[rows])
 
     @cached_property
     def figures(self) -> Ints:

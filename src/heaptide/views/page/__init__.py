@@ -84,8 +84,8 @@ def build(
     step(0, "names")
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
-    exits = base is not None
-    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, exits=exits)
+    compared = base is not None
+    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, compared=compared)
     tables = only_chosen(header, tables, profile)
     said = []
     if base is None:
@@ -93,7 +93,7 @@ def build(
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, exits=exits)
+        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, compared=True)
         tables = compact(with_base(tables, older, moved_places(base, profile)))
     texts: dict[str, str] = {}
     if sources:

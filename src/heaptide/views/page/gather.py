@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 
 def tables_of(
-    profile: Profile, *, bins: int, samples: int, exits: bool = False
+    profile: Profile, *, bins: int, samples: int, compared: bool = False
 ) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
     time; and which processes and threads are not told apart, for more than ``samples`` of them.
-    ``exits``: with what processes left behind, for tables that will not tell them apart.
+    ``compared``: for a comparison, which does not tell processes apart: with what they left behind,
+    and without sizes and lifetimes.
 
     Contexts without any figure are left out: they did nothing.
     """
@@ -43,20 +44,20 @@ def tables_of(
     sample[rows] = number
     recording = profile.recording
     changes = changes_of(recording, sample, bins)
-    sizes, lifetimes, ages = _histograms(recording, sample)
     found = replace(
         shape,
         new=Side(
             _figures(profile, rows, grouped([number])),
             changes,
             _births(recording, sample),
-            exits_of(recording, sample, changes) if exits else Exits.none(),
+            exits_of(recording, sample, changes) if compared else Exits.none(),
         ),
-        sizes=sizes,
-        lifetimes=lifetimes,
-        ages=ages,
-        spreads=spreads_of(profile, edges_of(recording, bins), together),
     )
+    if compared:
+        return found, together
+    sizes, lifetimes, ages = _histograms(recording, sample)
+    spreads = spreads_of(profile, edges_of(recording, bins), together)
+    found = replace(found, sizes=sizes, lifetimes=lifetimes, ages=ages, spreads=spreads)
     return found, together
 
 

@@ -43,9 +43,8 @@ class Spreads:
         return _joined(self._bin // 2, self, -(-(len(self.offsets) - 1) // 2))
 
     def renumbered(self, process: Ints, thread: Ints) -> Spreads:
-        """With process i become ``process[i]``, and threads likewise."""
-        numbered = replace(self, process=process[self.process], thread=thread[self.thread])
-        return _joined(self._bin, numbered, len(self.offsets) - 1)
+        """With process i become ``process[i]``, and threads likewise, each another one."""
+        return replace(self, process=process[self.process], thread=thread[self.thread])
 
     @property
     def _bin(self) -> Ints:
