@@ -42,7 +42,16 @@ def test_a_recording_stays_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"text\n", b"\x7fELF" + bytes(60), b"{}", b'{"a": 1}', b"\0", b"v \n", gzip.compress(b"text")],
+    [
+        b"text\n",
+        b"\x7fELF" + bytes(60),
+        b"{}",
+        b'{"a": 1}',
+        b"\0",
+        b"v \n",
+        gzip.compress(b"text", mtime=0),
+    ],
+    ids=["text", "elf", "object", "pair", "nul", "heaptrack", "gzip"],
 )
 def test_what_is_of_no_format(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import random
 import struct
@@ -260,6 +261,32 @@ def test_only_the_header(tmp_path: Path) -> None:
     assert not recording.finished
     assert recording.summary.allocations == 0
     assert recording.meta == {}
+
+
+def test_finished_between_two_looks(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording that ends while it is opened is not called finished with less than all of it."""
+    whole = example.read_bytes()
+    flag = FILE_HEADER.pack(*FILE_HEADER.unpack(whole[: FILE_HEADER.size])[:2], 0)
+    example.write_bytes(flag + whole[FILE_HEADER.size : len(whole) // 2])
+    real = mmap.mmap
+
+    def ends_then(*args: int, **more: int) -> mmap.mmap:
+        mapped = real(*args, **more)
+        with example.open("r+b") as file:
+            file.seek(len(whole) // 2)
+            file.write(whole[len(whole) // 2 :])
+            file.seek(0)
+            file.write(whole[: FILE_HEADER.size])
+        return mapped
+
+    monkeypatch.setattr(mmap, "mmap", ends_then)
+    with Recording.open(example) as recording:
+        assert not recording.finished
+        assert recording.file_bytes < len(whole)
+    monkeypatch.undo()
+    with Recording.open(example) as recording:
+        assert recording.finished
+        assert recording.file_bytes == len(whole)
 
 
 def test_checksum() -> None:

@@ -55,15 +55,15 @@ class Chunk(NamedTuple):
 class ChunkFile:
     """The chunks of one file, in order, up to the first that is not whole."""
 
-    def __init__(self, path: str, data: mmap.mmap) -> None:
+    def __init__(self, path: str, data: mmap.mmap, flags: int) -> None:
         self.path = path
+        self.flags = flags
         self.file_bytes = len(data)
         self.truncated_at: int | None = None
         self.warnings: list[str] = []
         self._data = data
         self._view = memoryview(data)
         self.most_rows = MAX_ROWS_SLACK + MAX_ROWS_PER_BYTE * self.file_bytes  # of one kind
-        self.flags = self._check_header()
         self.chunks = self._scan()
 
     @classmethod
@@ -76,12 +76,14 @@ class ChunkFile:
                 raise RecordingError(
                     f"{name} is empty: its recording never began; record the program again"
                 )
+            # Before the size is taken: a file that says that it is finished grows no more.
+            flags = flags_of(name, os.pread(descriptor, FILE_HEADER.size, 0))
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise RecordingError(_open_failed(name, error)) from None
         finally:
             os.close(descriptor)
-        return cls(name, data)
+        return cls(name, data, flags)
 
     def close(self) -> None:
         """Unmaps the file, unless arrays still refer to it: then its mapping goes with them."""
@@ -143,9 +145,6 @@ class ChunkFile:
             f"{self.path} is malformed: the {kind} chunk at byte {chunk.offset} cannot be read"
             f" ({reason}); record the program again, and report this if it happens again"
         )
-
-    def _check_header(self) -> int:
-        return flags_of(self.path, bytes(self._view[: FILE_HEADER.size]))
 
     def _scan(self) -> list[Chunk]:
         chunks: list[Chunk] = []
