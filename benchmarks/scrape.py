@@ -1,6 +1,6 @@
 """Measures what a scrape by Prometheus costs, in a small process and in a large one.
 
-    python -m benchmarks.scrape [--scrapes N] [--pause SECONDS] [--json FILE]
+    python -m benchmarks.scrape [--rounds N] [--scrapes N] [--pause SECONDS] [--json FILE]
 
 A scrape is ``generate_latest`` of a registry with heaptide's collector, and, in turns with it in
 the same process, of one with prometheus-client's own two. A clock says that 15 s have passed
@@ -9,7 +9,8 @@ Prometheus. Among several workers it is the scrape of all of them by one. To hol
 process. Between two scrapes the process sleeps, as an idle service does, and everything finds the
 processor's caches cold; "again" is a second scrape straight after, as a service at work finds them.
 "Processor" is the time of the thread that is asked, without that in which other programs had its
-processor.
+processor. A process has its pages where chance puts them, and keeps what it costs: each round has
+new ones, in turns, and the table has the median of their medians, and the least and the greatest.
 """
 
 from __future__ import annotations
@@ -129,42 +130,56 @@ def _timed(registry: CollectorRegistry) -> Cost:
     return time.perf_counter() - begun[0], time.thread_time() - begun[1]
 
 
-def _columns(costs: list[Cost], limit: float | None = None) -> str:
-    passed, used = [one[0] for one in costs], [one[1] for one in costs]
-    p99 = sorted(passed)[int(len(passed) * 0.99)]
-    median, processor = statistics.median(passed), statistics.median(used)
-    missed = " **missed**" if limit is not None and median > limit else ""
-    return f"{median * 1e3:.2f} ms{missed} | {p99 * 1e3:.2f} ms | {processor * 1e3:.2f} ms"
+def _median(costs: list[Cost], part: int = 0) -> float:
+    """Milliseconds."""
+    return statistics.median(one[part] for one in costs) * 1e3
 
 
-def _median(costs: list[Cost]) -> str:
-    return f"{statistics.median(one[0] for one in costs) * 1e3:.2f} ms"
+def _over(rounds: list[list[Cost]], part: int = 0, limit: float | None = None) -> str:
+    """The median of their medians; with a limit, the least and the greatest too."""
+    medians = [_median(one, part) for one in rounds]
+    median = statistics.median(medians)
+    if limit is None:
+        return f"{median:.2f} ms"
+    missed = " **missed**" if median > limit * 1e3 else ""
+    return f"{median:.2f} ms ({min(medians):.2f} to {max(medians):.2f}){missed}"
 
 
-def markdown(found: list[Costs]) -> str:
+def _p99(rounds: list[list[Cost]]) -> str:
+    passed = sorted(one[0] for costs in rounds for one in costs)
+    return f"{passed[int(len(passed) * 0.99)] * 1e3:.2f} ms"
+
+
+def markdown(found: dict[str, list[Costs]]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions().items())
-    load, scrapes = os.getloadavg()[0], len(found[0].ours)
+    load = os.getloadavg()[0]
+    first = found[KINDS[0]]
     lines = [
-        f"Machine: {machine.processor()}, load {load:.1f}. {versions}. {scrapes} scrapes of each.",
+        f"Machine: {machine.processor()}, load {load:.1f}. {versions}.",
+        f"{len(first)} processes of each kind, {len(first[0].ours)} scrapes of each.",
         "",
         (
-            "| | RSS | samples | median | p99 | processor | again "
+            "| | RSS | samples | from rest | p99 | processor | again "
             "| prometheus-client | p99 | processor |"
         ),
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for one in found:
-        limit = LIMIT if one.process in KINDS[:2] else None
+    for kind, rounds in found.items():
+        ours, stock = [one.ours for one in rounds], [one.stock for one in rounds]
+        limit = LIMIT if kind in KINDS[:2] else float("inf")
         lines.append(
-            f"| {one.process} | {one.rss / 1e6:.0f} MB | {one.samples} | "
-            f"{_columns(one.ours, limit)} | {_median(one.again)} | {_columns(one.stock)} |"
+            f"| {kind} | {rounds[0].rss / 1e6:.0f} MB | {rounds[0].samples} | "
+            f"{_over(ours, 0, limit)} | {_p99(ours)} | {_over(ours, 1)} | "
+            f"{_over([one.again for one in rounds])} | "
+            f"{_over(stock)} | {_p99(stock)} | {_over(stock, 1)} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--scrapes", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind")
+    parser.add_argument("--scrapes", type=int, default=60, help="of each process")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds between two scrapes")
     parser.add_argument("--json", type=Path, help="write all figures here too")
     parser.add_argument("--one", choices=KINDS, help=argparse.SUPPRESS)
@@ -172,14 +187,15 @@ def main() -> None:
     if options.one:
         print(json.dumps(asdict(measure(options.one, options.scrapes, options.pause))))
         return
-    found = []
-    for kind in KINDS:
+    found: dict[str, list[Costs]] = {kind: [] for kind in KINDS}
+    for kind in KINDS * options.rounds:
         command = [sys.executable, "-m", "benchmarks.scrape", "--one", kind]
         command += ["--scrapes", str(options.scrapes), "--pause", str(options.pause)]
         told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found.append(Costs(**json.loads(told.stdout)))
+        found[kind].append(Costs(**json.loads(told.stdout)))
     if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
+        every = [asdict(one) for rounds in found.values() for one in rounds]
+        options.json.write_text(json.dumps(every, indent=1))
     print(markdown(found), end="")
 
 

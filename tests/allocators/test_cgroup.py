@@ -177,6 +177,21 @@ def test_version_1(system: System) -> None:
     )
 
 
+def test_version_1_without_a_limit(system: System) -> None:
+    """How often none was hit is not told."""
+    system.process("4:memory:/\n", V1)
+    system.group(
+        "sys/fs/cgroup/memory",
+        usage_in_bytes=80 * MB,
+        failcnt=0,
+        oom_control="oom_kill 0\n",
+        stat=f"hierarchical_memory_limit {UNLIMITED}\n",
+    )
+    found = system.read()
+    assert found is not None
+    assert (found.limit, found.headroom, found.events) == (None, None, {"oom_kill": 0})
+
+
 def test_no_groups(system: System) -> None:
     """None at all, none that count memory, no such process."""
     assert system.read() is None
@@ -202,7 +217,8 @@ def test_reading_again_follows_the_process(system: System) -> None:
     system.process("0::/a\n", V2)
     for name, current in (("", 1), ("/a", 2), ("/b", 3)):
         system.group(f"sys/fs/cgroup{name}", current=current, stat="anon 1\n")
-    reader = CgroupReader(7, system.root)
+    now = 0.0
+    reader = CgroupReader(7, system.root, clock=lambda: now)
 
     def told() -> tuple[str, int | None]:
         found = reader.read()
@@ -215,9 +231,13 @@ def test_reading_again_follows_the_process(system: System) -> None:
     assert told() == ("/a", 5)
     (system.root / "mountinfo").rename(system.root / "proc/self/mountinfo")
     (system.root / "proc/7/cgroup").write_text("0::/b\n")
+    now = 59.0
+    assert told() == ("/a", 5)  # asked once a minute
+    now = 60.0
     assert told() == ("/b", 3)
     shutil.rmtree(system.root / "sys/fs/cgroup/b")
     assert told() == ("/b", 1)
+    now = 120.0
     (system.root / "proc/7/cgroup").write_text("")
     assert reader.read() is None
     (system.root / "proc/7/cgroup").write_text("0::/a\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 from heaptide.allocators import Reader
@@ -102,6 +103,32 @@ def test_glibc_under_load() -> None:
     assert len(calls) == 2
 
 
+def test_between_two_questions() -> None:
+    """There is what was told last, older each time; what was given before does not change."""
+    time = Time()
+    calls = []
+
+    def mallinfo2() -> SimpleNamespace:
+        calls.append(time.now)
+        return SimpleNamespace(arena=10, hblkhd=2, uordblks=len(calls), fordblks=4)
+
+    reader = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)])
+    (first,) = reader.read()
+    assert (first.allocated, first.age) == (3, 0.0)
+    for age in (20.0, 40.0):
+        time.take(20.0)
+        (older,) = reader.read()
+        assert older == replace(first, age=age)
+    assert first.age == 0.0
+    time.take(20.0)
+    (second,) = reader.read()
+    assert (second.allocated, second.age, len(calls)) == (4, 0.0, 2)
+    never = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)], asking="never")
+    assert never.read()[0].age == 0.0
+    time.take(20.0)
+    assert never.read()[0].age == 0.0  # of nothing
+
+
 def test_what_is_cheap_is_asked_under_load() -> None:
     time = Time()
     reader = Reader(clock=time.clock, libraries=lambda: [jemalloc("/j.so")])
@@ -139,6 +166,27 @@ def test_patience() -> None:
     time.take(10)
     assert limited.get().value == 4  # short again: who asks reads
     assert seen[3] is threading.main_thread()
+
+
+def test_rarely_where_it_takes_long() -> None:
+    """What takes longer than one may wait is read once in a while, what does not each time."""
+    time = Time()
+    cost = [0.0, 0.0, 0.005]
+    seen: list[int] = []
+
+    def read() -> int:
+        time.take(cost[len(seen)] if len(seen) < len(cost) else 0.0)
+        seen.append(len(seen))
+        return len(seen)
+
+    limited = Limiter(read, interval=0.0, rarely=60.0, patience=0.001, clock=time.clock)
+    told = []
+    for _ in range(6):
+        told.append(limited.get().value)
+        time.take(15)
+    assert told == [1, 2, 3, 3, 3, 3]
+    while limited.get().value == 3:
+        threading.Event().wait(0.001)
 
 
 def test_expected_to_take_long() -> None:

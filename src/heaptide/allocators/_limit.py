@@ -96,25 +96,34 @@ class Limiter(Generic[Value]):
         interval: float,
         busy: Callable[[], bool] | None = None,
         patience: float | None = None,
+        rarely: float = 0.0,
         took: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         """``busy``: nothing is read while it says so. An interval of 0: as often as is asked, but
         for the share. ``patience``: seconds that who asks may wait; where the reading before took
         longer (``took``: what the first is expected to take), another thread reads, and there is
-        what was read last. None: as long as it takes."""
+        what was read last, ``rarely`` seconds later at the soonest. None: as long as it takes."""
         self._read = read
         self._interval = interval
         self._busy = busy
-        self._patience, self._took = patience, took
+        self._patience, self._rarely, self._took = patience, rarely, took
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._asking: set[int] = set()  # threads
         self._last: tuple[Value, float] | None = None
         self._next = float("-inf")
 
+    @property
+    def due(self) -> float:
+        """The clock's time until which `get` gives what was read last, unless it is to be fresh."""
+        return self._next
+
     def get(self, *, fresh: bool = False) -> Limited[Value]:
         """``fresh``: read now, whatever it costs."""
+        last, now = self._last, self._clock.now()
+        if last is not None and now < self._next and not fresh:
+            return Limited(last[0], max(now - last[1], 0.0))
         here = threading.get_ident()
         again = here in self._asking  # a handler of signals: it cannot wait for what it is in
         self._asking.add(here)
@@ -135,7 +144,7 @@ class Limiter(Generic[Value]):
                     pass
                 elif not fresh and self._busy is not None and self._busy():
                     reason = "not asked while this process is busy"
-                elif not fresh and self._patience is not None and self._took > self._patience:
+                elif not fresh and self._too_long():
                     left = self._take_apart()
                 else:
                     self._take(begun)
@@ -146,6 +155,9 @@ class Limiter(Generic[Value]):
         if last is None:
             return Limited(None, 0.0, reason or "being asked for the first time")
         return Limited(last[0], max(self._clock.now() - last[1], 0.0))
+
+    def _too_long(self) -> bool:
+        return self._patience is not None and self._took > self._patience
 
     def _take_apart(self) -> bool:
         """Has a thread read, which then gives the lock back. False: there can be none."""
@@ -171,4 +183,5 @@ class Limiter(Generic[Value]):
         ended = self._clock.now()
         self._took = ended - begun
         self._last = (value, ended)
-        self._next = ended + max(self._interval, (ended - begun) / SHARE)
+        interval = max(self._interval, self._rarely) if self._too_long() else self._interval
+        self._next = ended + max(interval, self._took / SHARE)

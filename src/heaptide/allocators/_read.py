@@ -127,8 +127,9 @@ class Reader(Reading):
     ) -> None:
         """``arenas``: tell those as well. ``asking`` expensive ones: ``calm``, as above; ``never``;
         ``always``: all of them whenever they are read, whatever that costs. ``patience``: seconds
-        that who reads may wait for one; where it took longer the last time, a thread asks it, and
-        there is what it told before. None: as long as it takes.
+        that who reads may wait for one; where it took longer the last time, a thread asks it, once
+        in ``interval`` seconds at most, and there is what it told before. None: however long it
+        takes.
 
         Raises UsageError: ``asking`` is none of these.
         """
@@ -150,13 +151,27 @@ class Reader(Reading):
             clock=self._clock,
         )
         self._limiters: dict[tuple[str, ...], Limiter[Answer]] = {}
+        self._last: list[AllocatorStats] = []
+        self._read_at, self._due = 0.0, float("-inf")  # what was read last, and until when it holds
 
     def read(self) -> list[AllocatorStats]:
         """malloc's first, then Python's, then those of libraries. Each has the ``age`` of what it
         told; figures that are None with a ``reason`` could not be had."""
+        fresh = self._asking == "always"
         with self._lock:
-            live = self._search.get(fresh=self._asking == "always").value or []
-            return [self._ask(one) for one in live]
+            now = self._clock.now()
+            if now >= self._due or fresh:
+                live = self._search.get(fresh=fresh).value or []
+                self._last = [self._ask(one) for one in live]
+                self._read_at = self._clock.now()
+                dues = [self._search.due, *(one.due for one in self._limiters.values())]
+                self._due = min(dues)
+                return list(self._last)
+            passed = now - self._read_at
+            return [one if self._is_left(one) else _older(one, passed) for one in self._last]
+
+    def _is_left(self, one: Allocator | AllocatorStats) -> bool:
+        return one.costly and self._asking == "never"
 
     def _ask(self, live: Live) -> AllocatorStats:
         one = live.allocator
@@ -167,7 +182,7 @@ class Reader(Reading):
             "file": one.file,
             "prefix": one.prefix,
         }
-        if one.costly and self._asking == "never":
+        if self._is_left(one):
             return AllocatorStats(
                 **known, costly=True, reason="not asked: it is expensive, and asking='never'"
             )
@@ -184,10 +199,18 @@ class Reader(Reading):
                 interval=self._interval if one.costly else 0.0,
                 busy=self._load.busy if one.costly else None,
                 patience=self._patience,
+                rarely=self._interval,
                 took=_LONG if one.costly else 0.0,
                 clock=self._clock,
             )
         return self._limiters[key]
+
+
+def _older(one: AllocatorStats, seconds: float) -> AllocatorStats:
+    """Made as any, it would be ten times as expensive."""
+    stats = object.__new__(AllocatorStats)
+    vars(stats).update(vars(one), age=one.age + seconds)
+    return stats
 
 
 _readers: dict[tuple[bool, str], Reader] = {}

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from heaptide._procfs import DIGITS, numbers, read_raw
 
+INTERVAL = 60.0  # seconds between two questions whether a process has been moved
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
-_PSI = re.compile(
-    r"^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$",
-    re.MULTILINE | re.ASCII,
-)
+_PSI = (b"avg10=", b"avg60=", b"avg300=", b"total=")
 # What is told of memory.stat, of version 1 and 2.
 _STAT_1 = (
     *(b"total_rss ", b"total_cache ", b"total_swap ", b"total_inactive_file "),
@@ -73,34 +73,62 @@ def read_cgroup(pid: int | None = None, root: Path = Path("/")) -> Cgroup | None
 
 class CgroupReader:
     """Reads the group of a process again and again, in half the time: its folders are looked
-    for only once, and again when it has been moved or they have gone. May be used from several
+    for only once, and again when it has been moved, or they have gone. May be used from several
     threads, and in forked children."""
 
-    def __init__(self, pid: int | None = None, root: Path = Path("/")) -> None:
-        """``pid`` None: whatever process reads."""
+    def __init__(
+        self,
+        pid: int | None = None,
+        root: Path = Path("/"),
+        *,
+        interval: float = INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``pid`` None: whatever process reads. ``interval``: seconds after which is asked whether
+        it has been moved."""
         self._groups = str(root / "proc" / ("self" if pid is None else str(pid)) / "cgroup")
         self._root = root
-        self._last: tuple[bytes, _Folders] | None = None
+        self._interval, self._clock = interval, clock
+        self._last: tuple[float, bytes, _Folders] | None = None  # when that was asked
 
     def read(self) -> Cgroup | None:
         """As `read_cgroup`."""
-        groups, last = read_raw(self._groups) or b"", self._last
-        if last is not None and last[0] == groups:
-            group = _read(last[1])
-            if group.current is not None or group.anon is not None:
+        last, now = self._last, self._clock()
+        if last is not None and now - last[0] < self._interval:
+            group = _seen(last[2])
+            if group is not None:
+                return group
+        groups = read_raw(self._groups) or b""
+        if last is not None and groups == last[1]:
+            group = _seen(last[2])
+            if group is not None:
+                self._last = (now, *last[1:])
                 return group
         found = _folders(os.fsdecode(groups), self._root)
-        self._last = None if found is None else (groups, found)
+        self._last = None if found is None else (now, groups, found)
         return None if found is None else _read(found)
 
 
 def read_pressure(path: str | Path = "/proc/pressure/memory") -> Pressure | None:
     """Of the whole machine, or of a group's ``memory.pressure``. None: the kernel does not tell."""
-    found = {
-        kind: Stall(float(a) / 100, float(b) / 100, float(c) / 100, int(total) / 1e6)
-        for kind, a, b, c, total in _PSI.findall(os.fsdecode(read_raw(path) or b""))
-    }
-    return Pressure(found["some"], found.get("full")) if "some" in found else None
+    found: dict[bytes, Stall] = {}
+    for line in (read_raw(path) or b"").splitlines():  # some avg10=0.00 avg60=0.00 ... total=0
+        kind, *pairs = line.split() or [b""]
+        words = [word for name, word in zip(_PSI, pairs) if word.startswith(name)]
+        if len(words) == len(pairs) == len(_PSI):
+            stall = _stall(*(word.partition(b"=")[2] for word in words))
+            if stall is not None:
+                found[kind] = stall
+    return Pressure(found[b"some"], found.get(b"full")) if b"some" in found else None
+
+
+def _stall(avg10: bytes, avg60: bytes, avg300: bytes, total: bytes) -> Stall | None:
+    """Percentages, and microseconds."""
+    if not all(one.replace(b".", b"", 1).isdigit() for one in (avg10, avg60, avg300)):
+        return None
+    if not total.isdigit() or len(total) > DIGITS:
+        return None
+    return Stall(float(avg10) / 100, float(avg60) / 100, float(avg300) / 100, int(total) / 1e6)
 
 
 class _Folders(NamedTuple):
@@ -172,6 +200,12 @@ def _has_memory(folder: str, version: int) -> bool:
     return os.access(f"{folder}/{name}", os.F_OK)
 
 
+def _seen(found: _Folders) -> Cgroup | None:
+    """None: the folder has gone."""
+    group = _read(found)
+    return None if group.current is None and group.anon is None else group
+
+
 def _read(found: _Folders) -> Cgroup:
     return (_read_v2 if found.version == 2 else _read_v1)(found.path, found.chain)
 
@@ -209,13 +243,14 @@ def _read_v1(path: str, chain: list[str]) -> Cgroup:
     stat, current = _stat(own, _STAT_1), _number(f"{own}/memory.usage_in_bytes")
     working_set = _working_set(current, stat.get(b"total_inactive_file "))
     events = _counts(f"{own}/memory.oom_control")
-    failures = _number(f"{own}/memory.failcnt")
-    if failures is not None:
-        events["failcnt"] = failures
     # Of groups above what can be seen from here, too; without one, none of them has a limit.
     whole = stat.get(b"hierarchical_memory_limit ")
+    limited = whole is None or whole < _UNLIMITED
+    failures = _number(f"{own}/memory.failcnt") if limited else None  # how often it was hit
+    if failures is not None:
+        events["failcnt"] = failures
     levels = [(_limit(whole), working_set)]
-    for folder in chain if whole is None or whole < _UNLIMITED else ():
+    for folder in chain if limited else ():
         limit = _limit(_number(f"{folder}/memory.limit_in_bytes"))
         if limit is not None:
             unused = _stat(folder, _STAT_1).get(b"total_inactive_file ")

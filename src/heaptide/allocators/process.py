@@ -222,4 +222,7 @@ def _rollup(pid: int | None, procfs: Procfs) -> Memory | str:
 def _with(cheap: dict[str, Any], told: Limited[Memory | str]) -> ProcessStats:
     if not isinstance(told.value, Memory):
         return ProcessStats(**cheap, reason=told.value or told.reason)
-    return ProcessStats(**cheap, pss=told.value.pss, uss=told.value.uss, age=told.age)
+    # Made as any, it would take 0.02 ms more of a process that has been at rest.
+    stats = object.__new__(ProcessStats)
+    vars(stats).update(cheap, pss=told.value.pss, uss=told.value.uss, age=told.age, reason="")
+    return stats

@@ -17,6 +17,8 @@ from ._stats import Answer
 
 PYMALLOC, MIMALLOC = "pymalloc", "cpython-mimalloc"
 
+_program = ctypes.PyDLL(None)
+
 _SUMS = "# arenas allocated total"  # before it is a line for each class of sizes
 _BOOKS = (
     "# bytes lost to pool headers",
@@ -141,7 +143,7 @@ class Report:
 
 def _free(place: ctypes.c_void_p) -> None:
     """By whatever ``free`` is: the C library has it of whatever ``malloc`` is."""
-    free: Function = ctypes.PyDLL(None).free
+    free: Function = _program.free
     free(place)
 
 
