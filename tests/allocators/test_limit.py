@@ -6,11 +6,13 @@ import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
 from heaptide.allocators import Reader
 from heaptide.allocators._limit import Clock, Limiter, Load
 from heaptide.errors import HeaptideError
 
-from .fakes import jemalloc, libc
+from .fakes import FakeLibrary, jemalloc, libc, nothing
 
 
 class Time:
@@ -168,25 +170,36 @@ def test_patience() -> None:
     assert seen[3] is threading.main_thread()
 
 
-def test_rarely_where_it_takes_long() -> None:
-    """What takes longer than one may wait is read once in a while, what does not each time."""
+@pytest.mark.parametrize(
+    ("patience", "asked"),
+    [(None, [1, 2, 3, 4, 5, 6, 7, 8, 9]), (0.0002, [1, 1, 1, 1, 2, 2, 2, 2, 3])],
+)
+def test_who_walks_is_asked_rarely_by_who_cannot_wait(
+    patience: float | None, asked: list[int]
+) -> None:
+    """pymalloc looks at each of its pools; who reads for a person gets it new each time."""
     time = Time()
-    cost = [0.0, 0.0, 0.005]
-    seen: list[int] = []
+    calls = []
 
-    def read() -> int:
-        time.take(cost[len(seen)] if len(seen) < len(cost) else 0.0)
-        seen.append(len(seen))
-        return len(seen)
+    def open_memstream(*_: object) -> int:
+        calls.append(time.now)
+        return 0
 
-    limited = Limiter(read, interval=0.0, rarely=60.0, patience=0.001, clock=time.clock)
-    told = []
-    for _ in range(6):
-        told.append(limited.get().value)
-        time.take(15)
-    assert told == [1, 2, 3, 3, 3, 3]
-    while limited.get().value == 3:
-        threading.Event().wait(0.001)
+    interpreter = FakeLibrary(
+        "/python",
+        _PyObject_DebugMallocStats=nothing,
+        _PyMem_GetCurrentAllocatorName=lambda: b"pymalloc",
+    )
+    libraries = [libc(open_memstream=open_memstream, fclose=nothing), interpreter]
+    reader = Reader(clock=time.clock, patience=patience, libraries=lambda: libraries)
+    found = []
+    for _ in asked:
+        assert [one.name for one in reader.read()] == ["glibc", "pymalloc"]
+        found.append(len(calls))
+        time.take(15.0)
+    assert found == asked
+    ages = [one.age for one in reader.read(fresh=True)]
+    assert (ages, len(calls)) == ([0.0, 0.0], asked[-1] + 1)
 
 
 def test_expected_to_take_long() -> None:

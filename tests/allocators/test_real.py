@@ -243,6 +243,45 @@ def test_one_that_is_linked_in(archive: str, build: Builder) -> None:
     assert (found.name, found.role, found.file) == ("jemalloc", "malloc", str(program))
 
 
+OWN_MALLOC = """\
+#include <stddef.h>
+#include <unistd.h>
+static char memory[8 << 20];
+static size_t used;
+void *malloc(size_t size) {
+  size_t at = used;
+  used += (size + 15) & ~(size_t)15;
+  return used > sizeof memory ? NULL : memory + at;
+}
+void free(void *p) { (void)p; }
+void *calloc(size_t count, size_t size) { return malloc(count * size); }
+void *realloc(void *p, size_t size) { return p == NULL ? malloc(size) : NULL; }
+"""
+
+
+@pytest.mark.parametrize("where", ["library", "program"])
+def test_an_unknown_one_from_outside(where: str, tmp_path: Path) -> None:
+    """Not the C library's, which nobody calls."""
+    sizes = "size_t malloc_usable_size(void *p) { (void)p; return 0; }\n"
+    main = 'int main(void) { if (write(1, "x", 1) == 1) pause(); return 0; }\n'
+    (tmp_path / "own.c").write_text(OWN_MALLOC + (sizes if where == "library" else main))
+    (tmp_path / "main.c").write_text("#include <unistd.h>\n" + main)
+    library, program = tmp_path / "libown.so", tmp_path / "program"
+    if where == "library":
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "own.c"], check=True)
+        subprocess.run(["gcc", "-o", program, tmp_path / "main.c"], check=True)
+    else:
+        subprocess.run(["gcc", "-rdynamic", "-s", "-o", program, tmp_path / "own.c"], check=True)
+    env = {**environment("glibc"), **({"LD_PRELOAD": str(library)} if where == "library" else {})}
+    with subprocess.Popen([program], env=env, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"x"
+        (found,) = read_outside(child.pid)
+        child.kill()
+    file = library if where == "library" else program
+    assert (found.name, found.role, found.file) == ("unknown", "malloc", str(file))
+
+
 def test_a_prefixed_one_beside_the_c_librarys(archive: str, tmp_path: Path) -> None:
     """A jemalloc that a library has for itself, under names of its own, is told apart."""
     names = subprocess.run(

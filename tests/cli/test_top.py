@@ -269,7 +269,7 @@ def test_on_a_terminal(start: Start) -> None:
 def test_list_on_a_terminal(start: Start) -> None:
     """The list of all; Enter opens one, Escape goes back."""
     one, two = start("one.py"), start("two.py")
-    terminal = Terminal([*HEAPTIDE, "top"], environment(), rows=24)
+    terminal = Terminal([*HEAPTIDE, "top"], environment(), rows=100)  # others may record here too
 
     def shown(text: str) -> bool:
         return any(text in line for line in terminal.screen.display)

@@ -87,7 +87,7 @@ def test_a_record(records: list[logging.LogRecord]) -> None:
     assert record.levelno == logging.INFO
     assert record.getMessage() == (
         f"memory of {PID}: 104.0 MB resident, +4.0 MB in 1 min 00 s, peak 107.0 MB; "
-        "300.0 MB left of 512.0 MiB"
+        "286.1 MiB left of 512.0 MiB"
     )
     assert values(record) == {
         "process.pid": PID,

@@ -210,15 +210,17 @@ def run(code: str, **environment: str) -> str:
     ],
 )
 def test_the_variable(text: str, options: Options) -> None:
-    assert parse(text) == options
+    assert parse(text) == (options, [])
 
 
 @pytest.mark.parametrize(
     "text", ["logs=60s", "log=", "json=yes", "alias", "prometheus=':9100", "off log"]
 )
 def test_the_variable_makes_no_sense(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse(text)
+    """What does is understood all the same."""
+    said, [wrong] = parse(text)
+    assert said == Options(log=True if text == "off log" else None)
+    assert isinstance(wrong, UsageError)
 
 
 def test_what_is_not_given_is_the_variables(
@@ -254,6 +256,11 @@ def test_what_is_wrong_with_the_variable(
     assert heaptide.monitor().running == ("log",)
     [line] = capsys.readouterr().err.splitlines()
     assert "Address already in use" in line
+    for words, complaint in (("foo", "no 'foo'"), ("budgets=nope", "no such file")):
+        monkeypatch.setenv("HEAPTIDE_MONITOR", f"log=1h {words}")
+        assert heaptide.monitor().running == ("log",)
+        [line] = capsys.readouterr().err.splitlines()
+        assert complaint in line
 
 
 BEGIN = "from heaptide.monitor._environment import begin\nbegin()\n"
@@ -288,7 +295,8 @@ def test_programs_that_it_starts() -> None:
     child = "import heaptide\nassert heaptide.monitor().running == ('log',)\n"
     assert run(program(child), HEAPTIDE_MONITOR="prometheus=:9100 log=1h") == "port 9100\n"
     wrong = run(program(""), HEAPTIDE_MONITOR="prometheus=9100 logg")
-    [line] = wrong.splitlines()
+    line, port = wrong.splitlines()
+    assert port == "port 9100"
     assert line.startswith("heaptide: HEAPTIDE_MONITOR: there is no 'logg'")
 
 

@@ -246,6 +246,32 @@ def test_names_that_are_taken() -> None:
     assert scrape(registry).get("app_work_total") == 0
 
 
+def test_aliases_of_one_name() -> None:
+    """A counter's family is without its ending: OpenMetrics would have it twice."""
+    both = {"x_total": "process.page_faults", "x": "process.rss"}
+    with pytest.raises(UsageError, match="there is a metric x_total already"):
+        register(CollectorRegistry(), alias=both)
+    with pytest.raises(UsageError, match="say a name"):
+        register(CollectorRegistry(), alias={3: "process.rss"})  # type: ignore[dict-item]
+
+
+PYMALLOC = {"allocator": "pymalloc", "role": "python"}
+
+
+def test_what_walks_is_read_rarely_but_when_it_is_to_be_fresh() -> None:
+    registry = CollectorRegistry()
+    collector = register(registry)
+    collector.refresh()
+    before = scrape(registry).get("heaptide_allocator_allocated_bytes", **PYMALLOC)
+    held = [object() for _ in range(200_000)]
+    stale = scrape(registry).get("heaptide_allocator_allocated_bytes", **PYMALLOC)
+    collector.refresh()
+    fresh = scrape(registry).get("heaptide_allocator_allocated_bytes", **PYMALLOC)
+    assert stale == before
+    assert fresh - before == pytest.approx(len(held) * sys.getsizeof(object()), rel=0.1)
+    assert scrape(registry).get("heaptide_process_pss_age_seconds") < 5
+
+
 def test_tracked_objects() -> None:
     registry = CollectorRegistry()
     register(registry, objects=True)
@@ -254,6 +280,12 @@ def test_tracked_objects() -> None:
     held = [[] for _ in range(10_000)]  # type: ignore[var-annotated]
     after = scrape(registry).get("heaptide_python_tracked_objects")
     assert after - before == pytest.approx(10_000, abs=1000), len(held)
+    gc.freeze()  # what a server does before it forks
+    try:
+        frozen = scrape(registry).get("heaptide_python_tracked_objects")
+    finally:
+        gc.unfreeze()
+    assert frozen == pytest.approx(after, abs=1000)
     other = CollectorRegistry()
     register(other)
     assert "heaptide_python_tracked_objects" not in scrape(other).families

@@ -252,7 +252,26 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         start_http_server(0, registry=CollectorRegistry())
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(HeaptideError, match="can't start new thread"):
-        Pusher(lambda: None, 1.0)
+        Pusher(lambda _: None, 1.0)
+
+
+def test_an_end_without_files() -> None:
+    """A thread that reads when the interpreter ends would have glibc open a library then."""
+    code = (
+        "import os, resource\n"
+        "from prometheus_client import CollectorRegistry, generate_latest\n"
+        "from heaptide.monitor import prometheus\n"
+        "registry = CollectorRegistry()\n"
+        "prometheus.register(registry)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))\n"
+        "generate_latest(registry)\n"
+        "try:\n"
+        "    while True: os.open('/dev/null', 0)\n"
+        "except OSError: pass\n"
+    )
+    for _ in range(5):
+        done = run(code, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_server_in_a_forked_child() -> None:
@@ -342,7 +361,7 @@ def test_pushes_go_on(
     """Whatever a collector of the program raises, and a handler then."""
     pushed = threading.Semaphore(0)
 
-    def push() -> None:
+    def push(_: bool) -> None:
         pushed.release()
         raise KeyError("of a collector")
 

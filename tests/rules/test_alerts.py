@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from heaptide.monitor._figures import FIGURES
-from heaptide.rules import Settings
+from heaptide.rules import Settings, Watched, as_yaml, document
 
 from .make import (
     HEALTHY,
@@ -307,6 +308,16 @@ def test_other_services(tmp_path: Path) -> None:
     rules = write_rules(tmp_path, matchers=('env="prod"',))
     try_rules(rules, [*other, *staging, *ours], 5 * HOUR, ())
     try_rules(rules, [*other, *staging], 5 * HOUR, {"MemoryFiguresMissing"})
+
+
+def test_jobs_beside_each_other(tmp_path: Path) -> None:
+    """No rule of one is another's to promtool, which tells them apart by their labels."""
+    path = tmp_path / "rules.yml"
+    jobs = [Watched("web"), Watched("batch"), Watched("")]
+    path.write_text(as_yaml(document(jobs, Settings())))
+    check = ["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(path)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_settings(tmp_path: Path) -> None:

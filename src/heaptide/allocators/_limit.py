@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import ctypes
 import os
 import threading
 import time
@@ -31,7 +32,23 @@ def start_apart(work: Callable[[], None]) -> None:
     """In another thread, which does not keep the program from ending. 0.02 ms: a Thread would wait
     until it runs, which beside other work takes milliseconds. Raises RuntimeError: there can be no
     more threads, or the interpreter ends."""
+    _let_end()
     _thread.start_new_thread(work, ())
+
+
+_can_end = False
+
+
+def _let_end() -> None:
+    """Loads what glibc needs where the interpreter ends and a thread with it: it is looked for only
+    then, and the process aborted if no more files can be opened. Raises RuntimeError: it is so."""
+    global _can_end
+    if not _can_end and "CS_GNU_LIBC_VERSION" in os.confstr_names:
+        try:
+            ctypes.CDLL("libgcc_s.so.1")
+        except OSError as error:
+            raise RuntimeError(str(error)) from None
+    _can_end = True
 
 
 class Reading:
@@ -96,18 +113,17 @@ class Limiter(Generic[Value]):
         interval: float,
         busy: Callable[[], bool] | None = None,
         patience: float | None = None,
-        rarely: float = 0.0,
         took: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
         """``busy``: nothing is read while it says so. An interval of 0: as often as is asked, but
         for the share. ``patience``: seconds that who asks may wait; where the reading before took
         longer (``took``: what the first is expected to take), another thread reads, and there is
-        what was read last, ``rarely`` seconds later at the soonest. None: as long as it takes."""
+        what was read last. None: as long as it takes."""
         self._read = read
         self._interval = interval
         self._busy = busy
-        self._patience, self._rarely, self._took = patience, rarely, took
+        self._patience, self._took = patience, took
         self._clock = clock or Clock()
         self._lock = threading.Lock()
         self._asking: set[int] = set()  # threads
@@ -144,7 +160,7 @@ class Limiter(Generic[Value]):
                     pass
                 elif not fresh and self._busy is not None and self._busy():
                     reason = "not asked while this process is busy"
-                elif not fresh and self._too_long():
+                elif not fresh and self._patience is not None and self._took > self._patience:
                     left = self._take_apart()
                 else:
                     self._take(begun)
@@ -155,9 +171,6 @@ class Limiter(Generic[Value]):
         if last is None:
             return Limited(None, 0.0, reason or "being asked for the first time")
         return Limited(last[0], max(self._clock.now() - last[1], 0.0))
-
-    def _too_long(self) -> bool:
-        return self._patience is not None and self._took > self._patience
 
     def _take_apart(self) -> bool:
         """Has a thread read, which then gives the lock back. False: there can be none."""
@@ -183,5 +196,4 @@ class Limiter(Generic[Value]):
         ended = self._clock.now()
         self._took = ended - begun
         self._last = (value, ended)
-        interval = max(self._interval, self._rarely) if self._too_long() else self._interval
-        self._next = ended + max(interval, self._took / SHARE)
+        self._next = ended + max(self._interval, self._took / SHARE)

@@ -33,6 +33,8 @@ class Allocator(Protocol):
     @property
     def costly(self) -> bool: ...
     @property
+    def walks(self) -> bool: ...
+    @property
     def version(self) -> Optional[str]: ...  # noqa: UP045 (evaluated by 3.9)
     @property
     def file(self) -> str: ...
@@ -44,7 +46,7 @@ class Allocator(Protocol):
 class _Unknown:
     """An allocator that none of the modules here knows."""
 
-    name, prefix, costly, version = "unknown", "", False, None
+    name, prefix, costly, walks, version = "unknown", "", False, False, None
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -127,9 +129,9 @@ class Reader(Reading):
     ) -> None:
         """``arenas``: tell those as well. ``asking`` expensive ones: ``calm``, as above; ``never``;
         ``always``: all of them whenever they are read, whatever that costs. ``patience``: seconds
-        that who reads may wait for one; where it took longer the last time, a thread asks it, once
-        in ``interval`` seconds at most, and there is what it told before. None: however long it
-        takes.
+        that who reads may wait for one; where it took longer the last time, a thread asks it, and
+        there is what it told before; those that walk through all that they hold are then asked once
+        in ``interval`` seconds at most. None: however long it takes.
 
         Raises UsageError: ``asking`` is none of these.
         """
@@ -154,15 +156,17 @@ class Reader(Reading):
         self._last: list[AllocatorStats] = []
         self._read_at, self._due = 0.0, float("-inf")  # what was read last, and until when it holds
 
-    def read(self) -> list[AllocatorStats]:
+    def read(self, *, fresh: bool = False) -> list[AllocatorStats]:
         """malloc's first, then Python's, then those of libraries. Each has the ``age`` of what it
-        told; figures that are None with a ``reason`` could not be had."""
-        fresh = self._asking == "always"
+        told; figures that are None with a ``reason`` could not be had. ``fresh``: all are asked
+        now, but for expensive ones with ``asking="never"``."""
+        fresh = fresh or self._asking == "always"
         with self._lock:
+            self._load.busy()  # it measures from one question to the next
             now = self._clock.now()
             if now >= self._due or fresh:
                 live = self._search.get(fresh=fresh).value or []
-                self._last = [self._ask(one) for one in live]
+                self._last = [self._ask(one, fresh) for one in live]
                 self._read_at = self._clock.now()
                 dues = [self._search.due, *(one.due for one in self._limiters.values())]
                 self._due = min(dues)
@@ -173,7 +177,7 @@ class Reader(Reading):
     def _is_left(self, one: Allocator | AllocatorStats) -> bool:
         return one.costly and self._asking == "never"
 
-    def _ask(self, live: Live) -> AllocatorStats:
+    def _ask(self, live: Live, fresh: bool) -> AllocatorStats:
         one = live.allocator
         known: dict[str, Any] = {
             "name": one.name,
@@ -186,20 +190,20 @@ class Reader(Reading):
             return AllocatorStats(
                 **known, costly=True, reason="not asked: it is expensive, and asking='never'"
             )
-        told = self._limiter(live).get(fresh=self._asking == "always")
+        told = self._limiter(live).get(fresh=fresh)
         answer = told.value or Answer(reason=told.reason)
         return AllocatorStats(**vars(answer), **known, age=told.age, costly=one.costly)
 
     def _limiter(self, live: Live) -> Limiter[Answer]:
         one = live.allocator
         key = (one.name, one.file, one.prefix)
+        rarely = one.costly or (one.walks and self._patience is not None)
         if key not in self._limiters:
             self._limiters[key] = Limiter(
                 lambda: one.ask(self._arenas),
-                interval=self._interval if one.costly else 0.0,
+                interval=self._interval if rarely else 0.0,
                 busy=self._load.busy if one.costly else None,
                 patience=self._patience,
-                rarely=self._interval,
                 took=_LONG if one.costly else 0.0,
                 clock=self._clock,
             )

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from heaptide._procfs import DIGITS, numbers, read_raw
 
-INTERVAL = 60.0  # seconds between two questions whether a process has been moved
 _UNLIMITED = 1 << 62  # version 1 has a number near 2**63 for no limit
 _PSI = (b"avg10=", b"avg60=", b"avg300=", b"total=")
 # What is told of memory.stat, of version 1 and 2.
@@ -73,39 +70,24 @@ def read_cgroup(pid: int | None = None, root: Path = Path("/")) -> Cgroup | None
 
 class CgroupReader:
     """Reads the group of a process again and again, in half the time: its folders are looked
-    for only once, and again when it has been moved, or they have gone. May be used from several
+    for only once, and again when it has been moved or they have gone. May be used from several
     threads, and in forked children."""
 
-    def __init__(
-        self,
-        pid: int | None = None,
-        root: Path = Path("/"),
-        *,
-        interval: float = INTERVAL,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``pid`` None: whatever process reads. ``interval``: seconds after which is asked whether
-        it has been moved."""
+    def __init__(self, pid: int | None = None, root: Path = Path("/")) -> None:
+        """``pid`` None: whatever process reads."""
         self._groups = str(root / "proc" / ("self" if pid is None else str(pid)) / "cgroup")
         self._root = root
-        self._interval, self._clock = interval, clock
-        self._last: tuple[float, bytes, _Folders] | None = None  # when that was asked
+        self._last: tuple[bytes, _Folders] | None = None
 
     def read(self) -> Cgroup | None:
         """As `read_cgroup`."""
-        last, now = self._last, self._clock()
-        if last is not None and now - last[0] < self._interval:
-            group = _seen(last[2])
-            if group is not None:
-                return group
-        groups = read_raw(self._groups) or b""
-        if last is not None and groups == last[1]:
-            group = _seen(last[2])
-            if group is not None:
-                self._last = (now, *last[1:])
+        groups, last = read_raw(self._groups) or b"", self._last
+        if last is not None and last[0] == groups:
+            group = _read(last[1])
+            if group.current is not None or group.anon is not None:
                 return group
         found = _folders(os.fsdecode(groups), self._root)
-        self._last = None if found is None else (now, groups, found)
+        self._last = None if found is None else (groups, found)
         return None if found is None else _read(found)
 
 
@@ -198,12 +180,6 @@ def _chain(path: str, base: str, mount: Path) -> list[Path]:
 def _has_memory(folder: str, version: int) -> bool:
     name = "memory.usage_in_bytes" if version == 1 else "memory.stat"
     return os.access(f"{folder}/{name}", os.F_OK)
-
-
-def _seen(found: _Folders) -> Cgroup | None:
-    """None: the folder has gone."""
-    group = _read(found)
-    return None if group.current is None and group.anon is None else group
 
 
 def _read(found: _Folders) -> Cgroup:

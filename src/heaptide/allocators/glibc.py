@@ -29,7 +29,7 @@ class Mallinfo(ctypes.Structure):
 class Allocator:
     """The malloc of a C library."""
 
-    name, prefix, costly = NAME, "", True
+    name, prefix, costly, walks = NAME, "", True, True
 
     def __init__(
         self, info: Function | None, report: Report | None, version: str | None, file: str

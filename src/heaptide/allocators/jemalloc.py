@@ -64,7 +64,7 @@ class Mallctl:
 class Allocator:
     """One jemalloc. ``file``: where it is."""
 
-    name, costly = NAME, False
+    name, costly, walks = NAME, False, False
 
     def __init__(self, control: Mallctl, file: str, prefix: str) -> None:
         self.control, self.file, self.prefix = control, file, prefix

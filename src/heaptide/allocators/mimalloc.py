@@ -23,7 +23,7 @@ _NOT_COUNTED = "this mimalloc does not count what is allocated: MI_STAT=1 when i
 class Allocator:
     """The mimalloc in a library."""
 
-    name, prefix, costly = NAME, "", False
+    name, prefix, costly, walks = NAME, "", False, False
 
     def __init__(
         self, info: Function, report: Function | None, version: int | None, file: str

@@ -16,7 +16,7 @@ _FILE = re.compile(r"(ld|libc\.)-?musl-.*\.so(\.\d+)?")
 class Allocator:
     """The malloc of a C library."""
 
-    name, prefix, costly = NAME, "", False
+    name, prefix, costly, walks = NAME, "", False, False
     version = None
 
     def __init__(self, file: str) -> None:

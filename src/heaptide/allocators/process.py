@@ -197,9 +197,9 @@ class ProcessReader(Reading):
     def _number(self) -> int:
         return os.getpid() if self._pid is None else self._pid
 
-    def read(self) -> ProcessStats:
-        """Raises HeaptideError: it has ended."""
-        return _with(_cheap(self._pid, self._procfs), self._rollup.get())
+    def read(self, *, fresh: bool = False) -> ProcessStats:
+        """``fresh``: PSS and USS are read now. Raises HeaptideError: it has ended."""
+        return _with(_cheap(self._pid, self._procfs), self._rollup.get(fresh=fresh))
 
     def command(self) -> list[str]:
         """The words that it was started with."""

@@ -33,7 +33,7 @@ _FREE_THREADED = "the free-threaded build counts by thread: it tells blocks only
 class Allocator:
     """The allocator of CPython's objects in this process."""
 
-    prefix, costly = "", False
+    prefix, costly, walks = "", False, True
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ _CACHES = ("central_cache_free_bytes", "transfer_cache_free_bytes", "thread_cach
 class Allocator:
     """The tcmalloc in a library."""
 
-    name, prefix, costly = NAME, "", False
+    name, prefix, costly, walks = NAME, "", False, False
 
     def __init__(
         self, get: Function, report: Function | None, version: str | None, file: str

@@ -53,11 +53,9 @@ def of_environment() -> Options | None:
     text = os.environ.get(NAME, "").strip()
     if text.lower() in _OFF:
         return None
-    try:
-        said = parse(text)
-    except UsageError as error:
+    said, wrong = parse(text)
+    for error in wrong:
         complain(error)
-        return Options()
     return said if is_first() else replace(said, prometheus=None)
 
 
@@ -74,23 +72,34 @@ def complain(error: Exception) -> None:
         tell(f"{NAME}: {printable(' '.join(words.split()))}")
 
 
-def parse(text: str) -> Options:
-    """Raises UsageError: there is no such word, or it has no value, or has one too many."""
+def parse(text: str) -> tuple[Options, list[UsageError]]:
+    """What can be understood, and what cannot: there is no such word, or it has no value, or has
+    one too many."""
     found: dict[str, Any] = {}
+    wrong: list[UsageError] = []
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} cannot be understood: {error}") from None
+        return Options(), [UsageError(f"{text!r} cannot be understood: {error}")]
     for word in words:
         name, equals, value = word.partition("=")
-        if name not in _KNOWN:
-            raise UsageError(f"there is no {name!r}; there are {', '.join(_KNOWN)}")
-        if equals and (not value or name in _FLAGS):
-            raise UsageError(f"{word!r}: say {name}{'' if name in _FLAGS else '=VALUE'}")
-        if not equals and name == "alias":
-            raise UsageError("'alias' is the name of a metric: say alias=NAME")
-        found[name] = _value(name, value) if equals else True
-    return Options(**found)
+        try:
+            _check(word, name, equals, value)
+        except UsageError as error:
+            wrong.append(error)
+        else:
+            found[name] = _value(name, value) if equals else True
+    return Options(**found), wrong
+
+
+def _check(word: str, name: str, equals: str, value: str) -> None:
+    """Raises UsageError."""
+    if name not in _KNOWN:
+        raise UsageError(f"there is no {name!r}; there are {', '.join(_KNOWN)}")
+    if equals and (not value or name in _FLAGS):
+        raise UsageError(f"{word!r}: say {name}{'' if name in _FLAGS else '=VALUE'}")
+    if not equals and name == "alias":
+        raise UsageError("'alias' is the name of a metric: say alias=NAME")
 
 
 def _value(name: str, text: str) -> Any:

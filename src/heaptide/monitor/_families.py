@@ -28,8 +28,12 @@ class Families:
         """``alias``: more names, and which figure each is of. Raises UsageError: a name that cannot
         be one, or is taken; there is no such figure."""
         names = {key: [family_name(figure)] for key, figure in FIGURES.items()}
+        taken = {family_name(figure): figure.metric for figure in FIGURES.values()}
         for name, key in (alias or {}).items():
             family = _checked(name, key)
+            if family in taken:
+                raise UsageError(f"alias {name}: there is a metric {taken[family]} already")
+            taken[family] = name
             names[key].append(family)
         self._models = {
             key: [_family(FIGURES[key], name) for name in known] for key, known in names.items()
@@ -89,6 +93,8 @@ def _family(figure: Figure, name: str) -> Metric:
 
 def _checked(name: str, key: str) -> str:
     """The name of the family."""
+    if not isinstance(name, str) or not isinstance(key, str):
+        raise UsageError(f"alias {name!r}: {key!r}: say a name, and the figure that it is of")
     figure = FIGURES.get(key)
     if figure is None:
         raise UsageError(
@@ -105,7 +111,4 @@ def _checked(name: str, key: str) -> str:
             f"alias {name}: {key} is a gauge, whose name does not end in "
             f"{', '.join((_TOTAL, *_RESERVED))}"
         )
-    family = name[: -len(_TOTAL)] if figure.kind == COUNTER else name
-    if any(family == family_name(one) for one in FIGURES.values()):
-        raise UsageError(f"alias {name}: heaptide has a metric of this name already")
-    return family
+    return name[: -len(_TOTAL)] if figure.kind == COUNTER else name

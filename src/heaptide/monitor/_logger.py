@@ -38,6 +38,12 @@ def warn(words: str, *values: object) -> None:
         logging.getLogger(NAME).warning(words, *values)
 
 
+def say(words: str, *values: object) -> None:
+    """What is no reason to worry, likewise."""
+    with contextlib.suppress(Exception):
+        logging.getLogger(NAME).info(words, *values)
+
+
 def write(logger: object, level: int, message: str, values: Mapping[str, Any]) -> None:
     """To loggers of logging goes the message with the values as ``extra``; to others an event with
     values, for their processors to make something of. None: the program's own, as `_own` has it.

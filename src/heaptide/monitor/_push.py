@@ -15,8 +15,9 @@ class Pusher:
     """Pushes every so many seconds, and a last time when it is closed, until then in a thread that
     does not keep the program from ending. A forked child pushes nothing."""
 
-    def __init__(self, push: Callable[[], None], every: float | None) -> None:
-        """``push``: raises HeaptideError. ``every``: seconds; None: only when it is called.
+    def __init__(self, push: Callable[[bool], None], every: float | None) -> None:
+        """``push``: raises HeaptideError; it is told whether all figures are to be read anew, as
+        they are whenever somebody waits for it. ``every``: seconds; None: only when it is called.
         Raises HeaptideError: there can be no thread for it."""
         self._push, self._every = push, every
         self._ended = threading.Event()
@@ -30,13 +31,13 @@ class Pusher:
 
     def push(self) -> None:
         """Now. Raises HeaptideError: the gateway cannot be reached, or refuses."""
-        self._push()
+        self._push(True)
 
     def close(self) -> None:
         """Pushes a last time, and no more. Raises as `push`."""
         if not self._ended.is_set():
             self._ended.set()
-            self._push()
+            self._push(True)
 
     def __enter__(self) -> Pusher:
         return self
@@ -55,7 +56,7 @@ class Pusher:
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             try:
-                self._push()
+                self._push(False)
                 self._failed = False
             except Exception as error:  # of whatever collector: the next push may succeed
                 if not self._failed:  # once, until it works again

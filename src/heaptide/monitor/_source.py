@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -24,16 +25,16 @@ from heaptide.errors import HeaptideError
 from ._figures import FIGURES, Figure, Sample
 
 # What a caller waits for; whatever takes longer is read by another thread, and told the next time.
-PATIENCE = 0.00005
+PATIENCE = 0.0002
 _STATES = ("under_oom", "oom_kill_disable")  # among the events of version 1: no counts
 
 
 class ReadsProcess(Protocol):
-    def read(self) -> ProcessStats: ...
+    def read(self, *, fresh: bool = False) -> ProcessStats: ...
 
 
 class ReadsAllocators(Protocol):
-    def read(self) -> list[AllocatorStats]: ...
+    def read(self, *, fresh: bool = False) -> list[AllocatorStats]: ...
 
 
 class Source:
@@ -62,6 +63,12 @@ class Source:
     def read(self) -> list[Sample]:
         """In the order of `FIGURES`, but for allocators, which are told one after the other."""
         return [*self._own(), *self.inside(), *self.around()]
+
+    def refresh(self) -> None:
+        """Reads now what is read rarely, whatever it costs: `read` tells it after that."""
+        with contextlib.suppress(HeaptideError):  # as in _own
+            self._process.read(fresh=True)
+        self._allocators.read(fresh=True)
 
     def _own(self) -> list[Sample]:
         """None without /proc, or where no more files can be opened: what else a service exports is
@@ -182,7 +189,8 @@ def _of_python(objects: bool) -> Iterator[Sample]:
     for generation, count in enumerate(gc.get_count()):
         yield Sample(FIGURES["python.gc_pending"], count, (str(generation),))
     if objects:
-        yield Sample(FIGURES["python.tracked_objects"], len(gc.get_objects()))
+        tracked = len(gc.get_objects()) + gc.get_freeze_count()
+        yield Sample(FIGURES["python.tracked_objects"], tracked)
 
 
 def _of_cgroup(group: Cgroup | None, machine: Pressure | None) -> Iterator[Sample]:

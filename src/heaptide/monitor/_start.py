@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Optional
 
@@ -153,15 +153,16 @@ def _part(
     logger: object,
     own: bool,
 ) -> _Part:
-    """``own``: the program wants it. What the variable adds, budgets say, may then be what is
-    wrong: it is started without."""
+    """``own``: the program wants it. What the variable adds, budgets say, may be what is wrong: it
+    is started without."""
     both = given.over(said)
+    less = given if own else given.over(replace(said, budgets=None, alias=None))
     try:
         return start(both, logger)
     except Exception as error:
-        if not own or both == given:
+        if both == less:
             raise
-        part = start(given, logger)
+        part = start(less, logger)
         complain(error)
         return part
 

@@ -136,7 +136,7 @@ class Log:
             parts.append(f"{units.size(brief.swap)} in swap")
         text = f"memory of {seen.pid}: {', '.join(parts)}"
         if left is not None:
-            text += f"; {units.size(left.headroom)} left of {self._size(NEAR, left)}"
+            text += f"; {units.binary_size(left.headroom)} left of {self._size(NEAR, left)}"
         for name in changes.passed:
             near = name == NEAR
             text += f"; {'near' if near else 'over'} {name} {self._size(name, left)}"

@@ -18,21 +18,24 @@ def document(
     groups: list[Node] = [
         {
             "name": f"heaptide-{watched.job}" if watched.job else "heaptide",
-            "rules": [_rule(alert, runbook) for alert in alerts(watched, settings)],
+            "rules": [_rule(alert, watched, runbook) for alert in alerts(watched, settings)],
         }
         for watched in jobs
     ]
     return {"groups": groups}
 
 
-def _rule(alert: Alert, runbook: str | None) -> Node:
+def _rule(alert: Alert, watched: Watched, runbook: str | None) -> Node:
     annotations = {"summary": alert.summary, "description": alert.description}
     if runbook:
         annotations["runbook_url"] = _literal(f"{runbook}#{alert.name.lower()}")
     rule: dict[str, Node] = {"alert": alert.name, "expr": alert.expr}
     if alert.hold:
         rule["for"] = duration(alert.hold)
-    return {**rule, "labels": {"severity": alert.severity}, "annotations": annotations}
+    # Without its job, which the figures have as well, the rule would be another's to promtool.
+    alone = watched.job and not watched.job.startswith("~")  # a regular expression
+    job = {"job": _literal(watched.job)} if alone else {}
+    return {**rule, "labels": {"severity": alert.severity, **job}, "annotations": annotations}
 
 
 def _literal(text: str) -> str:
