@@ -31,7 +31,7 @@ _CLOSURE = re.compile(
 _CLANG_LAMBDA = re.compile(r"(?<=\$_)\d+")
 _ADDRESS = re.compile(r"^0x[0-9a-f]+(?: in (.*))?$")
 _MARKS = re.compile(r"[.\[{#$]|::h")  # most names have none: nothing to look for
-_COMPREHENSION = re.compile(r"(?:\.<locals>)?\.<(?:list|set|dict)comp>")
+_COMPREHENSION = re.compile(r"(?:^|(?:\.<locals>)?\.)<(?:list|set|dict)comp>")
 
 
 def function_key(name: str) -> str:
@@ -81,8 +81,13 @@ def python_key(name: str, *, bare: bool, inlined: bool) -> str:
     comprehensions are a part of their function, as they are from Python 3.12 on.
     """
     if inlined:
-        name = _COMPREHENSION.sub("", name)
+        name = _COMPREHENSION.sub("", name).removeprefix(".<locals>.") or "<module>"
     return name.rpartition(".")[2] if bare else name
+
+
+def is_comprehension(name: str) -> bool:
+    """Whether a Python function's name is that of a comprehension's own code."""
+    return name.endswith(("<listcomp>", "<setcomp>", "<dictcomp>"))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -14,7 +14,14 @@ from heaptide.recording import FrameKind
 
 from .fold import combine
 from .lines import moved_lines
-from .match import function_key, match_paths, match_renamed, python_key, unnamed
+from .match import (
+    function_key,
+    is_comprehension,
+    match_paths,
+    match_renamed,
+    python_key,
+    unnamed,
+)
 from .origin import Origin
 from .sums import forget
 from .threads import thread_entries
@@ -119,10 +126,7 @@ class Shared:
     def _names(self) -> tuple[Ints, list[str]]:
         """The names' numbers, and the names."""
         python, grouped = self.join("kind") == FrameKind.PYTHON, np.concatenate(self.grouped)
-        versions = [_python_versions(profile.recording) for profile in self.profiles]
-        known = [version for version in versions if version]
-        bare = _differ(known, _QUALIFIED)
-        inlined = not bare and _differ(known, _INLINED)
+        bare, inlined = self._pythons
         numbers: dict[str, int] = {"": 0}
         columns = []
         for profile, is_python, is_grouped in zip(
@@ -143,6 +147,26 @@ class Shared:
                 found.append(numbers.setdefault(key, len(numbers)))
             columns.append(np.array(found, np.int64)[inverse.reshape(-1)])
         return np.concatenate(columns), list(numbers)
+
+    @cached_property
+    def _pythons(self) -> tuple[bool, bool]:
+        """``bare`` and ``inlined``, see ``python_key``."""
+        versions = [_python_versions(profile.recording) for profile in self.profiles]
+        known = [version for version in versions if version]
+        bare = _differ(known, _QUALIFIED)
+        return bare, not bare and _differ(known, _INLINED)
+
+    @cached_property
+    def inlined(self) -> Bools:
+        """Whether it is code of its own that the other recording's Python has in the caller's."""
+        found = [np.zeros(size, np.bool_) for size in self.sizes]
+        if self._pythons[1]:
+            for part, profile in zip(found, self.profiles):
+                at = profile.locations
+                names, inverse = np.unique(at.function, return_inverse=True)
+                part[:] = np.array([is_comprehension(at.texts[n]) for n in names.tolist()])[inverse]
+                part &= at.kind == FrameKind.PYTHON
+        return np.concatenate(found)
 
     @cached_property
     def function(self) -> Ints:

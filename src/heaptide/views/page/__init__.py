@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heaptide.profile.shared import Shared
+
 from . import html
 from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
 from .header import header_of
-from .merge import moved_places, with_base
+from .matched import shared_names
+from .merge import with_base
 from .order import compact
 from .owners import only_chosen
 from .shrink import shrink
@@ -84,8 +87,8 @@ def build(
     step(0, "names")
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
-    compared = base is not None
-    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, compared=compared)
+    was, now = (None, None) if base is None else shared_names(Shared(base, profile))
+    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, names=now)
     tables = only_chosen(header, tables, profile)
     said = []
     if base is None:
@@ -93,8 +96,8 @@ def build(
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, compared=True)
-        tables = compact(with_base(tables, older, moved_places(base, profile)))
+        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, names=was)
+        tables = compact(with_base(tables, older))
     texts: dict[str, str] = {}
     if sources:
         texts, notes = embedded(tables, header["recording"]["started"], most // 2)

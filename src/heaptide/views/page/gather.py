@@ -16,6 +16,7 @@ from heaptide.profile import COLUMNS
 
 from .bins import Changes, changes_of, edges_of
 from .exits import Exits, exits_of, gone_at
+from .matched import Names, own_names
 from .order import arranged
 from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
@@ -28,17 +29,18 @@ if TYPE_CHECKING:
 
 
 def tables_of(
-    profile: Profile, *, bins: int, samples: int, compared: bool = False
+    profile: Profile, *, bins: int, samples: int, names: Names | None = None
 ) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
     time; and which processes and threads are not told apart, for more than ``samples`` of them.
-    ``compared``: for a comparison, which does not tell processes apart: with what they left behind,
-    and without sizes and lifetimes.
+    ``names``: for a comparison, which does not tell processes apart, what places are called in it:
+    with what processes left behind, and without sizes and lifetimes.
 
     Contexts without any figure are left out: they did nothing.
     """
     rows = np.flatnonzero(profile.figures.any(axis=1))
-    shape, number = arranged(_shape(profile, rows))
+    compared = names is not None
+    shape, number = arranged(_shape(profile, rows, names or own_names(profile)))
     shape, number, together = few_samples(profile, rows, shape, number, samples)
     sample = np.full(len(profile.recording.contexts), -1, np.int32)
     sample[rows] = number
@@ -61,24 +63,21 @@ def tables_of(
     return found, together
 
 
-def _shape(profile: Profile, rows: Ints) -> Tables:
+def _shape(profile: Profile, rows: Ints, names: Names) -> Tables:
     """All but the figures of the contexts ``rows``."""
     locations, contexts = profile.locations, profile.recording.contexts
-    module, names = profile.modules
-    places = {name: getattr(locations, name).astype(np.int64) for name in PLACE}
-    texts = list(locations.texts)
-    numbers = {text: number for number, text in enumerate(texts)}
-    for name in names:
-        if numbers.setdefault(name, len(texts)) == len(texts):
-            texts.append(name)
-    places["module"] = np.array([numbers[name] for name in names], np.int64)[module]
+    named = ("function", "file", "module", "line")
+    places = {
+        name: getattr(names if name in named else locations, name).astype(np.int64)
+        for name in PLACE
+    }
     # What the interpreter made for itself has no stack, but is no unknown one: a root of its own.
     outside = locations.outside_python
     nowhere = profile.context_site[rows] == outside
     return Tables(
-        texts=texts,
+        texts=names.texts,
         places=places,
-        parent=np.append(profile.tree.parent, -1),
+        parent=np.append(_parents(profile, names), -1),
         place=np.append(profile.node_location, outside),
         node=np.where(nowhere, len(profile.tree), profile.context_node[rows]),
         site=np.where(nowhere, len(profile.tree), profile._context_site_node[rows]),
@@ -90,6 +89,18 @@ def _shape(profile: Profile, rows: Ints) -> Tables:
         lifetimes=Histogram.none(),
         ages=Histogram.none(),
     )
+
+
+def _parents(profile: Profile, names: Names) -> Ints:
+    """Of each node, those of ``names.inlined`` in the place of the function they are a part of."""
+    parent, location = profile.tree.parent, profile.node_location
+    if not names.inlined.any():
+        return parent
+    caller = location[parent]
+    within = names.inlined[location] & (parent >= 0)
+    for column in (names.function, names.file, profile.locations.origin):
+        within &= column[location] == column[caller]
+    return np.where(within, parent[profile.tree.nearest(~within)], parent)
 
 
 def _figures(profile: Profile, rows: Ints, groups: Groups) -> Ints:

@@ -58,7 +58,7 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "threads": _threads(recording, like),
         "alike": like.names,
         "here": os.getcwd(),  # noqa: PTH109 - a string is wanted
-        "modules": _modules(profile),
+        "modules": {**({} if base is None else _older_modules(profile, base)), **_modules(profile)},
         "marks": _marks(recording),
         "forks": _forks(recording),
         "size_bounds": list(SIZE_BOUNDS),
@@ -134,6 +134,13 @@ def _modules(profile: Profile) -> dict[str, str]:
         for file, name in profile.module_code.items()
         if not name.startswith("import ")
     }
+
+
+def _older_modules(profile: Profile, base: Profile) -> dict[str, str]:
+    """The same of files that only the older recording has module-level code of."""
+    texts = profile.locations.texts
+    known = {texts[file] for file in profile.module_code}
+    return {file: name for file, name in _modules(base).items() if file not in known}
 
 
 def _processes(recording: Recording) -> list[dict[str, Any]]:

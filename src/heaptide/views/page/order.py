@@ -9,7 +9,7 @@ import numpy as np
 from heaptide.profile import Tree
 
 from .rows import Ints, grouped
-from .tables import PLACE, Tables, regrouped
+from .tables import PLACE, TEXTS, Tables, regrouped
 
 
 def compact(tables: Tables) -> Tables:
@@ -47,11 +47,10 @@ def _places(tables: Tables) -> Tables:
 
 def _texts(tables: Tables) -> Tables:
     """Without texts that are not used."""
-    names = PLACE[:3]
-    used = np.unique(np.concatenate([[0], *(tables.places[name] for name in names)]))
+    used = np.unique(np.concatenate([[0], *(tables.places[name] for name in TEXTS)]))
     number = np.zeros(len(tables.texts), np.int64)
     number[used] = np.arange(len(used))
-    places = {**tables.places, **{name: number[tables.places[name]] for name in names}}
+    places = {**tables.places, **{name: number[tables.places[name]] for name in TEXTS}}
     return replace(tables, texts=[tables.texts[i] for i in used.tolist()], places=places)
 
 

@@ -22,7 +22,9 @@ from .spreads import Spreads
 FIGURES = COLUMNS + LEAK_COLUMNS
 _POSITION = ("function", "file", "module", "line", "column", "end_line", "end_column")
 PLACE = (*_POSITION, "language", "origin", "kind")
-"""Columns of places; the first three are numbers of texts."""
+"""Columns of places."""
+TEXTS = PLACE[:3]
+"""Those that are numbers of texts."""
 
 
 @dataclass(frozen=True)
