@@ -17,6 +17,7 @@ from heaptide.errors import UsageError
 from heaptide.profile import EVERY_METRIC, FOLDS, METRICS, Profile, Status, compare, summarize
 from heaptide.profile.diff import summary_change
 from heaptide.recording import Language, Recording
+from heaptide.views.diff_document import diff_document
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
@@ -135,6 +136,38 @@ def test_leaks_sum_up_too(one: int, other: int) -> None:
             assert int(found.change.sum()) == expected
         for recording in recordings:
             recording.close()
+
+
+def told_of_a_line(tmp_path: Path, old: dict[str, int], new: dict[str, int]) -> tuple[str, str]:
+    """What stands for the line that all of ``old`` and ``new`` is on, and what JSON says."""
+    old_program, new_program = (
+        python_program(
+            tmp_path / name, [Line(function, 3, size) for function, size in held.items()]
+        )
+        for name, held in (("old.tide", old), ("new.tide", new))
+    )
+    found = compare(old_program, new_program, "line", METRICS["peak"])
+    assert len(found) == 1
+    at = new_program.locations
+    document = diff_document(old_program, new_program, METRICS["peak"], "line")
+    return at.texts[at.function[found.place[0]]], document["changes"][0]["function"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({"f": 10, "f.<listcomp>": 500}, {"f": 9, "f.<listcomp>": 5}, "f.<listcomp>"),
+        ({"f": 10, "g": 20}, {"f": 9, "h": 70}, "h"),
+    ],
+)
+def test_a_line_is_told_by_the_function_with_most_of_it_in_either(
+    tmp_path: Path, old: dict[str, int], new: dict[str, int], told: str
+) -> None:
+    assert told_of_a_line(tmp_path, old, new) == (told, told)
+
+
+def test_what_left_a_line_is_told(tmp_path: Path) -> None:
+    assert told_of_a_line(tmp_path, {"f": 10, "g": 200}, {"f": 9}) == ("f", "g")
 
 
 def test_new_is_what_had_no_memory_before(tmp_path: Path) -> None:

@@ -209,6 +209,30 @@ def test_namesakes_are_told_apart_by_file_and_the_heaviest_line_is_shown(tmp_pat
     assert names(profile, profile.fold("file", metric("peak"))) == {"/a.py": 13, "/b.py": 2}
 
 
+def test_a_line_is_told_by_the_function_with_most_of_it(tmp_path: Path) -> None:
+    """A function's line defines it, calls it, and holds what its comprehension made."""
+    build = Builder()
+    build.process()
+    build.thread()
+    functions = ("<module>", "f", "f.<locals>.<listcomp>", "f", "g")
+    frames = [build.python(function, "/a.py", 1) for function in functions]
+    contexts = [
+        build.context(stack=build.stack(build.python("main", "/a.py", 9 + row), frame))
+        for row, frame in enumerate(frames)
+    ]
+    sizes = dict(zip(contexts, (1, 30, 50, 30, 2)))  # f has 60, of several calls
+    build.slice(0, SECOND, {c: Change(1, size) for c, size in sizes.items()})
+    build.peak({c: (1, size) for c, size in sizes.items()})
+    build.slice(SECOND, 2 * SECOND, {contexts[2]: Change(40, 40)})
+    profile = Profile(opened(build, tmp_path))
+    at = profile.locations
+    for name, function, size in (("peak", "f", 113), ("total", "f.<locals>.<listcomp>", 153)):
+        fold = profile.fold("line", metric(name))
+        assert fold.values.tolist() == [size]
+        assert at.texts[at.function[fold.location[0]]] == function
+        assert at.texts[at.function[profile.fold("file", metric(name)).location[0]]] == function
+
+
 def test_modules_of_python_are_packages(tmp_path: Path) -> None:
     build = Builder()
     build.process()

@@ -51,8 +51,9 @@ class Diff:
     ``old`` and ``new``: figures shaped (rows, k), the columns of ``Profile.figures_for(metric)``,
     zeros where a recording lacks the group. ``places``: for the old and the new recording the row
     of its locations (``by`` function, line, file or module), threads or processes that stands for
-    the group, its heaviest; -1: not known. ``members``: how many of these it has figures of, 0
-    where it lacks the group. ``grouped``: all code without symbols of an object.
+    the group, its heaviest; -1: not known. ``functions``: what functions these are, in numbers that
+    both share. ``members``: how many of these it has figures of, 0 where it lacks the group.
+    ``grouped``: all code without symbols of an object.
     ``lengths``: what figures are divided by where they are compared by ``scale``, see ``compare``.
     """
 
@@ -63,6 +64,7 @@ class Diff:
     places: tuple[Ints, Ints]
     members: tuple[Ints, Ints]
     grouped: Bools
+    functions: tuple[Ints, Ints]
     scale: str | None = None
     lengths: tuple[float, float] | None = None
 
@@ -83,6 +85,12 @@ class Diff:
     def place(self) -> Ints:
         """The row that stands for the group, in the newer recording if that has it."""
         return np.where(self.in_new, self.places[1], self.places[0])
+
+    @property
+    def function_gone(self) -> Bools:
+        """Whether most of a line was another function's, before: that of the older recording."""
+        both = (self.members[0] > 0) & (self.members[1] > 0) & (self.by == "line")
+        return np.asarray(both & (self.functions[0] != self.functions[1]) & (self.change < 0))
 
     @property
     def values(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -135,25 +143,27 @@ def compare(
             summarize(profile)  # which the recording keeps
             forget(profile)
     lengths = None if scale is None else _lengths((old, new), scale)
-    keys, lines, grouped = _keys(Shared(old, new) if shared is None else shared, by)
+    keys, lines, functions, grouped = _keys(Shared(old, new) if shared is None else shared, by)
+    weights = _weights(keys, functions, [metric.of(found) for found in sums])
     count = max(int(key.max(initial=-1)) for key in keys) + 1
     figures, places, members = [], [], []
     alone = np.zeros(count, np.bool_)
-    for found, key, line, single in zip(sums, keys, lines, grouped):
+    for found, key, line, weight, single in zip(sums, keys, lines, weights, grouped):
         used = np.flatnonzero(found.any(axis=1))
         total = np.zeros((count, found.shape[1]), np.int64)
         np.add.at(total, key[used], found[used])
         figures.append(total)
-        places.append(_heaviest(key[used], line[used], metric.of(found[used]), used, count))
+        values = metric.of(found[used])
+        places.append(_heaviest(key[used], line[used], weight[used], values, used, count))
         members.append(np.bincount(key[used], minlength=count).astype(np.int64))
         alone[key[used[single[used]]]] = True
     for place, found in zip(places, sums):
         if by in ("thread", "process"):
             place[place == len(found) - 1] = -1
     rows = np.flatnonzero((members[0] > 0) | (members[1] > 0))
-    values = _scaled(metric, figures[0][rows], figures[1][rows], lengths)
+    compared = _scaled(metric, figures[0][rows], figures[1][rows], lengths)
     # Ties by what does not depend on how keys are numbered: the larger, then the earlier place.
-    order = np.lexsort((places[0][rows], places[1][rows], -values[1], -_step(*values)))
+    order = np.lexsort((places[0][rows], places[1][rows], -compared[1], -_step(*compared)))
     rows = rows[order]
     return Diff(
         by,
@@ -163,18 +173,37 @@ def compare(
         (places[0][rows], places[1][rows]),
         (members[0][rows], members[1][rows]),
         alone[rows],
+        _pair([of[place[rows]] for of, place in zip(functions, places)]),
         scale,
         lengths,
     )
 
 
-def _heaviest(key: Ints, line: Ints, value: Ints, place: Ints, count: int) -> Ints:
-    """For each key the place, of its line with the largest sum of ``value``; -1: it has none."""
+def _weights(
+    keys: tuple[Ints, Ints], functions: tuple[Ints, Ints], values: list[Ints]
+) -> tuple[Ints, Ints]:
+    """For each row of both sums what its function has of its key: in the recording with more."""
+    number = combine(np.concatenate(keys), np.concatenate(functions))
+    sides = np.split(number, [len(keys[0])])
+    count = int(number.max(initial=-1)) + 1
+    most = np.zeros(count, np.int64)
+    for side, value in zip(sides, values):
+        found = np.zeros(count, np.int64)
+        np.add.at(found, side, value)
+        np.maximum(most, found, out=most)
+    return most[sides[0]], most[sides[1]]
+
+
+def _heaviest(
+    key: Ints, line: Ints, of_function: Ints, value: Ints, place: Ints, count: int
+) -> Ints:
+    """For each key the place, of its line with the largest sum of ``value`` and there of the
+    largest ``of_function``; -1: it has none."""
     found = np.full(count, -1, np.int64)
     number = combine(key, line)
     weight = np.zeros(int(number.max(initial=-1)) + 1, np.int64)
     np.add.at(weight, number, value)
-    order = np.lexsort((-place, -number, weight[number], key))
+    order = np.lexsort((-place, of_function, -number, weight[number], key))
     found[key[order]] = place[order]  # the last of a key's stays
     return found
 
@@ -221,20 +250,22 @@ def _lengths(profiles: tuple[Profile, Profile], scale: str) -> tuple[float, floa
 
 def _keys(
     shared: Shared, by: str
-) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints], tuple[Bools, Bools]]:
-    """For each row of both sums its key, its line, and whether it stands for nameless code."""
+) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints], tuple[Ints, Ints], tuple[Bools, Bools]]:
+    """For each row of both sums its key, its line and function, and whether it stands for nameless
+    code."""
     if by in ("thread", "process"):
         numbers = (shared_threads if by == "thread" else shared_processes)(shared)
         # The last row is what has no thread or process.
         last = max((*numbers[0], *numbers[1]), default=-1) + 1
         actors = [np.array([*side, last], np.int64) for side in numbers]
         nothing = [np.zeros(len(actor), np.int64) for actor in actors]
-        return _pair(actors), _pair(nothing), _pair([none > 0 for none in nothing])
+        return _pair(actors), _pair(nothing), _pair(nothing), _pair([none > 0 for none in nothing])
     first, second, last = shared.keys(by)
     keys = [np.append(first, last), np.append(second, last)]
     lines = [np.append(profile.locations.line, 0) for profile in shared.profiles]
+    functions = [np.append(side, -1) + 1 for side in shared.split(shared.function)]
     grouped = [np.append(side & (by in ("function", "line")), False) for side in shared.grouped]
-    return _pair(keys), _pair(lines), _pair(grouped)
+    return _pair(keys), _pair(lines), _pair(functions), _pair(grouped)
 
 
 def _pair(sides: list[npt.NDArray[T]]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:

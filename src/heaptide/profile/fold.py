@@ -26,8 +26,9 @@ class Fold:
     """Figures of groups, one row each, largest first by the metric asked for.
 
     ``figures`` has the shape (groups, len(COLUMNS)). ``location`` is the row of the profile's
-    locations that stands for a group: its heaviest line. ``entity`` is the row of the recording's
-    threads or processes (-1: not known). The one that says nothing about ``by`` is -1 throughout.
+    locations that stands for a group: its heaviest line, of the function with most there.
+    ``entity`` is the row of the recording's threads or processes (-1: not known). The one that
+    says nothing about ``by`` is -1 throughout.
     ``inclusive``, where asked for, is the metric's sum over all memory that was allocated with the
     group anywhere in its stack, counted once however deep the recursion; for threads and processes
     it equals their own. ``imports``: the part of the metric that was allocated while a module was
@@ -121,14 +122,23 @@ def fold(profile: Profile, by: str, metric: Metric, *, inclusive: bool = False) 
 
 
 def _heaviest(profile: Profile, groups: Ints, site: Ints, values: Ints) -> Ints:
-    """For each group (ascending) the first location of its line with the largest value."""
+    """For each group (ascending) the first location of its line with the largest value, and there
+    of the function with the largest."""
     line = combine(groups[site], profile.locations.line[site])
-    number, of_line = sum_by(line, values[:, np.newaxis])
-    weight = of_line[np.searchsorted(number, line), 0]
-    order = np.lexsort((site, -weight, groups[site]))
+    function = combine(line, profile.function_groups[site])
+    order = np.lexsort(
+        (site, -_weights(function, values), line, -_weights(line, values), groups[site])
+    )
     chosen: Ints = site[order]
     starts: Ints = chosen[np.append(True, np.diff(groups[chosen]) != 0)[: len(chosen)]]
     return starts
+
+
+def _weights(number: Ints, values: Ints) -> Ints:
+    """For each row the sum of ``values`` of all rows with its number, dense from 0."""
+    found = np.zeros(int(number.max(initial=-1)) + 1, np.int64)
+    np.add.at(found, number, values)
+    return found[number]
 
 
 def _inclusive(profile: Profile, groups: Ints, values: Ints) -> Ints:

@@ -116,6 +116,8 @@ def _change(profiles: tuple[Profile, Profile], found: Diff, row: int) -> dict[st
         for profile, places, members in zip(profiles, found.places, found.members)
     )
     place = after or before
+    if found.function_gone[row]:
+        place = {**place, "function": before["function"]}
     return {
         "status": Status(int(found.status[row])).name.lower(),
         "change": int(found.change[row]),

@@ -86,6 +86,8 @@ def diff_label(screen: Screen, shared: Shared, found: Diff, row: int) -> Label:
     was = old.module if found.by == "module" else old.file
     if _base(was) != _base(new.module if found.by == "module" else new.file):
         label.tag = f"{label.tag}, was {was}".lstrip(", ")
+    if found.function_gone[row]:
+        label.place = shared.profiles[0].function_of(int(found.places[0][row]))
     if found.by == "line" and old.line != new.line:
         label.name = f"{new.file}:{old.line}{arrow(screen)}{new.line}"
     return label
