@@ -70,8 +70,7 @@ def leaked(recording: Recording, time: TimeRange) -> Ints:
     for column, sums in enumerate((before.live_bytes, before.live_blocks)):
         np.add.at(live[:, column], group, sums)
     floors = []
-    still = time.start + int((time.end - time.start) * STILL_ALIVE)
-    stop = int(np.searchsorted(recording.slices.end, still, side="right"))
+    stop = _until(recording, time)
     for part in (parts[0], parts[1], range(parts[2].start, max(stop, parts[2].stop))):
         floors.append(_floor(recording, group, live, part))
     first, second, third = floors
@@ -86,6 +85,17 @@ def leaked(recording: Recording, time: TimeRange) -> Ints:
     for column, sums in enumerate((held.live_bytes, held.live_blocks)):
         found[:, column] = _shared(rise[:, column], group, np.maximum(sums, 0))
     return found
+
+
+def ended(recording: Recording, time: TimeRange) -> Bools:
+    """For each context whether its process had ended by then, so that it leaks nothing."""
+    return ~alive_contexts(recording, _until(recording, time))
+
+
+def _until(recording: Recording, time: TimeRange) -> int:
+    """Behind the last slice up to which it has to stay."""
+    still = time.start + int((time.end - time.start) * STILL_ALIVE)
+    return int(np.searchsorted(recording.slices.end, still, side="right"))
 
 
 def _stacks(recording: Recording) -> tuple[Ints, Bools]:

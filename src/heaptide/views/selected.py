@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import LEAKED, size_words, timeline_of
-from heaptide.profile.leaks import windows
+import numpy as np
+
+from heaptide.profile import LEAKED, METRICS, size_words, timeline_of
+from heaptide.profile.leaks import ended, windows
 from heaptide.recording import SIZE_BOUNDS
 
 from . import units
@@ -56,12 +58,14 @@ def as_json(profile: Profile) -> dict[str, Any]:
     }
 
 
-def selection_notes(profile: Profile, metric: Metric) -> list[Note]:
-    """How figures of this selection differ from what one may take them for."""
+def selection_notes(profile: Profile, metric: Metric, *, grown: bool = False) -> list[Note]:
+    """How figures of this selection differ from what one may take them for. ``grown``: a verdict
+    on what leaked is told as well."""
     return [
         *_about_time(profile, metric),
         *_about_sizes(profile, metric),
         *_about_leaks(profile, metric),
+        *(_about_ended(profile) if grown or metric.name == LEAKED.name else []),
     ]
 
 
@@ -109,3 +113,19 @@ def _about_leaks(profile: Profile, metric: Metric) -> list[Note]:
     if windows(recording, time) is not None:
         return []
     return [Note("warning", "too short to tell leaks: nothing can be seen to grow and grow")]
+
+
+def _about_ended(profile: Profile) -> list[Note]:
+    """Processes that held memory when they ended, of which none counts as leaked."""
+    recording = profile.recording
+    held = METRICS["alive"].of(profile.figures)
+    rows = np.flatnonzero((held > 0) & ended(recording, profile.covered))
+    if not len(rows):
+        return []
+    count = len(np.unique(recording.contexts.process[rows]))
+    text = (
+        "memory of processes that had ended is not among the leaked: "
+        f"{units.some(count, 'process', 'processes')} held {units.size(int(held[rows].sum()))} "
+        "at the end; --metric alive has it"
+    )
+    return [Note("note", text)]

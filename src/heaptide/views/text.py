@@ -65,7 +65,7 @@ def show(
         _figures(screen, profile, summary)
         grown = _verdicts(screen, profile, summary)
         _processes(screen, profile)
-    _notes(screen, profile, metric, only_warnings=only_table)
+    _notes(screen, profile, metric, only_warnings=only_table, grown=grown)
     _sites(screen, profile, metric, by, top)
     if not only_table:
         print_over_time(screen, profile, summary)
@@ -243,11 +243,13 @@ def _processes(screen: Screen, profile: Profile) -> None:
         screen.line(f"and {more}: see --by process", "dim")
 
 
-def _notes(screen: Screen, profile: Profile, metric: Metric, *, only_warnings: bool) -> None:
+def _notes(
+    screen: Screen, profile: Profile, metric: Metric, *, only_warnings: bool, grown: bool = False
+) -> None:
     # Of a part only what warns: the rest has been read with the whole.
     only_warnings = only_warnings or not profile.whole
     found = [note for note in notes(profile) if note.level == "warning" or not only_warnings]
-    found += selection_notes(profile, metric)
+    found += selection_notes(profile, metric, grown=grown)
     if not found:
         return
     screen.line()
