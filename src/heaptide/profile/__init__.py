@@ -11,7 +11,7 @@ from heaptide._later import later
 
 from .figures import Peak, context_figures, live_totals
 from .fold import FOLDS, Fold, groups_of
-from .known import default_metric, known_metrics, metric_of, unknown
+from .known import default_metric, known_metrics, metric_of, told, unknown
 from .locations import Locations, locate
 from .metrics import (
     BY_ORDER,
@@ -102,6 +102,7 @@ __all__ = [
     "thread_entries",
     "thread_name",
     "timeline_of",
+    "told",
     "unknown",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,10 +14,12 @@ from heaptide.errors import UsageError
 from .actors import shared_processes, shared_threads
 from .fold import FOLDS, combine
 from .shared import Shared
-from .summary import Summary, summarize
+from .summary import summarize
 from .sums import forget, summed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .metrics import Metric
     from .profile import Profile
 
@@ -272,10 +274,12 @@ def _pair(sides: list[npt.NDArray[T]]) -> tuple[npt.NDArray[T], npt.NDArray[T]]:
     return sides[0], sides[1]
 
 
-def summary_change(old: Summary, new: Summary) -> dict[str, float | None]:
+def summary_change(
+    old: Mapping[str, float | None], new: Mapping[str, float | None]
+) -> dict[str, float | None]:
     """The difference of every figure of two summaries; None: one of them does not know it."""
     found: dict[str, float | None] = {}
-    for field in fields(Summary):
-        before, after = getattr(old, field.name), getattr(new, field.name)
-        found[field.name] = None if before is None or after is None else after - before
+    for name, before in old.items():
+        after = new[name]
+        found[name] = None if before is None or after is None else after - before
     return found

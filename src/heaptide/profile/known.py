@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .metrics import (
     BY_ORDER,
@@ -17,7 +17,11 @@ from .metrics import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heaptide.recording import Recording
+
+_MOMENTS = frozenset(("duration_seconds", "peak_time_seconds"))
 
 
 def unknown(recording: Recording) -> frozenset[str]:
@@ -27,7 +31,17 @@ def unknown(recording: Recording) -> frozenset[str]:
         lacking |= frozenset(BY_ORDER)
     if lacking & {"alive_at_exit_bytes", "time"}:
         lacking |= frozenset(LEAK_COLUMNS)
+    if lacking & {"alive_at_exit_allocations", "allocations"}:  # what lies between the two
+        lacking |= {"deallocations"}
+    if "time" in lacking:
+        lacking |= _MOMENTS
     return lacking
+
+
+def told(recording: Recording, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """``figures``, by their names in JSON; None for what ``recording`` does not tell."""
+    lacking = unknown(recording)
+    return {name: None if name in lacking else figure for name, figure in figures.items()}
 
 
 def known_metrics(recording: Recording) -> list[Metric]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heaptide.profile import COLUMNS, LEAK_COLUMNS, summarize, thread_name
+from heaptide.profile import COLUMNS, LEAK_COLUMNS, summarize, thread_name, told
 from heaptide.profile import unknown as unknown_figures
 from heaptide.profile.diff import Status, compare, summary_change
 from heaptide.profile.match import unnamed
@@ -21,7 +21,7 @@ from .comparable import caveats
 from .rows import place_of
 
 if TYPE_CHECKING:
-    from heaptide.profile import Metric, Profile
+    from heaptide.profile import Metric, Profile, Summary
     from heaptide.profile.diff import Diff
 
 SCHEMA_VERSION = 1
@@ -56,17 +56,18 @@ def diff_document(
     # Before anything else: it reads one recording after the other, and keeps little of them.
     found = compare(old, new, by, metric, scale=scale, shared=shared, once=True)
     summaries = summarize(old), summarize(new)
+    sides = [_side(*side) for side in zip((old, new), summaries)]
     return {
         "schema_version": SCHEMA_VERSION,
-        "old": _side(old),
-        "new": _side(new),
+        "old": sides[0],
+        "new": sides[1],
         "selection": {
             "metric": metric.name,
             "words": new.worded(metric).words,
             "by": by,
             "normalize": scale,
         },
-        "summary_change": summary_change(*summaries),
+        "summary_change": summary_change(sides[0]["summary"], sides[1]["summary"]),
         "total_change": int(found.change.sum()),
         "same": int((found.step == 0).sum()),
         "changes": [_change((old, new), found, row) for row in _rows(found, top)],
@@ -74,14 +75,14 @@ def diff_document(
     }
 
 
-def _side(profile: Profile) -> dict[str, Any]:
+def _side(profile: Profile, summary: Summary) -> dict[str, Any]:
     recording = profile.recording
     started = recording.meta.get("start_time")
     return {
         "path": recording.path,
         "command": recording.command,
         "start_time": started if _is_number(started) else None,
-        "summary": asdict(summarize(profile)),
+        "summary": told(recording, asdict(summary)),
     }
 
 

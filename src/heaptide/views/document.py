@@ -6,15 +6,23 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import COLUMNS, LEAK_COLUMNS, snapshots, summarize, unknown
+from heaptide.profile import COLUMNS, LEAK_COLUMNS, snapshots, summarize, told, unknown
 from heaptide.profile.metrics import EXTRA
 
 from . import selected
 from .growth import growth_of
 from .marks import marks_of
 from .notes import exited, notes
+from .rows import (
+    HISTOGRAMS,
+    MOST_MOMENTS,
+    histogram_rows,
+    moments,
+    place_of,
+    snapshot_rows,
+    tree_nodes,
+)
 from .rows import LANGUAGES as LANGUAGES
-from .rows import MOST_MOMENTS, histogram_rows, moments, place_of, snapshot_rows, tree_nodes
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-_FIGURES = frozenset((*COLUMNS, *LEAK_COLUMNS, "deallocations"))
 _ALLOCATORS = ("libc", "jemalloc", "tcmalloc", "mimalloc", "other", "static")
 
 
@@ -44,12 +51,13 @@ def document(
     recording = profile.recording
     summary = summarize(profile)
     rows = range(len(recording.processes)) if profile.processes is None else profile.processes
+    lacking = unknown(recording)
     found = []
     if profile.whole:
         found = verdicts(
             summary,
             exited=exited(recording),
-            unknown=unknown(recording),
+            unknown=lacking,
             growth=growth_of(profile),
         )
     grown = any(verdict.name == "growth" for verdict in found)
@@ -64,7 +72,7 @@ def document(
             "words": profile.worded(fold.metric).words,
             **selected.as_json(profile),
         },
-        "summary": {**asdict(summary), **_unknown(recording)},
+        "summary": told(recording, asdict(summary)),
         "verdicts": [asdict(verdict) for verdict in found],
         "sites": sites(profile, fold, top=top),
         "processes": [_process(recording, row) for row in rows],
@@ -72,7 +80,7 @@ def document(
         "notes": [asdict(note) for note in told],
         "marks": [asdict(mark) for mark in marks_of(profile)],
         "snapshots": snapshot_rows(profile, snapshots(profile, summary, count=10, top=3)),
-        "histograms": histogram_rows(profile),
+        "histograms": histogram_rows(profile, [one for one in HISTOGRAMS if one not in lacking]),
         "timeline": moments(profile, MOST_MOMENTS) if timeline else None,
         "tree": None if tree is None else _tree(profile, fold.metric, *tree, top=top),
     }
@@ -95,7 +103,6 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
     """The groups of ``fold`` as objects, largest first."""
     whole = profile.total_of(fold.metric)
     shown = len(fold) if top <= 0 else min(top, len(fold))
-    unknown = _unknown(profile.recording)
     found = []
     for row in range(shown):
         at, entity = int(fold.location[row]), int(fold.entity[row])
@@ -119,8 +126,7 @@ def sites(profile: Profile, fold: Fold, *, top: int = 0) -> list[dict[str, Any]]
             site["value"] = figures[-2]
             del figures[len(COLUMNS) :]
         site.update(zip((*COLUMNS, *LEAK_COLUMNS), figures))
-        site.update(unknown)
-        found.append(site)
+        found.append(told(profile.recording, site))
     return found
 
 
@@ -166,11 +172,6 @@ def python_version(hexversion: int) -> str | None:
     return f"{hexversion >> 24 & 0xFF}.{hexversion >> 16 & 0xFF}.{hexversion >> 8 & 0xFF}"
 
 
-def _unknown(recording: Recording) -> dict[str, None]:
-    """The figures that this recording cannot tell."""
-    return dict.fromkeys(sorted(unknown(recording) & _FIGURES))
-
-
 def _process_id(recording: Recording, row: int) -> dict[str, Any]:
     table = recording.processes
     return {
@@ -184,7 +185,7 @@ def _process(recording: Recording, row: int) -> dict[str, Any]:
     table = recording.processes
     allocator = int(table.allocator[row])
     end = int(table.end[row])
-    return {
+    found = {
         **_process_id(recording, row),
         "ppid": int(table.ppid[row]),
         "executable": table.exe[row],
@@ -208,8 +209,8 @@ def _process(recording: Recording, row: int) -> dict[str, Any]:
         "wait_seconds": int(table.wait_ns[row]) / 1e9,
         "python": python_version(int(table.python_version[row])),
         "allocator": _ALLOCATORS[allocator] if allocator < len(_ALLOCATORS) else "other",
-        **_unknown(recording),
     }
+    return told(recording, found)
 
 
 def _thread(recording: Recording, row: int) -> dict[str, Any]:
@@ -224,7 +225,8 @@ def _thread(recording: Recording, row: int) -> dict[str, Any]:
 
 def _threads(recording: Recording, rows: set[int]) -> list[dict[str, Any]]:
     table = recording.threads
-    return [
+    lives = "alive_at_exit_bytes" not in unknown(recording)
+    found = (
         {
             **_thread(recording, row),
             "start_seconds": int(table.start[row]) / 1e9,
@@ -233,8 +235,9 @@ def _threads(recording: Recording, rows: set[int]) -> list[dict[str, Any]]:
             "deallocations": int(table.deallocations[row]),
             "reallocations": int(table.reallocations[row]),
             "total_bytes": int(table.bytes[row]),
-            "live_bytes": int(table.live_bytes[row]),
+            "live_bytes": int(table.live_bytes[row]) if lives else None,
         }
         for row in range(len(table))
         if int(table.process[row]) in rows
-    ]
+    )
+    return [told(recording, thread) for thread in found]
