@@ -16,6 +16,7 @@ from heaptide.profile import METRICS, Profile
 from heaptide.recording import Recording
 from heaptide.views.page import build
 from tests.browser.conftest import Open, until
+from tests.formats.files import DATA
 from tests.recording.make import SECOND, Builder, Change, example
 from tests.support.building import PROGRAMS
 from tests.support.recorded import HEAPTIDE
@@ -644,3 +645,52 @@ def test_damaged_data_is_said(browser: Any, tmp_path: Path) -> None:
     page.goto(path.as_uri())
     expect(page.get_by_role("alert")).to_contain_text("This page cannot show its recording")
     context.close()
+
+
+def figures_at_the_top(page: Page) -> dict[str, str]:
+    names = page.locator("dl.figures dt").all_inner_texts()
+    return dict(zip(names, page.locator("dl.figures .value").all_inner_texts()))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "over_time", "first", "root"),
+    [
+        ("a.folded", {"allocated in total": "152 B"}, False, "allocated in total", "152 B"),
+        (
+            "cpp.massif.out",
+            {"peak heap": "6.5 MB", "alive at exit": "6.5 MB"},
+            True,
+            "at peak",
+            "6.5 MB",
+        ),
+        ("adhoc.dhat.json", {}, False, "units", "45"),
+        ("copy.dhat.json", {}, False, "bytes copied by memcpy and the like", "54.4 kB"),
+    ],
+)
+def test_what_a_format_does_not_tell_is_left_out(
+    open_page: Open,
+    tmp_path: Path,
+    name: str,
+    expected: dict[str, str],
+    over_time: bool,
+    first: str,
+    root: str,
+) -> None:
+    path = DATA / name
+    if not path.exists():
+        path = tmp_path / name
+        path.write_text("main;a;b 100\nmain;a 50\nmain;c 2\n")
+    target = tmp_path / "a.html"
+    subprocess.run([*HEAPTIDE, "report", "-q", "-o", str(target), str(path)], check=True)
+    page = open_page(target)
+    expect(page.locator("#definition b")).to_have_text(first)
+    assert figures_at_the_top(page) == expected
+    assert page.get_by_label("Live heap over time").count() == over_time
+    expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(root)
+    page.get_by_role("tab", name="Functions").click()
+    expect(page.get_by_role("tabpanel").get_by_role("row").nth(1)).to_be_visible()
+    page.get_by_role("tab", name="Summary").click()
+    rows = page.locator("table.summary tbody tr").all_inner_texts()
+    assert {row.partition("\t")[2].partition(" (")[0] for row in rows} == {*expected.values(), "1"}
+    text = page.inner_text("header") + page.inner_text("table.summary")
+    assert not re.search("samples do not tell|1 thread|No allocation|\\b0 (blocks|B)", text)

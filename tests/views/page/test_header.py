@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.formats.files import DATA
 from tests.recording.make import Builder, example
 
+from heaptide.formats import open_recording
 from heaptide.profile import Profile
 from heaptide.recording import Recording
 from heaptide.views.page.header import header_of
@@ -36,3 +39,50 @@ def test_code_of_modules_and_where_paths_are_seen_from(
         header = header_of(Profile(recording), None, live=False)
     assert header["modules"] == {"/home/user/app.py": "app.py"}
     assert header["here"] == os.fspath(tmp_path)
+
+
+def header_of_file(path: Path, base: Path | None = None) -> dict[str, Any]:
+    with open_recording(path) as recording:
+        if base is None:
+            return header_of(Profile(recording), None, live=False)
+        with open_recording(base) as older:
+            return header_of(Profile(recording), Profile(older), live=False)
+
+
+def test_of_an_imported_file_only_what_it_tells() -> None:
+    header = header_of_file(DATA / "cpp.massif.out")
+    assert set(header["summary"]) == {"peak_bytes", "alive_at_exit_bytes", "processes"}
+    assert header["timeline"]  # by instructions
+    assert [(one["name"], one["beside"]) for one in header["metrics"]] == [
+        ("peak", ""),
+        ("alive", ""),
+    ]
+    header = header_of_file(DATA / "tcm.0001.heap")
+    assert "peak_bytes" not in header["summary"]
+    assert "deallocations" not in header["summary"]
+    assert not header["timeline"]
+
+
+def test_what_samples_do_not_tell_is_null(tmp_path: Path) -> None:
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    header = header_of_file(Path(build.write(tmp_path / "a.tide")))
+    unknown = {name for name, figure in header["summary"].items() if figure is None}
+    assert unknown == {"temporary_allocations", "short_lived_allocations"}
+    assert header["timeline"]
+
+
+def test_metrics_of_a_format_s_own() -> None:
+    header = header_of_file(DATA / "adhoc.dhat.json")
+    found = [(one["name"], one["unit"], one["column"]) for one in header["metrics"]]
+    assert found == [
+        ("units", "allocations", "extra_units"),
+        ("events", "allocations", "extra_events"),
+    ]
+    assert "DHAT" in header["metrics"][0]["definition"]
+    copies = DATA / "copy.dhat.json"
+    assert [one["unit"] for one in header_of_file(copies)["metrics"]] == ["bytes", "allocations"]
+    both = header_of_file(DATA / "cpp.dhat.json", DATA / "mb.dhat.json")["metrics"]
+    names = {one["name"] for one in both}
+    assert {"peak", "writes"} <= names
+    assert "reads" not in names  # which the other file has none of

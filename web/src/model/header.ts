@@ -66,11 +66,15 @@ export interface RecordingInfo {
   started: number | null; // Unix seconds
   complete: boolean;
   duration_ns: number;
+  peak_ns: number; // when the live heap was at its highest
   sample_interval: number; // bytes; 0: every allocation
   writer: string | null;
 }
 
-/** The fields of the JSON document's `summary`; null: not known. */
+/**
+ * The fields of the JSON document's `summary`. null: not known, as of samples; none: the format of the
+ * file does not tell it.
+ */
 export type Summary = Record<string, number | null>;
 
 export interface ColumnInfo {
@@ -87,6 +91,7 @@ export interface Header {
   title: string;
   recording: RecordingInfo;
   summary: Summary;
+  timeline: boolean; // whether what happened when is known
   verdicts: Verdict[];
   notes: { level: "warning" | "note"; text: string }[];
   folded: string[];

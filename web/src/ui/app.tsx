@@ -136,7 +136,7 @@ export function App({ views, store, served, live }: AppProps) {
         <p class="empty">{emptyWords(views)}</p>
       ) : (
         <>
-          {time}
+          {views.data.header.timeline && time}
           <section class="controls" aria-label="What is shown">
             <Controls
               header={views.data.header}

@@ -137,6 +137,7 @@ function Said({ level, text }: { level: string; text: string }) {
 
 function Figures({ header, live }: { header: Header; live: boolean }) {
   const figures = header.diff ? changes(header) : keyFigures(header, live);
+  if (!figures.length) return null;
   return (
     <dl class="figures">
       {figures.map((figure) => (
@@ -160,65 +161,92 @@ function limitOf(header: Header, name: string, words: (limit: number) => string)
   };
 }
 
+/** Those that are known; of samples it is said what they do not tell. */
 function keyFigures(header: Header, live: boolean): Figure[] {
-  const of = (field: string): number => header.summary[field] ?? 0;
-  const seconds = of("duration_seconds");
-  const calls = of("allocations") + of("reallocations");
-  const peak = limitOf(header, "peak_heap", size);
-  const temporary = limitOf(header, "temporary_allocations", percent);
-  const early = header.summary["temporary_allocations"] ?? null;
-  const share = early === null ? null : early / (calls || 1);
+  const { summary } = header;
   const atEnd =
     live ? "live now" : header.recording.complete ? "alive at exit" : "alive at the recording's end";
-  return [
-    {
-      name: `peak heap, at ${duration(of("peak_time_seconds"))}`,
-      value: size(of("peak_bytes")),
-      ...peak,
-      beside: peak.beside ?? bothSizes(of("peak_bytes")),
-    },
-    {
-      name: "temporary allocations",
-      value: share === null ? "not known" : percent(share),
-      ...temporary,
-      beside: temporary.beside ?? (share === null ? "samples do not tell" : "of all calls"),
-    },
-    {
+  const calls = summary["allocations"] ?? null;
+  const found: Figure[] = [];
+  const add = (field: string, of: (value: number) => Figure): void => {
+    const value = summary[field] ?? null;
+    if (value !== null) found.push(of(value));
+  };
+  add("peak_bytes", (bytes) => {
+    const moment = summary["peak_time_seconds"] ?? null;
+    return {
+      name: moment === null ? "peak heap" : `peak heap, at ${duration(moment)}`,
+      value: size(bytes),
+      beside: bothSizes(bytes),
+      ...limitOf(header, "peak_heap", size),
+    };
+  });
+  const all = (calls ?? 0) + (summary["reallocations"] ?? 0);
+  if (summary["temporary_allocations"] === null) found.push(unknown("temporary allocations"));
+  add("temporary_allocations", (early) => ({
+    name: "temporary allocations",
+    value: percent(early / (all || 1)),
+    beside: "of all calls",
+    ...limitOf(header, "temporary_allocations", percent),
+  }));
+  add("alive_at_exit_bytes", (bytes) => {
+    const blocks = summary["alive_at_exit_allocations"] ?? null;
+    return {
       name: atEnd,
-      value: size(of("alive_at_exit_bytes")),
-      beside: `in ${some(of("alive_at_exit_allocations"), "block", "blocks")}`,
-    },
-    {
-      name: "peak RSS",
-      value: of("peak_rss_bytes") ? size(of("peak_rss_bytes")) : "not read",
-      beside: of("peak_rss_bytes") ? "resident in memory" : "",
-    },
-    {
-      name: "calls to allocation functions",
-      value: count(calls),
-      beside: seconds ? `${count(Math.round(calls / seconds))} per second` : "",
-    },
-    {
-      name: "runtime",
-      value: duration(seconds),
-      beside: people(of("processes"), of("threads")),
-    },
-  ];
+      value: size(bytes),
+      beside: blocks === null ? "" : `in ${some(blocks, "block", "blocks")}`,
+    };
+  });
+  if (summary["peak_rss_bytes"] === null) found.push({ name: "peak RSS", value: "not read", beside: "" });
+  add("peak_rss_bytes", (bytes) => ({
+    name: "peak RSS",
+    value: size(bytes),
+    beside: "resident in memory",
+  }));
+  const seconds = summary["duration_seconds"] ?? null;
+  add("allocations", () => ({
+    name: "calls to allocation functions",
+    value: count(all),
+    beside: seconds ? `${count(Math.round(all / seconds))} per second` : "",
+  }));
+  if (found.length < 4) {
+    add("total_bytes", (bytes) => ({
+      name: "allocated in total",
+      value: size(bytes),
+      beside: bothSizes(bytes),
+    }));
+  }
+  const who = people(summary);
+  if (seconds !== null) found.push({ name: "runtime", value: duration(seconds), beside: who });
+  else if (who) found.push({ name: "in", value: who, beside: "" });
+  return found;
 }
 
-function people(processes: number, threads: number): string {
+function unknown(name: string): Figure {
+  return { name, value: "not known", beside: "samples do not tell" };
+}
+
+function people({ processes, threads }: Header["summary"]): string {
+  if (typeof threads !== "number") return "";
   const inThreads = some(threads, "thread", "threads");
-  return processes > 1 ? `${some(processes, "process", "processes")}, ${inThreads}` : inThreads;
+  return processes && processes > 1
+    ? `${some(processes, "process", "processes")}, ${inThreads}`
+    : inThreads;
 }
 
 /** In a comparison the figures are those of the newer recording, with how they changed. */
 function changes(header: Header): Figure[] {
   const now = header.summary;
   const before = header.diff!.summary;
-  const figure = (name: string, field: string, words: (value: number) => string): Figure => {
-    const b = now[field] ?? null;
-    const a = before[field] ?? null;
-    if (a === null || b === null) return { name, value: "not known", beside: "samples do not tell" };
+  const figure = (name: string, field: string, words: (value: number) => string): Figure | null => {
+    const b = now[field];
+    const a = before[field];
+    if (a === undefined && b === undefined) return null;
+    if (typeof a !== "number" || typeof b !== "number") {
+      if (field === "peak_rss_bytes") return { name, value: "not known", beside: "not read" };
+      if (a === null || b === null) return unknown(name);
+      return { name, value: "not known", beside: `${a === undefined ? "before" : "after"} not told` };
+    }
     if (a === b) return { name, value: words(b), beside: "as before" };
     const sign = b > a ? "+" : "−";
     const part = a ? `, ${signedPercent((b - a) / a)}` : "";
@@ -235,7 +263,7 @@ function changes(header: Header): Figure[] {
     figure("peak RSS", "peak_rss_bytes", size),
     figure("allocations", "allocations", count),
     figure("runtime", "duration_seconds", duration),
-  ];
+  ].filter((one) => one !== null);
 }
 
 function Notes({ header }: { header: Header }) {

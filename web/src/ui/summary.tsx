@@ -31,7 +31,7 @@ function written(value: number | null | undefined, kind: Kind): string {
 
 export function Summary({ header }: { header: Header }) {
   const { summary, diff } = header;
-  const fields = FIELDS.filter(([name]) => name in summary);
+  const fields = FIELDS.filter(([name]) => name in summary || (diff && name in diff.summary));
   return (
     <table class="plain summary">
       <caption>All of the recording, whatever is chosen above</caption>

@@ -1,5 +1,5 @@
 /** What the timeline shows, from the data: which areas, curves and marks. */
-import { endOf, type Groups, type Stack, type Summary, type Which } from "../model";
+import { endOf, type Groups, type Header, type Stack, type Which } from "../model";
 import { seriesColour } from "./colours";
 import { shortName } from "./naming";
 import type { Theme } from "./paint";
@@ -35,7 +35,7 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
   const [old, fresh] = both.stacks.map((stack, i): Timeplot => {
     const plot = emptyPlot(views);
     const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
-    plot.peak = peakOf(i ? views.data.header.summary : diff.summary);
+    plot.peak = peakOf(i ? views.data.header : diff);
     const title = i ? "after" : "before";
     return { title, which: i ? "new" : "base", plot, keys, stack, note: "" };
   }) as [Timeplot, Timeplot];
@@ -82,7 +82,7 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   const note = noteOf(narrowed, !hasRss, views);
   const made: Timeplot = { title: "", which: "new", plot, keys, stack, note };
   linesOn(made, views);
-  if (!narrowed) plot.peak = peakOf(header.summary);
+  if (!narrowed) plot.peak = peakOf(header);
   plot.highest = highestOf(plot, stack) * headroom(plot) || 1;
   return made;
 }
@@ -160,9 +160,9 @@ function linesOn({ plot, keys }: Timeplot, views: Views): void {
   if (forks.length) keys.push({ name: "a process starts", colour: "", kind: "fork", place: -1 });
 }
 
-function peakOf(summary: Summary): Plot["peak"] {
+function peakOf({ summary, recording }: Pick<Header, "summary" | "recording">): Plot["peak"] {
   const bytes = summary["peak_bytes"] ?? 0;
-  return bytes ? { time: (summary["peak_time_seconds"] ?? 0) * 1e9, bytes } : null;
+  return bytes ? { time: recording.peak_ns, bytes } : null;
 }
 
 function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {

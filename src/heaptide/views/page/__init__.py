@@ -15,7 +15,7 @@ from . import html
 from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
-from .header import header_of
+from .header import header_of, own_metrics
 from .matched import shared_names
 from .merge import with_base
 from .order import compact
@@ -88,7 +88,10 @@ def build(
     header = header_of(profile, base, live=live)
     step(1, "stacks and changes")
     was, now = (None, None) if base is None else shared_names(Shared(base, profile))
-    tables, together = tables_of(profile, bins=_BINS, samples=_MOST_SAMPLES, names=now)
+    extras = [metric.name for metric in own_metrics(profile, base)]
+    tables, together = tables_of(
+        profile, bins=_BINS, samples=_MOST_SAMPLES, names=now, extras=extras
+    )
     tables = only_chosen(header, tables, profile)
     said = []
     if base is None:
@@ -96,7 +99,7 @@ def build(
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, names=was)
+        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, names=was, extras=extras)
         tables = compact(with_base(tables, older))
     texts: dict[str, str] = {}
     if sources:

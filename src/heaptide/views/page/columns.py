@@ -29,14 +29,14 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         "sample.thread": tables.thread,
         "sample.process": tables.process,
         "sample.kind": tables.kind,
-        **_side("", "sample", tables.new, tables.samples),
+        **_side("", "sample", tables.new, tables),
         **_histogram("size", tables.sizes),
         **_histogram("life", tables.lifetimes),
         **_histogram("age", tables.ages),
         **_timeline("time", profile),
     }
     if base is not None and tables.base is not None:
-        found.update(_side("base.", "base", tables.base, tables.samples))
+        found.update(_side("base.", "base", tables.base, tables))
         found.update(_timeline("base.time", base))
         found.update({**_exits("", tables.new), **_exits("base.", tables.base)})
     if tables.spreads.known:
@@ -46,11 +46,11 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
     return found
 
 
-def _side(prefix: str, figures: str, side: Side, samples: int) -> dict[str, Column]:
+def _side(prefix: str, figures: str, side: Side, tables: Tables) -> dict[str, Column]:
     """The columns of one recording: its figures as ``<figures>.*``, all else as ``<prefix>*``."""
     changes, births = side.changes, side.births
     return {
-        **{f"{figures}.{name}": column for name, column in _figures(side, samples).items()},
+        **{f"{figures}.{name}": column for name, column in _figures(side, tables).items()},
         f"{prefix}bin.start": changes.start,
         f"{prefix}bin.end": changes.end,
         f"{prefix}bin.changes": np.diff(changes.offsets),
@@ -79,12 +79,14 @@ _SUMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _figures(side: Side, samples: int) -> dict[str, Column]:
+def _figures(side: Side, tables: Tables) -> dict[str, Column]:
     """The figures of samples, without those that the page can add up from changes itself."""
     found: dict[str, Column] = {}
-    for index, name in enumerate(FIGURES):
+    for index, name in enumerate((*FIGURES, *tables.extras)):
         column = side.figures[:, index]
-        if name not in _SUMS or not np.array_equal(column, _summed(side, samples, *_SUMS[name])):
+        if name not in _SUMS or not np.array_equal(
+            column, _summed(side, tables.samples, *_SUMS[name])
+        ):
             found[name] = column
     return found
 

@@ -6,7 +6,7 @@ context at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from .order import arranged
 from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
 from .spreads import spreads_of
-from .tables import FIGURES, PLACE, Births, Histogram, Side, Tables, summed_histogram
+from .tables import EXTRA, FIGURES, PLACE, Births, Histogram, Side, Tables, summed_histogram
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -29,16 +29,23 @@ if TYPE_CHECKING:
 
 
 def tables_of(
-    profile: Profile, *, bins: int, samples: int, names: Names | None = None
+    profile: Profile,
+    *,
+    bins: int,
+    samples: int,
+    names: Names | None = None,
+    extras: Sequence[str] = (),
 ) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
     time; and which processes and threads are not told apart, for more than ``samples`` of them.
     ``names``: for a comparison, which does not tell processes apart, what places are called in it:
-    with what processes left behind, and without sizes and lifetimes.
+    with what processes left behind, and without sizes and lifetimes. ``extras``: names of metrics
+    that the format alone has.
 
     Contexts without any figure are left out: they did nothing.
     """
-    rows = np.flatnonzero(profile.figures.any(axis=1))
+    own = [profile.extra(name)[:, 0] for name in extras]
+    rows = np.flatnonzero(np.logical_or.reduce([profile.figures.any(axis=1), *own]))
     compared = names is not None
     shape, number = arranged(_shape(profile, rows, names or own_names(profile)))
     shape, number, together = few_samples(profile, rows, shape, number, samples)
@@ -49,11 +56,12 @@ def tables_of(
     found = replace(
         shape,
         new=Side(
-            _figures(profile, rows, grouped([number])),
+            _figures(profile, own, rows, grouped([number])),
             changes,
             _births(recording, sample),
             exits_of(recording, sample, changes) if compared else Exits.none(),
         ),
+        extras=tuple(EXTRA + name for name in extras),
     )
     if compared:
         return found, together
@@ -103,10 +111,10 @@ def _parents(profile: Profile, names: Names) -> Ints:
     return np.where(within, parent[profile.tree.nearest(~within)], parent)
 
 
-def _figures(profile: Profile, rows: Ints, groups: Groups) -> Ints:
-    """FIGURES of each sample: contexts ``rows`` in ``groups``."""
-    found = np.empty((len(groups), len(FIGURES)), np.int64, order="F")
-    for index, column in enumerate((*profile.figures.T, *profile.leaked.T)):
+def _figures(profile: Profile, own: list[Ints], rows: Ints, groups: Groups) -> Ints:
+    """FIGURES of each sample, and ``own`` ones behind: contexts ``rows`` in ``groups``."""
+    found = np.empty((len(groups), len(FIGURES) + len(own)), np.int64, order="F")
+    for index, column in enumerate((*profile.figures.T, *profile.leaked.T, *own)):
         found[:, index] = groups.sum(column[rows])
     assert len(COLUMNS) + profile.leaked.shape[1] == len(FIGURES)
     return narrow(found)

@@ -6,18 +6,20 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import LEAKED, METRICS, summarize, unknown
+from heaptide.profile import LEAKED, METRICS, summarize, told, unknown
 from heaptide.profile.actors import like_threads
+from heaptide.profile.known import extra_metrics
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
 
 from ..commands import process_command, recorded_command
 from ..growth import growth_of
 from ..notes import exited, notes
 from ..verdicts import verdicts
+from .tables import EXTRA
 from .words import BY_ORDER, DEFINITIONS, RANGES
 
 if TYPE_CHECKING:
-    from heaptide.profile import Profile
+    from heaptide.profile import Metric, Profile, Summary
     from heaptide.profile.actors import LikeThreads
     from heaptide.recording import Recording
 
@@ -31,12 +33,14 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
     recording = profile.recording
     summary = summarize(profile)
     like = like_threads(profile)
+    sides = [profile] if base is None else [profile, base]
     return {
         "version": VERSION,
         "live": live,
         "title": _title(recording),
         "recording": _recording(recording),
-        "summary": asdict(summary),
+        "summary": _summary(recording, summary),
+        "timeline": all(_has_timeline(side.recording) for side in sides),
         "verdicts": [
             asdict(verdict)
             for verdict in verdicts(
@@ -52,7 +56,7 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
             for note in notes(profile)
             if not (live and note.text.startswith(_NO_END))
         ],
-        "metrics": _metrics(profile),
+        "metrics": _metrics(profile, own_metrics(profile, base)),
         "ranges": _ranges(profile, base),
         "processes": _processes(recording),
         "threads": _threads(recording, like),
@@ -72,8 +76,21 @@ def _base(base: Profile) -> dict[str, Any]:
     return {
         "title": _title(base.recording),
         "recording": _recording(base.recording),
-        "summary": asdict(summarize(base)),
+        "summary": _summary(base.recording, summarize(base)),
     }
+
+
+def _summary(recording: Recording, summary: Summary) -> dict[str, float | None]:
+    """What is not known is null, and what an imported file's format does not tell is left out."""
+    found: dict[str, float | None] = told(recording, asdict(summary))
+    found["peak_rss_bytes"] = found["peak_rss_bytes"] or None  # 0: not read
+    if recording.source:
+        return {name: figure for name, figure in found.items() if figure is not None}
+    return found
+
+
+def _has_timeline(recording: Recording) -> bool:
+    return len(recording.timeline) > 0 or "time" not in unknown(recording)
 
 
 def _title(recording: Recording) -> str:
@@ -89,6 +106,7 @@ def _recording(recording: Recording) -> dict[str, Any]:
         "started": started if _is_time(started) else None,
         "complete": recording.finished and recording.truncated_at is None,
         "duration_ns": recording.summary.duration_ns,
+        "peak_ns": recording.summary.peak_time_ns,
         "sample_interval": recording.sample_interval,
         "writer": writer if isinstance(writer, str) else None,
     }
@@ -98,25 +116,42 @@ def _is_time(value: object) -> bool:
     return isinstance(value, (int, float)) and abs(value) < 1e12  # no NaN, which is no JSON
 
 
-def _metrics(profile: Profile) -> list[dict[str, Any]]:
+def own_metrics(profile: Profile, base: Profile | None) -> list[Metric]:
+    """Metrics that only the format has that the file is of; in a difference, of both files."""
+    found = extra_metrics(profile.recording)
+    if base is None:
+        return found
+    others = {metric.name for metric in extra_metrics(base.recording)}
+    return [metric for metric in found if metric.name in others]
+
+
+def _metrics(profile: Profile, own: list[Metric]) -> list[dict[str, Any]]:
     lacking = unknown(profile.recording)
     order = [metric.name for metric in METRICS.values()]
     known = list(METRICS.values())
     known.insert(order.index("alive") + 1, LEAKED)
     known = [metric for metric in known if metric.column not in lacking]
-    known = known or [METRICS["total"]]
-    return [
-        {
-            "name": metric.name,
-            "words": profile.worded(metric).words,
-            "unit": metric.unit,
-            "column": metric.column,
-            "beside": metric.beside,
-            "beside_words": metric.beside_words,
-            "definition": DEFINITIONS[metric.name],
-        }
-        for metric in known
-    ]
+    if not known and not own:
+        known = [METRICS["total"]]
+    found = []
+    for metric in (*known, *own):
+        beside = metric not in own and metric.beside not in lacking
+        found.append(
+            {
+                "name": metric.name,
+                "words": profile.worded(metric).words,
+                "unit": metric.unit,
+                "column": EXTRA + metric.name if metric in own else metric.column,
+                "beside": metric.beside if beside else "",
+                "beside_words": metric.beside_words if beside else "",
+                "definition": DEFINITIONS.get(metric.name) or _as_told(profile.recording),
+            }
+        )
+    return found
+
+
+def _as_told(recording: Recording) -> str:
+    return f"a figure of the file's own, which is {recording.source.get('title', 'imported')}"
 
 
 def _ranges(profile: Profile, base: Profile | None) -> list[dict[str, Any]]:

@@ -46,4 +46,5 @@ def with_base(new: Tables, old: Tables) -> Tables:
         sizes=Histogram.none(),
         lifetimes=Histogram.none(),
         ages=Histogram.none(),
+        extras=new.extras,
     )

@@ -20,6 +20,8 @@ from .rows import Column, Ints, grouped, narrow
 from .spreads import Spreads
 
 FIGURES = COLUMNS + LEAK_COLUMNS
+EXTRA = "extra_"
+"""What columns of a foreign format's own figures begin with, before the metric's name."""
 _POSITION = ("function", "file", "module", "line", "column", "end_line", "end_column")
 PLACE = (*_POSITION, "language", "origin", "kind")
 """Columns of places."""
@@ -98,7 +100,7 @@ def summed_histogram(sample: Column, bucket: Column, count: Column) -> Histogram
 class Side:
     """What samples are and did in one recording: in a difference there are two."""
 
-    figures: Ints  # (samples, len(FIGURES)), in whatever signed type holds them
+    figures: Ints  # (samples, FIGURES and extras), in whatever signed type holds them
     changes: Changes
     births: Births
     exits: Exits  # in a difference only: there samples belong to no process
@@ -141,6 +143,7 @@ class Tables:
     ages: Histogram  # by further allocations of the thread
     base: Side | None = None  # of the older recording, in a difference
     spreads: Spreads = field(default_factory=Spreads.none)
+    extras: tuple[str, ...] = ()  # columns of figures behind FIGURES: a foreign format's own
 
     @property
     def samples(self) -> int:
