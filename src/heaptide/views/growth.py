@@ -1,4 +1,4 @@
-"""What a recording's verdict on leaks is made of, where it does not take long to know."""
+"""What a recording's verdict on leaks is made of."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from .verdicts import Growth
 if TYPE_CHECKING:
     from heaptide.profile import Profile
 
-MOST_ROWS = 400_000
-"""Rows of slices, all of which have to be read: about half a second."""
 _ROOM = 60  # letters of a function's name
 
 
 def growth_of(profile: Profile) -> Growth | None:
-    """None: the recording does not tell, or it would take long to find out."""
+    """None: the recording does not tell. Reads all slices: 0.3 s of a million rows, or so."""
     recording = profile.recording
-    if LEAKED.column in unknown(recording) or recording.delta_rows > MOST_ROWS:
+    if LEAKED.column in unknown(recording):
         return None
     total = profile.total_of(LEAKED)
     if not total:

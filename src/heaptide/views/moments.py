@@ -11,7 +11,6 @@ from heaptide.profile import snapshots, timeline_of
 
 from . import chart, units
 from .console import print_section
-from .growth import MOST_ROWS
 from .labels import GAP, LEAST
 from .marks import in_words, marks_of
 from .places import short_function
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 CHART_HEIGHT, TALL_CHART_HEIGHT = 8, 16
 MOMENTS, MORE_MOMENTS = 4, 12  # beside that of the peak
+MOST_ROWS = 400_000  # of slices: to read more takes a while
 _ROOM = 24  # cells that a function's name may take, where several are in a line
 
 
