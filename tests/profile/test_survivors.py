@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.recording.make import SECOND, Builder, Change
 from tests.support import recorded
 
 from heaptide.errors import UsageError
@@ -109,11 +111,27 @@ def test_selections_narrow_it(path: Path) -> None:
         assert set(functions(profile, "kept")) == {"leak"}
 
 
-def test_a_recording_without_ages(tmp_path: Path) -> None:
-    from tests.recording.make import example
-
-    with Recording.open(example().write(tmp_path / "a.tide")) as recording:
-        if len(recording.births):
-            pytest.fail("the example has births now: make one without")
-        with pytest.raises(UsageError, match="ages of blocks"):
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: without_ages(SECOND, 8), "the ages of blocks were not recorded"),
+        (lambda: without_ages(SECOND // 100, 8), "it ended before the ages of blocks were counted"),
+        (lambda: without_ages(SECOND, 0), "no allocation was recorded$"),
+    ],
+)
+def test_a_recording_without_ages(tmp_path: Path, make: Callable[[], Builder], reason: str) -> None:
+    with Recording.open(make().write(tmp_path / "a.tide")) as recording:
+        assert not len(recording.births)
+        with pytest.raises(UsageError, match=reason):
             Profile(recording).fold("line", metric_of(recording, "kept"))
+
+
+def without_ages(end: int, size: int) -> Builder:
+    build = Builder()
+    build.process()
+    build.thread()
+    if size:
+        context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+        build.slice(0, end, {context: Change(1, size)})
+    build.finish(end)
+    return build

@@ -14,9 +14,13 @@ from .figures import alive_contexts
 from .leaks import STILL_ALIVE, WARM_UP
 
 if TYPE_CHECKING:
+    from heaptide.recording import Recording
+
     from .profile import Profile
 
 Ints = npt.NDArray[np.int64]
+
+_SHORT = 1_000_000_000  # ns: the first count may come as late as the first checkpoint
 
 
 class KeptSpan(NamedTuple):
@@ -55,18 +59,25 @@ def _nearest(times: Ints, wanted: float) -> int:
     return int(len(times) - 1 - np.argmin(distance[::-1]))
 
 
+def _why_unknown(recording: Recording) -> str:
+    if not recording.source and not recording.totals.blocks_in.any():
+        return f"nothing came and stayed in {recording.path}: no allocation was recorded"
+    text = f"what came in a time and stayed is not known of {recording.path}: "
+    if not recording.source and recording.summary.duration_ns < _SHORT:
+        return text + "it ended before the ages of blocks were counted; see --metric alive"
+    text += "the ages of blocks were not recorded"
+    return text + "; see --metric alive and --metric leaked, or record it again"
+
+
 def kept(profile: Profile) -> Ints:
     """Bytes and blocks of each context: shape (contexts, 2).
 
-    Raises UsageError for a recording that does not know the ages of blocks.
+    Raises UsageError, saying why, for a recording that does not know the ages of blocks.
     """
     recording = profile.recording
     span = kept_span(profile)
     if span is None:
-        raise UsageError(
-            f"what came in a time and stayed is not known of {recording.path}: the ages of blocks "
-            "were not recorded; see --metric alive and --metric leaked, or record it again"
-        )
+        raise UsageError(_why_unknown(recording))
     found = recording.births.survivors(len(recording.contexts), span.first, span.last)
     stop = int(np.searchsorted(recording.slices.end, span.end, side="right"))
     counted = recording.contexts.counted & alive_contexts(recording, stop)
