@@ -19,6 +19,7 @@ from heaptide.testing._settings import Settings
 from heaptide.testing._where import PeakHeld
 
 if TYPE_CHECKING:
+    from heaptide.testing._between import Between
     from heaptide.testing._repetitions import Repetitions
 
 Function = Callable[..., Any]
@@ -29,6 +30,7 @@ class Body:
     """One test's body, measured as ``settings`` say whenever its wrapper is called."""
 
     settings: Settings
+    between: Between | None = None
     measurements: list[Measurement] = field(default_factory=list)
     repetitions: Repetitions | None = None
     held: PeakHeld = field(init=False)
@@ -61,11 +63,11 @@ class Body:
         __tracebackhide__ = True
         result = None
         for turn in range(self.settings.warmup):
-            with _repeated(turn, "warm-up"):
+            with self._repeated(turn, "warm-up"):
                 function(*args)
         for turn in range(self.settings.repeats):
             measurement = self._next()
-            with _repeated(turn + self.settings.warmup, "repeat"), self._in_control():
+            with self._repeated(turn + self.settings.warmup, "repeat"), self._in_control():
                 # No `with`: that makes a method of its own to call, and frees it within the block.
                 # Nothing between this and the body allocates.
                 measurement.__enter__()
@@ -80,7 +82,7 @@ class Body:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
                 while repetitions.more():
-                    with _repeated(1, "repetition"):
+                    with self._repeated(1, "repetition"):
                         function(*args)
                     repetitions.turn()
         return result
@@ -89,11 +91,11 @@ class Body:
         __tracebackhide__ = True
         result = None
         for turn in range(self.settings.warmup):
-            with _repeated(turn, "warm-up"):
+            with self._repeated(turn, "warm-up"):
                 await function(*args)
         for turn in range(self.settings.repeats):
             measurement = self._next()
-            with _repeated(turn + self.settings.warmup, "repeat"), self._in_control():
+            with self._repeated(turn + self.settings.warmup, "repeat"), self._in_control():
                 measurement.__enter__()
                 try:
                     result = await function(*args)
@@ -106,10 +108,29 @@ class Body:
             repetitions = self._repetitions()
             with self._in_control(), repetitions:
                 while repetitions.more():
-                    with _repeated(1, "repetition"):
+                    with self._repeated(1, "repetition"):
                         await function(*args)
                     repetitions.turn()
         return result
+
+    @contextlib.contextmanager
+    def _repeated(self, turn: int, what: str) -> Iterator[None]:
+        """A body that fails only when it is run again is told to be at fault for that."""
+        __tracebackhide__ = True
+        if turn > 0 and self.between is not None:
+            self.between.forget()
+        try:
+            yield
+        except HeaptideError:
+            raise
+        except Exception as error:
+            if turn > 0 and hasattr(error, "add_note"):
+                error.add_note(
+                    f"heaptide: the body has run before in this test, and failed in a {what}: "
+                    "where a test is repeated (warmup, repeats, leaked, growth), its body has to "
+                    "be repeatable"
+                )
+            raise
 
     def _repetitions(self) -> Repetitions:
         from heaptide.testing._repetitions import Repetitions
@@ -192,20 +213,3 @@ def _in_order(
     if bound is None or bound.kwargs:
         return functools.partial(function, *args, **kwargs), ()
     return function, bound.args
-
-
-@contextlib.contextmanager
-def _repeated(turn: int, what: str) -> Iterator[None]:
-    """A body that fails only when it is run again is told to be at fault for that."""
-    __tracebackhide__ = True
-    try:
-        yield
-    except HeaptideError:
-        raise
-    except Exception as error:
-        if turn > 0 and hasattr(error, "add_note"):
-            error.add_note(
-                f"heaptide: the body has run before in this test, and failed in a {what}: where a "
-                "test is repeated (warmup, repeats, leaked, growth), its body has to be repeatable"
-            )
-        raise

@@ -15,6 +15,7 @@ from heaptide.errors import HeaptideError
 from heaptide.inside import measure
 from heaptide.inside._measuring import measuring
 from heaptide.testing._baseline import Compared
+from heaptide.testing._between import Between
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
 from heaptide.testing._results import PROPERTY, TestResult
@@ -55,7 +56,7 @@ class MeasuredTest:
 
     def _here(self) -> TestResult:
         __tracebackhide__ = True
-        body = Body(self.settings)
+        body = Body(self.settings, Between(self.item))
         function = self.item.obj
         kept = self.project.recording_of(self.item.nodeid, self.settings)
         peak = _PeakRss() if self.settings.isolate else None
