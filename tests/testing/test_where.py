@@ -193,3 +193,15 @@ def test_more_allocations_point_at_what_allocates_them(
     [result] = found.results.values()
     assert listed(result["problems"])["what grew:"] == ["churn"]
     assert places(found.text) == [f"test_it.py,line={CHURN}"]
+
+
+def test_what_runs_the_test_is_no_growth(pytester: pytest.Pytester) -> None:
+    """A baseline of one process, compared by workers: only what the body has more."""
+    options = ("-p", "no:asyncio", "-p", "no:cov")
+    source = BEFORE + mark("", "churn()\nmine = hold()\nother = [bytes(5000) for _ in range(9)]")
+    found = run(pytester, source.format(count=200), *options, "--memory-update", plugins=True)
+    assert found.counts == {"passed": 1}, found.text
+    found = run(pytester, source.format(count=400), *options, "-n1", plugins=True)
+    [result] = found.results.values()
+    headings = listed(result["problems"])
+    assert headings["what holds more at the peak:"] == headings["what grew:"] == ["hold"]

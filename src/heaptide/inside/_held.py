@@ -10,7 +10,7 @@ import numpy as np
 from heaptide.errors import UsageError
 from heaptide.inside._frames import Stack
 from heaptide.inside._measuring import measuring
-from heaptide.inside._stacks import Ints, Named, Sums, by_name, grouped, largest
+from heaptide.inside._stacks import Ints, Named, Part, Sums, by_name, grouped, largest
 from heaptide.recording import Recording
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def _process_at(recording: Recording, time_ns: int) -> int:
     return max(begun - 1, 0)
 
 
-def held_by_name(path: Path) -> Named:
+def held_by_name(path: Path, part: Part) -> Named:
     """What lived at the peak of a recording of one process, by the names of functions and files."""
     with Recording.open(path) as recording:
         ends = recording.slices.end
         end = int(ends[-1]) if len(ends) else 0
-        return by_name(recording, held_at_peak(recording, -1, end, None), "live")
+        return by_name(recording, held_at_peak(recording, -1, end, None), "live", part)

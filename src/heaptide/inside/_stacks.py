@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -51,24 +51,29 @@ def stacks_in(
 
 
 Named = dict[tuple[tuple[str, str], ...], Stack]
+Part = Callable[[tuple[Frame, ...]], Optional[tuple[Frame, ...]]]
+"""Of a stack, innermost first, the frames that it goes by; None leaves it out."""
 
 
-def stacks_by_name(path: Path) -> Named:
+def stacks_by_name(path: Path, part: Part) -> Named:
     """All that a recording's stacks did over the whole time, by the names of their functions and
     files: what another version of the program has too."""
     with Recording.open(path) as recording:
         ends = recording.slices.end
         sums = sums_by_stack(recording, -1, int(ends[-1]) if len(ends) else 0, None)
-        return by_name(recording, sums, "bytes")
+        return by_name(recording, sums, "bytes", part)
 
 
-def by_name(recording: Recording, sums: Sums, figure: str) -> Named:
+def by_name(recording: Recording, sums: Sums, figure: str, part: Part) -> Named:
     """Stacks of the same names as one, with the lines of the one whose ``figure`` is highest."""
     names = Namer(recording)
     found: Named = {}
     for row in np.argsort(-sums.figures[figure], kind="stable").tolist():
         frames = names.frames(int(sums.stack[row]))
-        key = tuple((frame.function, frame.file) for frame in frames)
+        known_by = part(frames)
+        if known_by is None:
+            continue
+        key = tuple((frame.function, frame.file) for frame in known_by)
         old = found.get(key)
         figures = {
             name: int(column[row]) + (getattr(old, name) if old else 0)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heaptide.inside import Stack
+from heaptide.inside import Frame, Stack
 from heaptide.testing._where import Listing
-from heaptide.testing._words import is_of_test
+from heaptide.testing._words import body_of, is_of_test
 
 if TYPE_CHECKING:
     from heaptide.inside._stacks import Named
@@ -24,22 +24,25 @@ def changes(base: Path | None, new: Path, higher: Collection[str], *, many: bool
     found = []
     if "peak" in higher:
         heading = "what holds more at the peak:" if base else "what holds the peak:"
-        before = held_by_name(base) if base else {}
-        found.append(Listing(heading, _grown(before, held_by_name(new), live=True), live=True))
+        before = held_by_name(base, _of_test) if base else {}
+        found.append(Listing(heading, _grown(before, held_by_name(new, _of_test), live=True), live=True))
     if set(higher) - {"peak"}:
         heading = "what grew" if base else "what was allocated"
-        before = stacks_by_name(base) if base else {}
-        stacks = _grown(before, stacks_by_name(new), live=False)
+        before = stacks_by_name(base, _of_test) if base else {}
+        stacks = _grown(before, stacks_by_name(new, _of_test), live=False)
         found.append(Listing(f"{heading}, in all runs:" if many else f"{heading}:", stacks))
     return [one for one in found if one.stacks]
 
 
+def _of_test(frames: tuple[Frame, ...]) -> tuple[Frame, ...] | None:
+    """Not of what measures it; and the same whatever runs it, by one process or by workers."""
+    return body_of(frames) if is_of_test(frames) else None
+
+
 def _grown(before: Named, after: Named, *, live: bool) -> list[Stack]:
-    """By how much, the largest first; of the test, not of what measures it."""
+    """By how much, the largest first."""
     found = []
     for key, stack in after.items():
-        if not is_of_test(stack.frames):
-            continue
         old = before.get(key)
         more = replace(
             stack,
