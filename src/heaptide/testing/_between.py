@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from heaptide.testing._subtests import Subtests
+
 
 class Between:
     """Made before the first run of the body of ``item``; ``forget`` before each further one: then
     what the last run has left is there at the end, for the report."""
 
     def __init__(self, item: pytest.Item) -> None:
+        self.subtests = Subtests(item)
         plugins = item.config.pluginmanager
         arguments: dict[str, Any] = getattr(item, "funcargs", {})
         logs = plugins.get_plugin("logging-plugin")
@@ -39,6 +42,7 @@ class Between:
         self._patches = [_Patches(one) for one in patched]
 
     def forget(self) -> None:
+        self.subtests.forget()
         for reset in self._resets:
             reset()
         del self._properties[self._before :]

@@ -41,6 +41,11 @@ class Body:
         if "live_objects" in self.settings.limits and not is_frozen():
             self.survivors = Survivors(self.settings.suppress_objects)
 
+    @property
+    def failed(self) -> bool:
+        """Whether a subtest has, in the last run: then there is no further one."""
+        return self.between is not None and self.between.subtests.failed
+
     def wrap(self, function: Function) -> Function:
         """What pytest calls in place of ``function``; a coroutine function stays one."""
         if inspect.iscoroutinefunction(function):
@@ -65,6 +70,8 @@ class Body:
         for turn in range(self.settings.warmup):
             with self._repeated(turn, "warm-up"):
                 function(*args)
+            if self.failed:
+                return result
         for turn in range(self.settings.repeats):
             measurement = self._next()
             with self._repeated(turn + self.settings.warmup, "repeat"), self._in_control():
@@ -77,6 +84,8 @@ class Body:
                     measurement.__exit__(None, None, None)
                 if self.survivors is not None:
                     self.survivors.look(measurement)
+            if self.failed:
+                return result
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
@@ -84,6 +93,8 @@ class Body:
                 while repetitions.more():
                     with self._repeated(1, "repetition"):
                         function(*args)
+                    if self.failed:
+                        return result
                     repetitions.turn()
         return result
 
@@ -93,6 +104,8 @@ class Body:
         for turn in range(self.settings.warmup):
             with self._repeated(turn, "warm-up"):
                 await function(*args)
+            if self.failed:
+                return result
         for turn in range(self.settings.repeats):
             measurement = self._next()
             with self._repeated(turn + self.settings.warmup, "repeat"), self._in_control():
@@ -103,6 +116,8 @@ class Body:
                     measurement.__exit__(None, None, None)
                 if self.survivors is not None:
                     self.survivors.look(measurement)
+            if self.failed:
+                return result
             self.held.look(measurement)
         if self.settings.repeats_for_leaks:
             repetitions = self._repetitions()
@@ -110,6 +125,8 @@ class Body:
                 while repetitions.more():
                     with self._repeated(1, "repetition"):
                         await function(*args)
+                    if self.failed:
+                        return result
                     repetitions.turn()
         return result
 

@@ -25,7 +25,9 @@ def changes(base: Path | None, new: Path, higher: Collection[str], *, many: bool
     if "peak" in higher:
         heading = "what holds more at the peak:" if base else "what holds the peak:"
         before = held_by_name(base, _of_test) if base else {}
-        found.append(Listing(heading, _grown(before, held_by_name(new, _of_test), live=True), live=True))
+        found.append(
+            Listing(heading, _grown(before, held_by_name(new, _of_test), live=True), live=True)
+        )
     if set(higher) - {"peak"}:
         heading = "what grew" if base else "what was allocated"
         before = stacks_by_name(base, _of_test) if base else {}

@@ -49,14 +49,20 @@ class MeasuredTest:
             result = run_apart(self.item, self.project, kept)
             hold_to_baseline(result, self.settings, self.project, kept)
         else:
-            result = self._here()
+            found = self._here()
+            if found is None:  # its report is not to have figures of an earlier run
+                clear(self.item)
+                return
+            result = found
         attach(self.item, result)
         if result.problems:
             pytest.fail("\n".join(result.problems), pytrace=False)
 
-    def _here(self) -> TestResult:
+    def _here(self) -> TestResult | None:
+        """None: it is not judged, as a subtest has failed."""
         __tracebackhide__ = True
-        body = Body(self.settings, Between(self.item))
+        between = Between(self.item)
+        body = Body(self.settings, between)
         function = self.item.obj
         kept = self.project.recording_of(self.item.nodeid, self.settings)
         peak = _PeakRss() if self.settings.isolate else None
@@ -66,12 +72,14 @@ class MeasuredTest:
             _be_sure()
             if self.settings.repeats_for_leaks:
                 measuring.fresh()
-            with recorded(kept):
+            with between.subtests, recorded(kept):
                 self.item.obj = body.wrap(function)
                 try:
                     self.original()
                 finally:
                     self.item.obj = function
+                if body.failed:
+                    return None
                 figures = body.figures()
                 if figures is not None and peak is not None:
                     figures.rss = peak.above_start()
@@ -178,14 +186,19 @@ def explain(result: TestResult, found: Sequence[Listing]) -> None:
 
 def attach(item: pytest.Item, result: TestResult) -> None:
     """Puts the result among the properties of the item's reports."""
+    clear(item)
     properties = item.user_properties
-    properties[:] = [one for one in properties if not one[0].startswith((PROPERTY, "memory."))]
     for name, value in result.figures.items():
         properties.append((f"memory.{name}", round(value, 3)))
     for name, value in result.limits.items():
         properties.append((f"memory.limit.{name}", round(value, 3)))
     properties.append(("memory.status", result.status))
     properties.append((PROPERTY, result.to_json()))
+
+
+def clear(item: pytest.Item) -> None:
+    properties = item.user_properties
+    properties[:] = [one for one in properties if not one[0].startswith((PROPERTY, "memory."))]
 
 
 def _higher(compared: Compared, result: TestResult) -> list[str]:
