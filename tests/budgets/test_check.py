@@ -8,8 +8,10 @@ import pytest
 
 from heaptide.budgets import MEASURES, Budgets, Result, check, exit_status, parse_limit
 from heaptide.formats import open_recording
-from heaptide.profile import Profile
+from heaptide.profile import Profile, summarize
 from heaptide.recording import Recording
+from heaptide.views.growth import growth_of
+from heaptide.views.verdicts import verdicts
 from tests.formats.files import DATA
 from tests.profile.test_leaks import line, recorded
 from tests.recording.make import SECOND, Builder, Change, example
@@ -86,6 +88,49 @@ def test_leaks_and_growth(tmp_path: Path) -> None:
     assert found["growth"] == pytest.approx(36_000, rel=0.02)
     with recorded(tmp_path / "b.tide", [10_000] * 100) as recording:
         assert values(recording, "leaked", "growth") == {"leaked": 0, "growth": 0}
+
+
+@pytest.mark.parametrize("name", ["leaked", "growth"])
+def test_what_may_be_warm_up_exceeds_nothing(tmp_path: Path, name: str) -> None:
+    """In less than 10 s it is not measured, unless it is within the limit; then it is a leak."""
+    much = {"leaked": "1 kB", "growth": "1 MB/h"}[name]
+    for period, expected in ((SECOND // 20, "unknown"), (SECOND // 10, "over")):
+        with recorded(tmp_path / f"{period}.tide", line(10), period=period) as recording:
+            profile = Profile(recording)
+            [found] = check(profile, budgets(**{name: 0}))
+            [large] = check(profile, budgets(**{name: much}))
+            said = verdicts(summarize(profile), exited=True, growth=growth_of(profile))
+        [shown] = [one for one in said if one.name == "growth"]
+        assert (found.status, large.status) == (expected, "ok")
+        if expected == "over":
+            assert shown.status == "over"
+            continue
+        assert found.value is None
+        for words in ("more than 10 s", "memory(leaked=0)"):
+            assert words in found.reason
+        assert shown.status == "note"
+        assert "warm-up still" in shown.text
+    with recorded(tmp_path / "flat.tide", [10_000] * 100, period=SECOND // 100) as recording:
+        [found] = check(Profile(recording), budgets(**{name: 0}))
+    assert (found.status, found.value) == ("ok", 0)
+
+
+def test_leaks_of_a_phase_are_those_of_its_own_time(tmp_path: Path) -> None:
+    """A long run has short phases, in which a leak cannot be told."""
+    build = Builder()
+    build.process(end=30 * SECOND)
+    build.thread()
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    for turn in range(120):
+        start = turn * SECOND // 4
+        build.slice(start, start + SECOND // 4, {context: Change(1, 100)})
+    build.mark(10 * SECOND, "ready")
+    build.mark(25 * SECOND, "closing")
+    build.finish(30 * SECOND)
+    phases = {"ready": budgets(leaked=0), "closing": budgets(leaked=0)}
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        found = check(Profile(recording), Budgets(budgets(leaked=0).limits, phases=phases))
+    assert [one.status for one in found] == ["over", "over", "unknown"]
 
 
 def test_phases_last_from_mark_to_mark(tmp_path: Path) -> None:

@@ -18,25 +18,28 @@ from heaptide.recording import Recording
 SLICES = 100
 
 
-def recorded(path: Path, *series: Sequence[int], blocks: int = 1) -> Recording:
-    """A context for each series: bytes live at the end of each second; a block for each unit."""
+def recorded(
+    path: Path, *series: Sequence[int], blocks: int = 1, period: int = SECOND
+) -> Recording:
+    """A context for each series: bytes live at the end of each ``period``; a block for each unit,
+    or so many."""
     build = Builder()
-    build.process(end=len(series[0]) * SECOND)
+    build.process(end=len(series[0]) * period)
     build.thread()
     contexts = [
         build.context(stack=build.stack(build.python(f"f{i}", "/a.py", i + 1)))
         for i in range(len(series))
     ]
     before = [0] * len(series)
-    for second, values in enumerate(zip(*series)):
+    for turn, values in enumerate(zip(*series)):
         changes = {}
         for context, value, old in zip(contexts, values, before):
             came, went = max(value - old, 0), max(old - value, 0)
             if came or went:
                 changes[context] = Change(came, came * blocks, went, went * blocks)
         before = list(values)
-        build.slice(second * SECOND, (second + 1) * SECOND, changes)
-    build.finish(len(series[0]) * SECOND)
+        build.slice(turn * period, (turn + 1) * period, changes)
+    build.finish(len(series[0]) * period)
     return Recording.open(build.write(path))
 
 

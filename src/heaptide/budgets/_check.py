@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heaptide.profile import Profile, summarize
 
 from ._limits import BYTES
-from ._measures import MEASURES, module_share, why_not
+from ._measures import MEASURES, may_be_warm_up, module_share, too_short, why_not
 from ._result import Result
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def _of(profile: Profile | None, budgets: Budgets, phase: str, missing: str) -> 
         measure = MEASURES[name]
         value = None if seen is None or summary is None else measure.of(seen, summary)
         add(name, measure.words, limit, value, "" if seen is None else why_not(seen, name))
+        if seen is not None and found[-1].status == "over" and may_be_warm_up(seen, name):
+            found[-1] = replace(found[-1], value=None, status="unknown", reason=too_short())
     for name, limit in budgets.modules.items():
         share = None if seen is None else module_share(seen, name)
         value = None

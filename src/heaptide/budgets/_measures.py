@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SETTLED = 0.9  # from here on, of the time, a program is taken to be idle
 _LEAST_SECONDS = 1.0  # of a recording, for a rate to say anything
+_LEAKS = ("leaked", "growth")
 STARTED: Final = ("started", "ready")  # marks that end a program's start
 
 
@@ -95,7 +96,7 @@ def started_at(profile: Profile) -> int | None:
 
 
 def _leaked(profile: Profile, summary: Summary) -> float | None:
-    """None: not known, or too short to tell."""
+    """None: not known, or too short to tell. See ``may_be_warm_up``."""
     from heaptide.profile.leaks import windows
 
     recording = profile.recording
@@ -146,6 +147,22 @@ MEASURES: Final = {
 }
 
 
+def may_be_warm_up(profile: Profile, name: str) -> bool:
+    """Whether the figure may be more than leaks: it can keep a limit, and not exceed one."""
+    from heaptide.profile import leaks
+
+    return name in _LEAKS and leaks.may_be_warm_up(profile.covered)
+
+
+def too_short() -> str:
+    from heaptide.profile.leaks import LEAST_SECONDS
+
+    return (
+        "the time is too short to tell a leak from warm-up: run it for more than "
+        f"{LEAST_SECONDS:.0f} s, or repeat its code in a test with @pytest.mark.memory(leaked=0)"
+    )
+
+
 def why_not(profile: Profile, name: str) -> str:
     """Why there is no figure of this name."""
     if name == "startup":
@@ -156,8 +173,8 @@ def why_not(profile: Profile, name: str) -> str:
                 "the recording has no mark 'started' or 'ready': call "
                 'heaptide.mark("started") where the program has started'
             )
-    if name in ("leaked", "growth") and LEAKED.column not in unknown(profile.recording):
-        return "the time is too short to tell"
+    if name in _LEAKS and LEAKED.column not in unknown(profile.recording):
+        return too_short()
     return "this recording does not tell"
 
 

@@ -29,6 +29,8 @@ TAIL = 0.1
 STILL_ALIVE = 0.95
 """Up to here it has to stay: in what is left programs free at their exit what they held until then,
 as Python does with its modules, and would have no leaks."""
+LEAST_SECONDS = 10.0
+"""Of less, imports and first calls may be more than WARM_UP, and look like a leak."""
 LEAST_SLICES = 12
 """Fewer after warm-up, and there are no four ends of slices in each of three windows."""
 _WINDOWS = 3
@@ -46,6 +48,11 @@ def windows(recording: Recording, time: TimeRange) -> list[range] | None:
     if min(map(len, found)) * _WINDOWS < LEAST_SLICES:
         return None
     return found
+
+
+def may_be_warm_up(time: TimeRange) -> bool:
+    """Whether the time is too short to tell what leaks in it from what warms up."""
+    return time.end - time.start < LEAST_SECONDS * 1e9
 
 
 def leaked(recording: Recording, time: TimeRange) -> Ints:

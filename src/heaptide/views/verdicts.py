@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 TEMPORARY_LIMIT = 0.5  # part of all calls to allocation functions
 PEAK_LIMIT = 256_000_000  # bytes; the guide says MB
 GROWTH_LIMIT = 0.01  # part of the peak: less is said, and no more
-LONG = 10.0  # seconds; what grows in less may be warm-up
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Growth:
     bytes: int
     place: str
     share: float  # of the place, 0 to 1
+    may_be_warm_up: bool = False
 
 
 def _grew(summary: Summary, growth: Growth) -> Verdict:
@@ -31,7 +31,7 @@ def _grew(summary: Summary, growth: Growth) -> Verdict:
     text = f"growing: {units.size(growth.bytes)} came after warm-up and stayed, and more and more"
     if growth.place:
         text += f"; {units.percent(growth.share)} of it in {growth.place}"
-    if summary.duration_seconds < LONG:
+    if growth.may_be_warm_up:
         text += ". In so short a run that may be warm-up still"
         over = False
     status = "over" if over else "note"
