@@ -692,6 +692,41 @@ class TestCase(unittest.TestCase):
     assert found.results["test_over"]["status"] == "over"
 
 
+def test_coroutines_of_unittest(pytester: pytest.Pytester) -> None:
+    """Are measured from their first step to their end, without what the loop does around them."""
+    source = """
+import asyncio
+import unittest
+@pytest.mark.memory(peak="1 MB")
+class TestCase(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.large = bytes(5_000_000)
+    async def test_ok(self):
+        await asyncio.sleep(0)
+        assert bytes(500_000)
+    async def test_over(self):
+        await asyncio.sleep(0)
+        assert bytes(2_000_000)
+    def test_plain(self):
+        assert bytes(600_000)
+    async def test_skipped(self):
+        self.skipTest("not today")
+    async def test_fails(self):
+        self.assertEqual(len(bytes(1000)), 1)
+    @pytest.mark.memory(leaked=0)
+    async def test_leaks(self):
+        self.large += bytes(1000)
+"""
+    found = run(pytester, source, "-rs")
+    assert found.counts == {"passed": 2, "failed": 3, "skipped": 1}, found.text
+    assert "1000 != 1" in found.text
+    results = found.results
+    peaks = {name: one["figures"]["peak"] for name, one in results.items()}  # type: ignore[index]
+    assert 500_000 <= peaks["test_ok"] < 600_000 <= peaks["test_plain"] < 700_000
+    assert results["test_over"]["status"] == results["test_leaks"]["status"] == "over"
+    assert 1000 <= results["test_leaks"]["figures"]["leaked"] < 1100  # type: ignore[index]
+
+
 # ------------------------------------------------------------------------------ for machines
 
 

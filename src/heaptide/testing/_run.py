@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import TestCase
 
 import pytest
 
@@ -73,11 +75,8 @@ class MeasuredTest:
             if self.settings.repeats_for_leaks:
                 measuring.fresh()
             with between.subtests, recorded(kept):
-                self.item.obj = body.wrap(function)
-                try:
+                with _called_instead(self.item, body.wrap(function)):
                     self.original()
-                finally:
-                    self.item.obj = function
                 if body.failed:
                     return None
                 figures = body.figures()
@@ -138,6 +137,20 @@ class MeasuredTest:
             )
         tell(found, results)
         return found
+
+
+@contextlib.contextmanager
+def _called_instead(item: pytest.Function, function: Callable[..., object]) -> Iterator[None]:
+    """``function`` is the test's. Coroutines of unittest are looked up by it, not by pytest."""
+    original = item.obj
+    case = getattr(original, "__self__", None)
+    own = vars(case) if isinstance(case, TestCase) and iscoroutinefunction(function) else {}
+    item.obj = own[item.name] = function
+    try:
+        yield
+    finally:
+        item.obj = original
+        own.pop(item.name, None)
 
 
 def judge(limits: Mapping[str, Limit], values: Mapping[str, float | None]) -> list[Result]:
