@@ -495,6 +495,48 @@ def write(tmp_path: Path, made: Builder) -> Path:
     return path
 
 
+def spikes() -> Builder:
+    """Ten spikes of 100 MB within 5 MB, each shorter than a slice."""
+    made = Builder()
+    live, high, length = 5_000_000, 105_000_000, SECOND // 50
+    made.process(1, "/bin/x", peak_bytes=high, peak_time=20 * length + length // 2)
+    made.thread(0, 1)
+    context = made.context(stack=made.stack(made.python("spike", "/home/u/x.py", 1)))
+    for row in range(500):
+        start, spike = row * length, row % 50 == 20
+        rise, first = (high - live) * spike, live * (row == 0)
+        made.slice(start, start + length, {context: Change(1, rise + first, 1, rise)})
+        made.timeline(start + length, live_bytes=live, peak_bytes=high if spike else live)
+    made.peak({context: (1, high)})
+    made.finish(500 * length)
+    return made
+
+
+def test_spikes_between_the_ends_of_spans_are_told(open_page: Open, tmp_path: Path) -> None:
+    """By the chart, its table, what is pointed at, and the sentence of a range."""
+    page = open_page(write(tmp_path, spikes()), viewport={"width": 1280, "height": 900})
+    rows = page.locator(".time .only-read tbody tr").all_inner_texts()
+    assert sum("105.0 MB" in row for row in rows) == 10
+    assert all("5.0 MB" in row for row in rows)
+    expect(page.get_by_label("What the colours are").first).to_contain_text("highest in each span")
+    box = area(page)
+    page.mouse.move(box["x"] + box["width"] * 20.5 / 500, box["y"] + box["height"] / 2)
+    expect(page.locator(".tip")).to_contain_text("live heap5.0 MBhighest about then105.0 MB")
+    page.mouse.move(box["x"] + box["width"] * 40.5 / 500, box["y"] + box["height"] / 2)
+    expect(page.locator(".tip")).not_to_contain_text("105.0 MB")
+    timeline(page).focus()
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator(".words")).not_to_contain_text("at its highest")
+    for _ in range(20):
+        page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator(".words")).to_contain_text(
+        "live heap from 5.0 MB to 5.0 MB (0 B), at its highest 105.0 MB."
+    )
+    page.get_by_role("button", name="as table").first.click()
+    grid = page.get_by_role("grid", name=re.compile("^Live heap over time"))
+    expect(grid.get_by_role("row").filter(has_text="105.0 MB")).to_have_count(10)
+
+
 def test_threads_that_are_alike_are_one(open_page: Open, tmp_path: Path) -> None:
     """A server with a thread for each request: one row, one choice, one short link."""
     made = Builder()
@@ -632,7 +674,9 @@ def test_a_difference_has_signs(open_page: Open, tmp_path: Path, screenshot: Scr
     expect(page.locator(".tip")).to_have_count(0)
     page.get_by_role("button", name="as table").first.click()
     table = page.get_by_role("grid", name="Live heap over time")
-    expect(table.get_by_role("columnheader")).to_contain_text(["live heap, after", "before"])
+    expect(table.get_by_role("columnheader")).to_contain_text(
+        ["live at its end, after", "before", "highest in it, after", "before"]
+    )
 
 
 def test_damaged_data_is_said(browser: Any, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import { keyOn, staying, type Ground } from "../src/ui/brush";
 import type { Theme } from "../src/ui/paint";
 import { edges, footAbove, heightAt, type Face, type Plot } from "../src/ui/plot";
 import type { Stack } from "../src/model";
-import { cornersOf, heldAt } from "../src/ui/timeplot";
+import { outlineOf } from "../src/ui/outline";
+import { cornersOf, heldAt, highestAt, highestIn } from "../src/ui/timeplot";
 import { columnsOf, formOf, seriesOf } from "../src/ui/series";
 
 test("the heap at the peak's moment is as high as the curve there", () => {
@@ -84,14 +85,38 @@ test("areas bend where a span begins and ends, and nowhere between", () => {
   const values = (...all: number[]): Float64Array => Float64Array.from(all);
   const stack: Stack = {
     starts: values(0, 10, 50), ends: values(10, 20, 60), groups: [],
-    series: [], rest: values(3, 5, 9), total: values(3, 5, 9),
+    series: [], rest: values(3, 5, 9), total: values(3, 5, 9), highest: values(3, 5, 9),
   };
   assert.deepEqual(cornersOf(stack), [
     { time: 0, span: -1 }, { time: 10, span: 0 }, { time: 20, span: 1 }, { time: 50, span: 1 },
     { time: 60, span: 2 },
   ]);
   assert.deepEqual([0, 10, 19, 20, 49, 50, 99].map((time) => heldAt(stack, time)), [0, 1, 1, 1, 1, 2, 2]);
+  const risen = { ...stack, highest: values(4, 50, 9) };
+  assert.deepEqual([5, 15, 30, 50, 60, 61].map((time) => highestAt(risen, time)), [4, 50, 5, 9, 9, null]);
+  assert.deepEqual([highestIn(risen, [0, 20]), highestIn(risen, [20, 50]), highestIn(risen, [60, 99])], [
+    50, 5, 9,
+  ]);
   assert.equal(heldAt({ ...stack, starts: values(), ends: values() }, 5), -1);
+});
+
+test("the outline goes over what rose and fell within a span, and else along the areas", () => {
+  const course = {
+    starts: Float64Array.of(0, 10, 20, 50, 60), ends: Float64Array.of(10, 20, 30, 60, 70),
+    total: [5, 5, 5, 9, 0],
+  };
+  const points = (highest: number[], peak: { time: number; bytes: number } | null = null) => {
+    const found = outlineOf({ ...course, highest }, 1, peak);
+    return found && [...found.x].map((time, i) => [time, found.y[i]]);
+  };
+  assert.equal(points([5, 6, 5, 9, 9]), null); // by no more than cannot be seen
+  assert.deepEqual(points([5, 105, 5, 9, 9]), [
+    [0, 0], [10, 5], [15, 105], [20, 5], [30, 5], [50, 5], [60, 9], [70, 0],
+  ]);
+  assert.deepEqual(points([80, 105, 5, 9, 9], { time: 12, bytes: 105 })?.slice(0, 4), [
+    [0, 0], [5, 80], [12, 105], [20, 5], // from one's highest to the other's
+  ]);
+  assert.deepEqual(points([5, 5, 5, 9, 9], { time: 65, bytes: 9 })?.slice(-2), [[65, 9], [70, 0]]);
 });
 
 test("buckets are named by their bounds below their bars, of which none vanishes", () => {
@@ -124,6 +149,13 @@ test("the series of a chart have one column of times", () => {
     [none, 8, none, 9],
   ]);
   assert.deepEqual(edges(plot).map((edge) => Array.from(edge)), [[1, 2, 3], [5, 2, 9]]);
+  const outline = { colour: "c", fill: "f", x: Float64Array.of(0, 15), y: Float64Array.of(5, 70) };
+  assert.deepEqual(columnsOf({ ...plot, outline }).slice(0, 3).map((column) => Array.from(column)), [
+    [0, 5, 10, 15, 20],
+    [5, none, none, 70, none], // behind all
+    [5, none, 2, none, 9],
+  ]);
+  assert.equal(seriesOf({ ...plot, outline }, {} as Theme).series[1]!.fill, "f");
   const { series, bands } = seriesOf(plot, {} as Theme);
   assert.equal(series.length, columnsOf(plot).length);
   assert.deepEqual(bands!.map((band) => band.series), [[4, 3]]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { amount, binarySize, bothSizes, count, duration, percent, signed, signedPercent, size, some } from "../src/model";
+import { amount, binarySize, bothSizes, count, duration, durations, percent, signed, signedPercent, size, some } from "../src/model";
 
 /** Texts are printed by heaptide.views.units: a figure reads the same wherever it is read. */
 function expect(format: (value: number) => string, cases: [number, string][]): void {
@@ -54,6 +54,26 @@ test("counts", () => {
   assert.deepEqual([1, 2, 1000].map((n) => some(n, "block", "blocks")), [
     "1 block", "2 blocks", "1,000 blocks",
   ]);
+});
+
+test("spans have the digits that tell their ends apart", () => {
+  const cases: [number, number, string][] = [
+    [10.1, 10.12, "10.100 s – 10.120 s"],
+    [0, 0.0209, "0 s – 20.9 ms"],
+    [0.98, 1, "980 ms – 1.000 s"],
+    [9.9999, 10, "9.99990 s – 10.00000 s"],
+    [1, 4, "1.00 s – 4.00 s"],
+    [59.9, 61.2, "59.9 s – 1 min 01.2 s"],
+    [90.3, 90.5, "1 min 30.30 s – 1 min 30.50 s"],
+    [119.999, 120, "1 min 59.9990 s – 2 min 00.0000 s"],
+    [90, 200, "1 min 30 s – 3 min 20 s"],
+    [7325, 7330, "2 h 02 min 05.0 s – 2 h 02 min 10.0 s"],
+    [7325, 7425, "2 h 02 min 05 s – 2 h 03 min 45 s"],
+    [7200, 14400, "2 h 00 min – 4 h 00 min"],
+    [5, 5, "5.00 s – 5.00 s"],
+    [1, 1.000000001, "1.000000000 s – 1.000000001 s"],
+  ];
+  for (const [from, to, text] of cases) assert.equal(durations(from, to).join(" – "), text);
 });
 
 test("parts", () => {

@@ -4,6 +4,8 @@ import {
   bothStacks, covered, EVERYTHING, Groups, rulerOf, sampleValues, snap, stack, survivalSpan, survivedBounds, total,
   touched, type RangeName, type Selection, type Which,
 } from "../src/model";
+import { INITIAL } from "../src/ui/state";
+import { Views } from "../src/ui/views";
 import { make, Random, type Change, type Description } from "./make";
 
 const DESCRIPTION: Description = {
@@ -61,6 +63,55 @@ test("what an ended process leaves is live no more", () => {
   assert.deepEqual([...shown.total], [100, 547, 45, 46]);
   assert.deepEqual([...shown.series[0]!], [100, 540, 40, 41]);
   assert.deepEqual([...shown.rest], [0, 7, 5, 5]);
+});
+
+/** A timeline of `[time, live, peak]`. */
+function timed(rows: [number, number, number][], prefix = ""): Record<string, number[]> {
+  const names = ["time", "live", "peak"];
+  return Object.fromEntries(names.map((name, i) => [`${prefix}time.${name}`, rows.map((row) => row[i]!)]));
+}
+
+test("each span has the highest live heap in it", () => {
+  const tops = (rows: [number, number, number][], peak_bytes = 0, peak_ns = 0): number[] => {
+    const told = { summary: { peak_bytes }, recording: { peak_ns } };
+    const header = { ...DESCRIPTION.header, ...told };
+    return [...make({ ...DESCRIPTION, columns: timed(rows), header }).sides.new.tops];
+  };
+  assert.deepEqual(tops([]), [0, 0, 0, 0]);
+  assert.deepEqual(tops([[10, 100, 101], [20, 547, 900]]), [101, 900, 0, 0]);
+  assert.deepEqual(tops([[12, 100, 900]]), [900, 0, 0, 0]); // most of its time is there
+  assert.deepEqual(tops([[2, 100, 100], [13, 400, 400]]), [100, 400, 0, 0]); // it grew until there
+  assert.deepEqual(tops([[9, 400, 400], [20, 100, 400]]), [400, 0, 0, 0]); // and shrank from there on
+  assert.deepEqual(tops([[31, 45, 45], [39, 45, 45]]), [0, 0, 0, 0]); // nothing is between spans
+  assert.deepEqual(tops([[12, 100, 801], [20, 547, 800]], 800, 11), [0, 800, 0, 0]); // as it is known best
+  assert.deepEqual(tops([], 800, 60), [0, 0, 0, 800]);
+});
+
+test("how high the heap rose is told of all together, and at least what the ends of spans tell", () => {
+  const made = make({ ...DESCRIPTION, columns: timed([[10, 100, 100], [20, 547, 900]]) });
+  const groups = new Groups(made, EVERYTHING);
+  const highest = (threads: Set<number> | null): number[] => [
+    ...stack(made, groups, { metric: "", range: null, threads, processes: null }, 1).highest,
+  ];
+  assert.deepEqual(highest(null), [100, 900, 547, 46]);
+  assert.deepEqual(highest(new Set([0])), [100, 547, 547, 46]);
+  const views = new Views(made);
+  const chosen = (range: [number, number], more = {}) => views.highest({ ...INITIAL, range, ...more });
+  assert.deepEqual([chosen([0, 10]), chosen([0, 30]), chosen([31, 39])], [100, 900, null]);
+  assert.equal(chosen([0, 30], { threads: [0] }), null);
+});
+
+test("both recordings of a comparison tell how high they rose", () => {
+  const made = make({
+    ...COMPARED,
+    columns: { ...timed([[10, 100, 700]]), ...timed([[15, 50, 900]], "base.") },
+    header: { ...DESCRIPTION.header, diff: { title: "", recording: {}, summary: {} } as never },
+  });
+  const [before, after] = bothStacks(made, new Groups(made, EVERYTHING), 2)!;
+  assert.deepEqual([[...before.highest], [...after.highest]], [[900, 58], [700, 547, 547, 46]]);
+  const views = new Views(made);
+  const state = { ...INITIAL, range: [0, 50] as [number, number] };
+  assert.deepEqual([views.highest(state, "base"), views.highest(state)], [900, 700]);
 });
 
 test("figures that are sums of changes need no column", () => {

@@ -146,6 +146,19 @@ def test_equal_recordings_share_all_nodes(tmp_path: Path) -> None:
         assert figures[0].tolist() == figures[1].tolist()
 
 
+def test_the_timeline_keeps_how_high_it_rose(tmp_path: Path) -> None:
+    """Of more rows than it has room for, and where a row tells no more than what lived then."""
+    make = Builder()
+    make.process()
+    for row in range(1, 9001):
+        make.timeline(row * 10, live_bytes=row % 7, peak_bytes=105 * (row % 900 == 0))
+    with Recording.open(make.write(tmp_path / "a.tide")) as recording:
+        _, columns, _ = decode(build(Profile(recording)).data)
+    assert len(columns["time.time"]) == 1800
+    assert np.flatnonzero(columns["time.peak"] == 105).tolist() == list(range(179, 1800, 180))
+    assert set(columns["time.peak"].tolist()) == {4, 5, 6, 105}
+
+
 def test_equal_texts_are_one(tmp_path: Path) -> None:
     """A module may be called like a file: the reader knows both by one number."""
     with Recording.open(example().write(tmp_path / "a.tide")) as recording:

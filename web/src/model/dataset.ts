@@ -4,6 +4,7 @@ import { unpack, type Column } from "./columns";
 import { exitsOf, firstRows, writtenExits, type Exits } from "./exits";
 import type { Header } from "./header";
 import type { Spans } from "./ruler";
+import { peakOf, topsOf } from "./tops";
 
 const VERSION = 2;
 
@@ -61,6 +62,8 @@ export interface Side {
   timeline: Timeline;
   /** Computed at the first use. */
   readonly exits: Exits;
+  /** The highest live heap in each bin, bytes; 0: not known. Computed at the first use. */
+  readonly tops: Float64Array;
   /** Of its changes and births. */
   column(name: string): Column;
 }
@@ -198,17 +201,23 @@ export class Dataset {
     const column = (name: string): Column => this.column(prefix + name);
     const bins = this.readBins(prefix);
     const { samples, header } = this;
+    const timeline = this.readTimeline(prefix);
     let exits: Exits | null = null;
+    let tops: Float64Array | null = null;
     const read = (): Exits =>
       this.infos.has(`${prefix}exit.rows`)
         ? writtenExits(column, bins.count)
         : exitsOf(column, bins, samples, header.processes);
     return {
       bins,
-      timeline: this.readTimeline(prefix),
+      timeline,
       column,
       get exits(): Exits {
         return (exits ??= read());
+      },
+      get tops(): Float64Array {
+        const peak = peakOf(prefix ? header.diff : header);
+        return (tops ??= topsOf(bins, timeline, peak));
       },
     };
   }

@@ -63,6 +63,35 @@ export function duration(seconds: number): string {
   return `${count(Math.floor(whole / 3600))} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
 
+/** Where a span begins and ends, with as many digits as its length takes to be seen. */
+export function durations(from: number, to: number): [string, string] {
+  const step = (to - from) / 10;
+  return step > 0 ? [stepped(from, step), stepped(to, step)] : [duration(from), duration(to)];
+}
+
+/** `duration`, to the nearest `step` or nearer. */
+function stepped(seconds: number, step: number): string {
+  const short = duration(seconds);
+  const decimals = (factor: number): number =>
+    Math.max(0, Math.min(Math.ceil(-Math.log10(step * factor) - 1e-6), 9 - Math.log10(factor)));
+  if (seconds === 0) return short;
+  if (seconds < 59.95) {
+    const [figure, unit] = short.split(" ") as [string, string];
+    const factor = unit === "µs" ? 1e6 : unit === "ms" ? 1e3 : 1;
+    const shown = figure.split(".")[1]?.length ?? 0;
+    return decimals(factor) > shown ? `${fixed(seconds * factor, decimals(factor))} ${unit}` : short;
+  }
+  if (step >= (seconds < 3599.5 ? 1 : 60)) return short;
+  const digits = decimals(1);
+  const ticks = Math.round(seconds * 10 ** digits);
+  const minute = 60 * 10 ** digits;
+  const rest = fixed((ticks % minute) / 10 ** digits, digits);
+  const written = `${rest.padStart(digits ? digits + 3 : 2, "0")} s`;
+  const minutes = Math.floor(ticks / minute);
+  if (minutes < 60) return `${minutes} min ${written}`;
+  return `${count(Math.floor(minutes / 60))} h ${String(minutes % 60).padStart(2, "0")} min ${written}`;
+}
+
 /** A figure in its unit. */
 export const amount = (value: number, unit: string): string =>
   unit === "bytes" ? size(value) : count(value);

@@ -14,3 +14,4 @@ export * from "./selection";
 export * from "./tables";
 export * from "./templates";
 export * from "./timeline";
+export * from "./tops";

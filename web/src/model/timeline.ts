@@ -4,6 +4,7 @@ import type { Dataset, Side } from "./dataset";
 import type { Exits } from "./exits";
 import type { Groups } from "./groups";
 import type { Selection } from "./selection";
+import { boundsOf } from "./tops";
 
 export interface Stack {
   starts: Column; // ns, of spans of time; from one's end to the next's start nothing changes
@@ -12,6 +13,8 @@ export interface Stack {
   series: Float64Array[]; // bytes live at the end of each span, by group
   rest: Float64Array; // of all others
   total: Float64Array;
+  /** Bytes in each span, as far as it is known: at least what lived at its start and its end. */
+  highest: Float64Array;
 }
 
 /**
@@ -19,7 +22,9 @@ export interface Stack {
  * that is one's own code. Of `selection` threads and processes count.
  */
 export function stack(data: Dataset, groups: Groups, selection: Selection, top: number): Stack {
-  return stacksOf([living(data.sides.new)], groupOfSamples(data, groups, selection), groups.count, top)[0]!;
+  const flow = living(data.sides.new);
+  if (selection.threads || selection.processes) flow.tops = new Float64Array(flow.ends.length);
+  return stacksOf([flow], groupOfSamples(data, groups, selection), groups.count, top)[0]!;
 }
 
 /** Of a comparison: before, and after; the same groups in both. null: their time is not known. */
@@ -57,8 +62,9 @@ function stacksOf(flows: Flow[], ofSample: Int32Array, count: number, top: numbe
     });
     const total = new Float64Array(spans);
     for (const one of series) for (let span = 0; span < spans; span++) total[span]! += one[span]!;
-    const { starts, ends } = flow;
-    return { starts, ends, groups, series: series.slice(0, rest), rest: series[rest]!, total };
+    const { starts, ends, tops } = flow;
+    const highest = boundsOf(tops, total);
+    return { starts, ends, groups, series: series.slice(0, rest), rest: series[rest]!, total, highest };
   });
 }
 
@@ -68,17 +74,19 @@ interface Flow {
   ends: Column;
   first: Int32Array;
   sample: Column;
+  tops: Float64Array; // bytes, of all
   bytes(row: number): number; // that live more then
   exits: Exits; // of spans
 }
 
 /** From what samples allocated and freed. */
-function living({ bins, exits, column }: Side): Flow {
+function living({ bins, exits, tops, column }: Side): Flow {
   const [came, went] = [column("change.bytes_in"), column("change.bytes_out")];
   return {
     starts: bins.start,
     ends: bins.end,
     first: bins.first,
+    tops,
     sample: column("change.sample"),
     bytes: (row) => came[row]! - went[row]!,
     exits,

@@ -12,12 +12,20 @@ export interface Curve {
   y: Float64Array;
 }
 
+export interface Outline {
+  colour: string;
+  fill: string; // below it, where no area is
+  x: Float64Array;
+  y: Float64Array;
+}
+
 export interface Plot {
   start: number; // ns
   end: number;
   highest: number; // bytes, the top of the scale
   x: Float64Array; // ns, of the bands
   bands: Band[]; // from the bottom
+  outline: Outline | null; // how high all of them rose where that is more than they show
   curves: Curve[];
   gap: { x: Float64Array; low: Float64Array; high: Float64Array; name: string } | null;
   lines: { time: number; label: string; dashed: boolean }[];
@@ -43,14 +51,15 @@ export function edges(plot: Plot): Float64Array[] {
   });
 }
 
-/** How high the areas are, or the first curve, at `time`. */
+/** How high the outline is, the areas, or the first curve, at `time`. */
 export function heightAt(plot: Plot, time: number): number {
-  const curve = plot.curves[0];
-  const x = plot.bands.length ? plot.x : (curve?.x ?? new Float64Array(0));
+  const curve = plot.outline ?? plot.curves[0];
+  const areas = plot.bands.length > 0 && !plot.outline;
+  const x = areas ? plot.x : (curve?.x ?? new Float64Array(0));
   const after = x.findIndex((at) => at >= time);
   if (after < 0) return 0;
   const at = (i: number): number =>
-    plot.bands.length
+    areas
       ? plot.bands.reduce((sum, band) => sum + Math.max(band.height[i]!, 0), 0)
       : curve!.y[i]!;
   if (after === 0) return at(0);

@@ -1,4 +1,4 @@
-/** The timeline as uPlot's series: areas from the highest down, the gap, curves; one time column. */
+/** The timeline as uPlot's series: outline, areas from the highest down, gap, curves; one time column. */
 import uPlot from "uplot";
 import { hatching } from "./gap";
 import type { Theme } from "./paint";
@@ -8,6 +8,7 @@ import { edges, type Plot } from "./plot";
 export function columnsOf(plot: Plot): uPlot.AlignedData {
   const tables: uPlot.AlignedData[] = [];
   // Each area is filled down to zero, and the next one drawn over it: no seams between them.
+  if (plot.outline) tables.push([plot.outline.x, plot.outline.y]);
   if (plot.bands.length) tables.push([plot.x, ...edges(plot).reverse()]);
   if (plot.gap) tables.push([plot.gap.x, plot.gap.low, plot.gap.high]);
   for (const { x, y } of plot.curves) tables.push([x, y]);
@@ -19,6 +20,10 @@ export function seriesOf(plot: Plot, theme: Theme): Pick<uPlot.Options, "series"
   const plain: uPlot.Series = { scale: "y", pxAlign: 0, spanGaps: true, points: { show: false } };
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
+  if (plot.outline) {
+    const { colour, fill } = plot.outline;
+    series.push({ ...plain, width: 1.5, stroke: colour, fill, fillTo: 0 });
+  }
   for (const { colour } of [...plot.bands].reverse()) {
     series.push({ ...plain, width: 0, fill: colour, fillTo: 0 });
   }
@@ -42,6 +47,7 @@ export function seriesOf(plot: Plot, theme: Theme): Pick<uPlot.Options, "series"
 /** Plots that are drawn by the same series have the same form. */
 export const formOf = (plot: Plot): string =>
   JSON.stringify([
+    plot.outline !== null,
     plot.bands.map(({ colour }) => colour),
     plot.gap !== null,
     plot.curves.map(({ colour, dashed }) => [colour, dashed]),

@@ -1,10 +1,11 @@
 /** What stands at a moment of the timeline, and what its colours are. */
 import { duration, size } from "../model";
-import { heldAt, rowAt, valueAt, type Key, type Timeplot } from "./timeplot";
+import { heldAt, highestAt, rowAt, valueAt, type Key, type Timeplot } from "./timeplot";
 import type { Views } from "./views";
 
 const NEAR = 0.006; // of the width: a mark so far from the pointer is named
 const NAMED = 4; // marks
+const HIGHEST = "highest about then";
 
 interface Asked {
   views: Views;
@@ -19,18 +20,24 @@ export function At(props: Asked) {
 }
 
 function AtBoth({ sides, time, short }: Asked) {
+  const cell = (value: number | null): string => (value === null ? "–" : size(value));
   const cells = (values: (side: Timeplot) => Float64Array | undefined): string[] =>
     sides.map((side) => {
       const own = values(side);
-      const value = side.stack && own ? valueAt(side.stack, own, time) : null;
-      return value === null ? "–" : size(value);
+      return cell(side.stack && own ? valueAt(side.stack, own, time) : null);
     });
   const live = cells(({ stack }) => stack?.total);
+  const highest = sides.map(({ stack }) => cell(stack && highestAt(stack, time)));
+  const rises = highest.map((value, i) => value !== live[i]);
   if (short) {
-    return <>{[duration(time / 1e9), ...sides.map(({ title }, i) => `${title} ${live[i]}`)].join(" · ")}</>;
+    const said = sides.map(
+      ({ title }, i) => `${title} ${live[i]}${rises[i] ? ` (highest ${highest[i]})` : ""}`,
+    );
+    return <>{[duration(time / 1e9), ...said].join(" · ")}</>;
   }
   const { keys, stack } = sides[sides.length - 1]!;
   const rows: [string, string | null, string[]][] = [["live heap", null, live]];
+  if (rises.includes(true)) rows.push([HIGHEST, null, highest]);
   stack?.groups.forEach((_, k) => {
     rows.push([keys[k]!.name, keys[k]!.colour, cells((side) => side.stack?.series[k])]);
   });
@@ -96,7 +103,10 @@ function AtOne({ views, sides, time, short }: Asked) {
   const lines: [string, string, string | null][] = [];
   const bin = made.stack ? heldAt(made.stack, time) : -1;
   if (made.stack && bin >= 0) {
-    lines.push(["live heap", size(made.stack.total[bin]!), null]);
+    const live = size(made.stack.total[bin]!);
+    const highest = size(highestAt(made.stack, time)!);
+    lines.push(["live heap", live, null]);
+    if (highest !== live) lines.push([HIGHEST, highest, null]);
   } else if (row >= 0) {
     lines.push([header.diff ? "live after" : "live heap", size(timeline.live[row]!), null]);
   }

@@ -1,7 +1,8 @@
 /** What the timeline shows, from the data: which areas, curves and marks. */
-import { endOf, type Groups, type Header, type Stack, type Which } from "../model";
+import { endOf, largest, peakOf, rowTops, touched, type Groups, type Stack, type Timeline, type Which } from "../model";
 import { seriesColour } from "./colours";
 import { shortName } from "./naming";
+import { outlineOf, type Course } from "./outline";
 import type { Theme } from "./paint";
 import type { Plot } from "./plot";
 import type { State } from "./state";
@@ -24,6 +25,8 @@ export interface Timeplot {
   note: string; // what is not shown, and why
 }
 
+const LEAST_RISE = 0.004; // of the highest: a pixel of the chart
+const RISE_KEY = "highest in each span of time: it rose and fell again";
 const GAP = "RSS beyond the live heap";
 const GAP_KEY = "resident, but not live heap: code, stacks, freed memory not given back";
 
@@ -32,13 +35,16 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
   const { diff } = views.data.header;
   const both = diff && views.bothStacks(state);
   if (!both) return [aloneOf(views, state, theme, withRss)];
+  const top = Math.max(...both.stacks.map(({ highest }) => largest(highest)));
   const [old, fresh] = both.stacks.map((stack, i): Timeplot => {
     const plot = emptyPlot(views);
-    const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
     plot.peak = peakOf(i ? views.data.header : diff);
+    const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
+    outlineOn(plot, stack, top, theme);
     const title = i ? "after" : "before";
     return { title, which: i ? "new" : "base", plot, keys, stack, note: "" };
   }) as [Timeplot, Timeplot];
+  if (old.plot.outline || fresh.plot.outline) fresh.keys.push(riseKey(theme));
   linesOn(fresh, views);
   const highest = Math.max(...[old, fresh].map(({ plot, stack }) => highestOf(plot, stack)));
   for (const { plot } of [old, fresh]) plot.highest = highest * headroom(fresh.plot) || 1;
@@ -52,17 +58,18 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   const narrowed = state.threads !== null || state.processes !== null;
   const hasRss = !narrowed && !header.diff && timeline.rss.some((rss) => rss > 0);
   const plot = emptyPlot(views);
+  if (!narrowed) plot.peak = peakOf(header);
   const keys: Key[] = [];
   if (found) {
     keys.push(...stackOn(plot, found.stack, found.groups, theme, [found.stack]));
+    outlineOn(plot, found.stack, largest(found.stack.highest), theme);
+    if (plot.outline) keys.push(riseKey(theme));
   } else {
-    const [time, live] = [floats(timeline.time), floats(timeline.live)];
-    plot.curves.push({ colour: theme.accent, dashed: false, x: time, y: live });
+    plot.curves.push({ colour: theme.accent, dashed: false, ...courseOf(timeline) });
     keys.push({ name: "live heap", colour: theme.accent, kind: "line", place: -1 });
     if (header.diff) {
       keys[0]!.name = "live heap, after";
-      const x = floats(older.time);
-      plot.curves.push({ colour: theme.dim, dashed: true, x, y: floats(older.live) });
+      plot.curves.push({ colour: theme.dim, dashed: true, ...courseOf(older) });
       keys.push({ name: "live heap, before", colour: theme.dim, kind: "dashed", place: -1 });
     }
   }
@@ -82,7 +89,6 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   const note = noteOf(narrowed, !hasRss, views);
   const made: Timeplot = { title: "", which: "new", plot, keys, stack, note };
   linesOn(made, views);
-  if (!narrowed) plot.peak = peakOf(header);
   plot.highest = highestOf(plot, stack) * headroom(plot) || 1;
   return made;
 }
@@ -95,7 +101,8 @@ function emptyPlot(views: Views): Plot {
   const end = Math.max(...lengths, ...ends);
   const none = new Float64Array(0);
   return {
-    start: 0, end: end || 1, highest: 1, x: none, bands: [], curves: [], gap: null, lines: [], peak: null,
+    start: 0, end: end || 1, highest: 1, x: none, bands: [], outline: null, curves: [], gap: null,
+    lines: [], peak: null,
   };
 }
 
@@ -119,6 +126,25 @@ function stackOn(plot: Plot, stack: Stack, groups: Groups, theme: Theme, all: St
   return keys;
 }
 
+/** The outline of `stack`, where it rises visibly on a chart that is `top` bytes high. */
+function outlineOn(plot: Plot, stack: Stack, top: number, theme: Theme): void {
+  const found = outlineOf(stack, top * LEAST_RISE, plot.peak);
+  plot.outline = found && { colour: theme.accent, fill: theme.line, ...found };
+}
+
+const riseKey = (theme: Theme): Key => (
+  { name: RISE_KEY, colour: theme.accent, kind: "line", place: -1 }
+);
+
+/** The live heap where only the timeline's rows are known, as high as it rose between them. */
+function courseOf(timeline: Timeline): { x: Float64Array; y: Float64Array } {
+  const { time, live } = timeline;
+  const highest = rowTops(timeline);
+  const starts = floats(time).map((_, row) => (row ? time[row - 1]! : 0));
+  const course: Course = { starts, ends: time, total: live, highest };
+  return outlineOf(course, largest(highest) * LEAST_RISE, null) ?? { x: floats(time), y: floats(live) };
+}
+
 /** Where the areas bend: at the end of each span, and where it begins with what the one before left. */
 export function cornersOf({ starts, ends }: Stack): { time: number; span: number }[] {
   const corners = [{ time: 0, span: -1 }];
@@ -135,6 +161,20 @@ export function cornersOf({ starts, ends }: Stack): { time: number; span: number
 export function heldAt({ starts, ends }: Stack, time: number): number {
   const span = spanAt(ends, time);
   return span >= 0 && time < starts[span]! ? span - 1 : span;
+}
+
+/** The highest live heap in the span that `time` is in, where it is in one; else what lives then. */
+export function highestAt(stack: Stack, time: number): number | null {
+  const span = spanAt(stack.ends, time);
+  const within = span >= 0 && time >= stack.starts[span]! && time <= stack.ends[span]!;
+  return within ? stack.highest[span]! : valueAt(stack, stack.total, time);
+}
+
+/** The highest live heap from one moment to another; null: nothing is known there. */
+export function highestIn(stack: Stack, [from, to]: [number, number]): number | null {
+  const { starts, ends, total, highest } = stack;
+  const [first, stop] = touched({ start: starts, end: ends, count: ends.length }, [from, to]);
+  return first < stop ? largest(highest, first, stop) : valueAt(stack, total, from);
 }
 
 /** What stands at `time` of one's values, by span; null: nothing is known there, or it has ended. */
@@ -160,11 +200,6 @@ function linesOn({ plot, keys }: Timeplot, views: Views): void {
   if (forks.length) keys.push({ name: "a process starts", colour: "", kind: "fork", place: -1 });
 }
 
-function peakOf({ summary, recording }: Pick<Header, "summary" | "recording">): Plot["peak"] {
-  const bytes = summary["peak_bytes"] ?? 0;
-  return bytes ? { time: recording.peak_ns, bytes } : null;
-}
-
 function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {
   if (narrowed) return "only what is chosen; RSS and peak are known of all together";
   if (noRss && !views.data.header.diff) return "RSS was not read";
@@ -177,8 +212,7 @@ const headroom = ({ lines }: Plot): number => (lines.length ? 1.12 : 1.04);
 function highestOf(plot: Plot, stack: Stack | null): number {
   let highest = plot.peak?.bytes ?? 0;
   for (const curve of plot.curves) for (const y of curve.y) highest = Math.max(highest, y);
-  if (stack) for (const y of stack.total) highest = Math.max(highest, y);
-  return highest;
+  return stack ? Math.max(highest, largest(stack.highest)) : highest;
 }
 
 function processName(views: Views, row: number): string {

@@ -1,7 +1,7 @@
 /** The timeline as a table: a row for each span of time that is kept. */
 import { useMemo } from "preact/hooks";
-import { duration, size, type Spans, type Stack } from "../model";
-import { rowAt, valueAt, type Timeplot } from "./timeplot";
+import { duration, durations, largest, rowTops, size, type Spans, type Stack } from "../model";
+import { highestIn, rowAt, valueAt, type Timeplot } from "./timeplot";
 import { Rows, type Column } from "./rows";
 import type { Views } from "./views";
 
@@ -31,17 +31,20 @@ const figure = (key: string, title: string, cell: (row: number) => string): Colu
 const times = (spans: Spans): Column => ({
   key: "time",
   title: "time",
-  width: "minmax(150px, 1fr)",
-  cell: (row) => `${seconds(Number(spans.start[row]))} – ${seconds(Number(spans.end[row]))}`,
+  width: "minmax(190px, 1.4fr)",
+  cell: (row) => durations(Number(spans.start[row]) / 1e9, Number(spans.end[row]) / 1e9).join(" – "),
 });
 
 function BothBins({ views, made, onRange }: Props) {
   const spans = views.ruler("new");
-  const live = (side: number) => (row: number): string => {
-    const { stack } = made[side]!;
-    const value = stack && valueAt(stack, stack.total, Number(spans.end[row]));
-    return value === null ? "–" : size(value);
-  };
+  const at = (side: number, of: (stack: Stack, span: [number, number]) => number | null) =>
+    (row: number): string => {
+      const { stack } = made[side]!;
+      const value = stack && of(stack, [Number(spans.start[row]), Number(spans.end[row])]);
+      return value === null ? "–" : size(value);
+    };
+  const live = (side: number) => at(side, (stack, [, end]) => valueAt(stack, stack.total, end));
+  const highest = (side: number) => at(side, highestIn);
   return (
     <Rows
       label={LABEL}
@@ -49,8 +52,10 @@ function BothBins({ views, made, onRange }: Props) {
       onOpen={(row) => onRange([Number(spans.start[row]), Number(spans.end[row])])}
       columns={[
         times(spans),
-        figure("live", "live heap, after", live(1)),
+        figure("live", "live at its end, after", live(1)),
         figure("before", "before", live(0)),
+        figure("highest", "highest in it, after", highest(1)),
+        figure("highest before", "before", highest(0)),
       ]}
     />
   );
@@ -82,6 +87,7 @@ function Bins(props: Props & { stack: Stack }) {
       columns={[
         times(bins),
         figure("live", "live at its end", (bin) => size(props.stack.total[bin]!)),
+        figure("highest", "highest in it", (bin) => size(props.stack.highest[bin]!)),
         figure("came", "allocated", (bin) => size(sums.came[bin]!)),
         figure("went", "freed", (bin) => size(sums.went[bin]!)),
         figure("rss", "RSS", rss),
@@ -103,6 +109,7 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
   const ends = stack ? bins.end : timeline.time;
   const rows = Math.min(ends.length, BRIEF);
   const at = Array.from({ length: rows }, (_, i) => Math.floor(((i + 1) * ends.length) / rows) - 1);
+  const tops = stack ? stack.highest : rowTops(timeline);
   return (
     <div class="only-read">
       <table>
@@ -111,17 +118,19 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
           <tr>
             <th scope="col">time</th>
             <th scope="col">{header.diff ? "live heap, after" : "live heap"}</th>
+            <th scope="col">highest since the row above</th>
             <th scope="col">{header.diff ? "before" : "RSS"}</th>
           </tr>
         </thead>
         <tbody>
-          {at.map((i) => {
+          {at.map((i, k) => {
             const row = rowAt(timeline.time, Number(ends[i]));
             const live = stack ? stack.total[i]! : timeline.live[i]!;
             return (
               <tr key={i}>
                 <th scope="row">{seconds(Number(ends[i]))}</th>
                 <td>{size(live)}</td>
+                <td>{size(largest(tops, k ? at[k - 1]! + 1 : 0, i + 1))}</td>
                 <td>
                   {header.diff
                     ? before(Number(ends[i]))
@@ -145,14 +154,24 @@ function Moments({ views }: { views: Views }) {
     const at = rowAt(older.time, timeline.time[row]!);
     return at < 0 ? "" : size(older.live[at]!);
   };
+  const time = (row: number): string =>
+    durations((row ? timeline.time[row - 1]! : 0) / 1e9, timeline.time[row]! / 1e9)[1];
+  const tops = rowTops(timeline);
   const columns: Column[] = [
-    { key: "time", title: "time", width: "1fr", cell: (row) => seconds(timeline.time[row]!) },
+    { key: "time", title: "time", width: "1fr", cell: time },
     {
       key: "live",
       title: header.diff ? "live heap, after" : "live heap",
       figure: true,
       width: "1fr",
       cell: (row) => size(timeline.live[row]!),
+    },
+    {
+      key: "highest",
+      title: "highest since the row above",
+      figure: true,
+      width: "1fr",
+      cell: (row) => size(tops[row]!),
     },
   ];
   if (header.diff) {

@@ -1,8 +1,8 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
-  amount, bothStacks, figure, Flame, Groups, groupTable, heaviest, nodeValues, ownerTable, rulerOf, sampleValues,
-  search, stack, survivalSpan, total, type Dataset, type FlameNode, type Found, type Grouping, type NodeValues,
-  type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
+  amount, bothStacks, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
+  sampleValues, search, stack, survivalSpan, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
+  type NodeValues, type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
 } from "../model";
 import type { State } from "./state";
 import { seenFrom } from "./text";
@@ -231,6 +231,16 @@ export class Views {
     const key = JSON.stringify([state.templates, state.recursion]);
     const stacks = this.keep(`both ${key}`, () => bothStacks(this.data, groups, SERIES));
     return stacks && { stacks, groups };
+  }
+
+  /** The highest live heap within the range, of all threads and processes; null: not known. */
+  highest(state: State, which: Which = "new"): number | null {
+    if (!state.range || state.threads || state.processes) return null;
+    const stacks = this.data.header.diff ? this.bothStacks(state)?.stacks : [this.stack(state)?.stack];
+    const stack = stacks?.[which === "new" ? stacks.length - 1 : 0];
+    if (!stack) return null;
+    const [first, stop] = touched(this.data.sides[which].bins, state.range);
+    return first < stop ? largest(stack.highest, first, stop) : null;
   }
 
   /** Sums over all that is selected, of some range metrics. */

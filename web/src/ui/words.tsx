@@ -1,5 +1,5 @@
 /** What a chosen range of time did, in words. */
-import { count, covered, duration, endOf, signed, size, type Unit, type Which } from "../model";
+import { count, covered, duration, durations, endOf, signed, size, type Unit, type Which } from "../model";
 import type { State } from "./state";
 import type { Views } from "./views";
 
@@ -9,7 +9,8 @@ interface Props {
 }
 
 const seconds = (ns: number): string => duration(ns / 1e9);
-const span = ([from, to]: [number, number]): string => `${seconds(from)} – ${seconds(to)}`;
+const span = ([from, to]: [number, number]): string =>
+  durations(from / 1e9, to / 1e9).join(" – ");
 
 export function RangeWords(props: Props & { onClear: () => void }) {
   const { views, state } = props;
@@ -31,10 +32,15 @@ type Told = [number, number, number, number, number, number];
 
 function One({ views, state }: Props) {
   const [allocated, allocations, freed, before, after, survived] = views.sums(state, TOLD) as Told;
+  const highest = views.highest(state);
   return (
     <>
       allocated {size(allocated)} in {count(allocations)} allocations, freed {size(freed)}; live
-      heap from {size(before)} to {size(after)} ({signed(after - before, "bytes")}).{" "}
+      heap from {size(before)} to {size(after)} ({signed(after - before, "bytes")})
+      {highest !== null &&
+        size(highest) !== size(Math.max(before, after)) &&
+        `, at its highest ${size(highest)}`}
+      .{" "}
       <Survived views={views} state={state} value={survived} most={Math.min(allocated, after)} />{" "}
       All below is of this range.
     </>
@@ -64,21 +70,31 @@ function Survived(props: Props & { value: number; most: number }) {
   );
 }
 
+function both([before, after]: number[], unit: Unit = "bytes"): string {
+  const text = unit === "bytes" ? size : count;
+  return `${text(before!)} and ${text(after!)} (${signed(after! - before!, unit)})`;
+}
+
 /** Of a comparison: of both what there was in it, before and after, and the difference. */
 function Both({ views, state }: Props) {
   const sums = { base: views.sums(state, TOLD, "base"), new: views.sums(state, TOLD) };
   const told = (name: string, unit: Unit = "bytes"): string => {
     const at = TOLD.indexOf(name);
-    const [before, after] = [sums.base[at]!, sums.new[at]!];
-    const text = unit === "bytes" ? size : count;
-    return `${text(before)} and ${text(after)} (${signed(after - before, unit)})`;
+    return both([sums.base[at]!, sums.new[at]!], unit);
   };
+  const [start, end] = [TOLD.indexOf("live_start"), TOLD.indexOf("live_end")];
+  const ends = (["base", "new"] as const).map((which) =>
+    Math.max(sums[which][start]!, sums[which][end]!),
+  );
+  const highest = ends.map((one, i) => Math.max(one, views.highest(state, i ? "new" : "base") ?? 0));
+  const risen = (one: number, i: number): boolean => size(one) !== size(ends[i]!);
   const survived = views.metrics(state).some(({ name }) => name === "survived");
   return (
     <>
       before and after, allocated {told("allocated")} in {told("allocations", "allocations")}{" "}
       allocations, freed {told("freed")}; live heap at its start {told("live_start")}, at its end{" "}
-      {told("live_end")}.{" "}
+      {told("live_end")}
+      {highest.some(risen) && `, at its highest ${both(highest)}`}.{" "}
       {survived &&
         `Allocated in it and still alive at its end: ${told("survived")}${agesOf(views, state)}. `}
       {coverOf(views, state, "base", "older")}

@@ -114,12 +114,12 @@ def _timeline(name: str, profile: Profile) -> dict[str, Column]:
     step = max(-(-rows // _MOST_POINTS), 1)
     starts = np.arange(0, rows, step)
     last = np.minimum(starts + step, rows) - 1
-    highest = {"peak_bytes": timeline.peak_bytes, "rss": timeline.rss, "pss": timeline.pss}
+    peak = np.maximum(timeline.peak_bytes, timeline.live_bytes)
+    highest = {"peak": peak, "rss": timeline.rss, "pss": timeline.pss}
     found: dict[str, Column] = {
         f"{name}.time": timeline.time[last],
         f"{name}.live": timeline.live_bytes[last],
     }
     for column, values in highest.items():
-        part = column.partition("_")[0]
-        found[f"{name}.{part}"] = np.maximum.reduceat(values, starts) if rows else values
+        found[f"{name}.{column}"] = np.maximum.reduceat(values, starts) if rows else values
     return found
