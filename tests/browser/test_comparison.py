@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Page, expect
 
-from heaptide.profile import METRICS, Metric, Profile, Selection
+from heaptide.profile import METRICS, Metric, Profile, Selection, compare
 from heaptide.profile.metrics import KEPT
 from heaptide.recording import Recording
 from heaptide.views import units
@@ -210,3 +210,34 @@ def test_keys_and_rows_choose_a_range(open_page: Open, compared: Compared) -> No
     row.click()
     until(page, "window.__heaptide.state.range !== null")
     assert covered(page, "new") == page.evaluate("window.__heaptide.state.range")
+
+
+def test_a_renamed_program_is_the_same(open_page: Open, tmp_path: Path) -> None:
+    """Its functions are those of before, at the newer one's lines, as ``heaptide diff`` says."""
+    paths = []
+    for name, above, blocks in (("a.py", 0, 3000), ("b.py", 2, 9000)):
+        program = tmp_path / name
+        program.write_text(
+            "# one line more\n" * above
+            + "def cache(n): return {i: bytes(1000) for i in range(n)}\n"
+            + "def load(n): return [bytes(900) for i in range(n)]\n"
+            + "def main():\n"
+            + f"    return cache({blocks}), load({10_000 - blocks})\n"
+            + "main()\n"
+        )
+        paths.append(tmp_path / f"{name}.tide")
+        run = [*HEAPTIDE, "run", "-q", "-o", str(paths[-1]), sys.executable, str(program)]
+        subprocess.run(run, check=True)
+    file = tmp_path / "page.html"
+    with Recording.open(paths[1]) as newer, Recording.open(paths[0]) as older:
+        new, old = Profile(newer), Profile(older)
+        file.write_bytes(build(new, old).html())
+        diff = compare(old, new, "function", METRICS["peak"])
+        steps = [signed(int(diff.change[row])) for row in (0, -1)]
+        grew = new.function_of(int(diff.place[0]))
+    page = open_page(file, viewport={"width": 1280, "height": 900})
+    said = page.locator(".answer").inner_text()
+    assert f"{steps[0]} in {grew.replace('<locals>.', '')}" in said
+    assert re.search(r"mostly \S*b\.py:3;", said)
+    assert steps[1] in said
+    assert "a.py" not in said
