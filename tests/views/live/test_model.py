@@ -180,6 +180,10 @@ def test_search(growth: Growth) -> None:
     assert [name for name, _ in rows(model, Choice("total", search="churn.py"))] == ["churn"]
     assert rows(model, Choice(search="nothing like it")) == []
     assert [name for name, _ in rows(model, Choice("total", "thread", search="WORK"))] == ["worker"]
+    # Threads and processes by what they hold, with all that they have.
+    assert rows(model, Choice(by="process", search="grow")) == [("100", 10_500)]
+    assert rows(model, Choice(by="process", search="churn")) == []  # which holds nothing now
+    assert [n for n, _ in rows(model, Choice("total", "thread", search="churn"))] == ["worker"]
     found = table(model.look(), Choice("total", search="app.py"))
     assert (found.groups, found.total) == (1, 11_500)
     model.close()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.profile import FOLDS, LIVE, METRICS, Metric, groups_of, thread_name
+from heaptide.profile.selection import with_location
 from heaptide.views.commands import process_command
 from heaptide.views.labels import Label, place_label
 
@@ -156,17 +157,21 @@ def _changes(look: Look, fold: Fold) -> npt.NDArray[np.float64]:
 
 
 def _found(profile: Profile, fold: Fold, search: str) -> Bools:
-    """Which groups the search finds: in the name of a function, file, module, thread, command."""
+    """Which groups the search finds: in the name of a function, file, module, thread, command.
+
+    Threads and processes also by the functions in whose stacks they have some of the metric.
+    """
     if not search:
         return np.ones(len(fold), np.bool_)
     wanted = search.casefold()
-    if fold.by in ("thread", "process"):
-        labels = [_label(profile, fold, at) for at in range(len(fold))]
-        return np.array(
-            [wanted in f"{one.name} {one.place}".casefold() for one in labels], np.bool_
-        )
     at = profile.locations
     fits = np.array([wanted in text.casefold() for text in at.texts], np.bool_)
+    if fold.by in ("thread", "process"):
+        labels = [_label(profile, fold, at) for at in range(len(fold))]
+        named = np.array(
+            [wanted in f"{one.name} {one.place}".casefold() for one in labels], np.bool_
+        )
+        return named | _holds(profile, fold, fits)
     mine = fold.location
     found: Bools = fits[at.file[mine]] | fits[at.module[mine]]
     if fold.by not in ("file", "module"):
@@ -175,6 +180,15 @@ def _found(profile: Profile, fold: Fold, search: str) -> Bools:
         number, names = profile.modules
         found |= np.array([wanted in name.casefold() for name in names], np.bool_)[number[mine]]
     return found
+
+
+def _holds(profile: Profile, fold: Fold, fits: Bools) -> Bools:
+    """Which threads or processes have some of the metric in stacks with a function that fits."""
+    held = with_location(profile, fits[profile.locations.function])
+    held &= fold.metric.of(profile.figures) != 0
+    contexts = profile.recording.contexts
+    owner = contexts.thread if fold.by == "thread" else contexts.process
+    return np.isin(fold.entity, owner[held])
 
 
 def _order(
