@@ -471,6 +471,37 @@ def test_prints(open_page: Open, report: Path) -> None:
     assert sizes_size[1] == pytest.approx(150 * 0.75, rel=0.01)
 
 
+def test_prints_the_timeline_as_it_is_shown(open_page: Open, tmp_path: Path) -> None:
+    made = spikes()
+    made.note(0, "a note that is folded on the screen")
+    page = open_page(write(tmp_path, made), fragment="#time=table")
+    note = page.get_by_text("a note that is folded on the screen")
+    expect(note.first).not_to_be_visible()
+    page.emulate_media(media="print")
+    rows = page.locator(".time .rows .row")
+    expect(rows.first).to_be_visible()
+    expect(rows.last).to_be_visible()
+    box = page.locator(".time .rows .scroll").bounding_box()
+    assert box is not None and box["height"] >= 26 * (rows.count() - 1)
+    expect(note.filter(visible=True)).to_have_count(1)
+
+
+def test_a_long_name_leaves_room(open_page: Open, tmp_path: Path) -> None:
+    name = "f" * 5000
+    made = Builder()
+    made.process(1, "/bin/x", peak_bytes=100)
+    made.thread(0, 1)
+    context = made.context(stack=made.stack(made.python(name, "/home/u/x.py", 1)))
+    made.slice(0, SECOND, {context: Change(1, 100)})
+    made.peak({context: (1, 100)})
+    made.finish(SECOND)
+    page = open_page(write(tmp_path, made), viewport={"width": 1280, "height": 900})
+    answer = page.locator(".answer")
+    box = answer.bounding_box()
+    assert box is not None and box["height"] < 60
+    expect(answer.locator(".name").first).to_have_attribute("title", f"{name}: callers and callees")
+
+
 def test_narrow_screens(open_page: Open, report: Path, screenshot: Screenshot) -> None:
     page = open_page(report, viewport={"width": 420, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

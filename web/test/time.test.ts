@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   bothStacks, covered, EVERYTHING, Groups, rulerOf, sampleValues, snap, stack, survivalSpan, survivedBounds, total,
-  touched, type RangeName, type Selection, type Which, type Header,
+  touched, type Header, type RangeName, type Selection, type Which,
 } from "../src/model";
 import { INITIAL } from "../src/ui/state";
 import { Views } from "../src/ui/views";
@@ -74,7 +74,7 @@ function timed(rows: [number, number, number][], prefix = ""): Record<string, nu
 test("each span has the highest live heap in it", () => {
   const tops = (rows: [number, number, number][], peak_bytes = 0, peak_ns = 0): number[] => {
     const told = { summary: { peak_bytes }, recording: { peak_ns } };
-    const header = { ...DESCRIPTION.header, ...told } as Partial<Header>;
+    const header = { ...DESCRIPTION.header, ...told } as object as Partial<Header>;
     return [...make({ ...DESCRIPTION, columns: timed(rows), header }).sides.new.tops];
   };
   assert.deepEqual(tops([]), [0, 0, 0, 0]);

@@ -16,6 +16,19 @@ import { tabOf, tabsOf } from "../src/ui/tabs";
 import { bothWords, Views } from "../src/ui/views";
 import { make, Random, randomDescription } from "./make";
 
+test("a range of a link has an end behind its start, and is within the time that is known", () => {
+  for (const range of ["5.2", "0.0", "7", "1.2.3", "-1.4"]) {
+    assert.equal(fromFragment(`range=${range}`).range, null, range);
+  }
+  assert.deepEqual(fromFragment("range=2.5").range, [2, 5]);
+  const bins: [number, number][] = [[0, 10], [20, 30]];
+  const views = new Views(make({ places: [], samples: [], bins }));
+  assert.deepEqual(views.within([2, 5]), [2, 5]);
+  assert.deepEqual(views.within([25, 99]), [25, 30]);
+  assert.deepEqual([views.within([30, 99]), views.within(null)], [null, null]);
+  assert.equal(new Views(make({ places: [], samples: [] })).within([2, 5]), null);
+});
+
 test("names are shown with nothing in them that acts", () => {
   assert.equal(clean("<script>alert(1)</script>"), "<script>alert(1)</script>");
   assert.equal(clean("a\x1b[31m\n\u202eb"), "a\\x1b[31m\\x0a\\u202eb");

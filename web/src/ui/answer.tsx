@@ -1,11 +1,13 @@
 /** Where most of the memory went, or what changed, in one sentence: the first thing that someone wants to know. */
 import { amount, percent, signed, type Row } from "../model";
 import { Link } from "./link";
-import { shortName, shortPlace } from "./naming";
+import { fullName, shortName, shortPlace } from "./naming";
 import { INITIAL, type State } from "./state";
+import { tail } from "./text";
 import type { Views } from "./views";
 
 const NAMED = 3; // functions
+const LONGEST = 80; // letters of a name
 
 export interface Most {
   group: number;
@@ -34,10 +36,10 @@ export function Answer(props: {
   const name = (group: number) => (
     <Link
       class="name"
-      title="callers and callees"
+      title={`${fullName(groups, group)}: callers and callees`}
       onClick={() => props.onOpen(groups.location[group]!)}
     >
-      {shortName(groups, group)}
+      {tail(shortName(groups, group), LONGEST, (text) => text.length)}
     </Link>
   );
   const others = found.most.slice(1);
@@ -64,7 +66,7 @@ export function Answer(props: {
               title="source"
               onClick={() => props.onSource(line.file, line.number)}
             >
-              {line.words}
+              {tail(line.words, LONGEST, (text) => text.length)}
             </Link>
           </>
         )}

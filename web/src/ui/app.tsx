@@ -30,7 +30,8 @@ const NARROW = 0.04; // of the width: a frame below that is zoomed in on when it
 export function App({ views, store, served, live }: AppProps) {
   const asked = useStore(store);
   const tab = tabOf(asked, views.data);
-  const state = tab === asked.tab ? asked : { ...asked, tab };
+  const range = useMemo(() => views.within(asked.range), [views, asked.range]);
+  const state = tab === asked.tab && range === asked.range ? asked : { ...asked, tab, range };
   const dark = useDark(state.theme);
   const field = useRef<HTMLInputElement>(null);
   const [selected, setSelected] = useState<number[] | null>(null);

@@ -271,6 +271,7 @@ function Notes({ header }: { header: Header }) {
   const warnings = header.notes.filter((note) => note.level === "warning");
   const others = header.notes.filter((note) => note.level !== "warning");
   const first = [...warnings, ...folded];
+  const said = others.map((note, i) => <Said key={i} {...note} />);
   return (
     <div>
       {first.length > 0 && (
@@ -281,16 +282,15 @@ function Notes({ header }: { header: Header }) {
         </ul>
       )}
       {others.length > 0 && (
-        <details class="more">
-          <summary>
-            {others.length} {others.length === 1 ? "note" : "notes"} on this recording
-          </summary>
-          <ul class="notes">
-            {others.map((note, i) => (
-              <Said key={i} {...note} />
-            ))}
-          </ul>
-        </details>
+        <>
+          <details class="more">
+            <summary>
+              {others.length} {others.length === 1 ? "note" : "notes"} on this recording
+            </summary>
+            <ul class="notes">{said}</ul>
+          </details>
+          <ul class="notes only-print">{said}</ul>
+        </>
       )}
     </div>
   );

@@ -107,7 +107,8 @@ export function fromFragment(fragment: string): State {
       const numbers =
         text === "" ? [] : SETS.includes(name) ? members(text) : text.split(".").map(Number);
       const sound = numbers.every((n) => Number.isSafeInteger(n) && n >= 0);
-      if (sound && (!PAIRS.includes(name) || numbers.length === 2)) state[name] = numbers;
+      if (!sound || (PAIRS.includes(name) && numbers.length !== 2)) continue;
+      if (name !== "range" || numbers[0]! < numbers[1]!) state[name] = numbers;
     } else if (name === "sandwich" && /^\d{1,9}$/.test(text)) {
       state[name] = Number(text);
     }

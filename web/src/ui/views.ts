@@ -1,6 +1,6 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
-  amount, bothStacks, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
+  amount, bothStacks, endOf, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
   sampleValues, search, stack, survivalSpan, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
   type NodeValues, type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
 } from "../model";
@@ -251,6 +251,13 @@ export class Views {
   /** What `survived` speaks of: the span that ages are known of, nearest to the range. */
   span(state: State, which: Which = "new"): { start: number; end: number } | null {
     return state.range && survivalSpan(this.data.sides[which], state.range);
+  }
+
+  /** `range` as far as something is known of that time; null: nothing is. */
+  within(range: State["range"]): State["range"] {
+    const end = Math.max(endOf(this.ruler("new")), endOf(this.ruler("base")));
+    if (!range || range[0] >= end) return null;
+    return range[1] > end ? [range[0], end] : range;
   }
 
   /** What a range on the chart of a recording snaps to. */
