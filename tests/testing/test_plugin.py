@@ -470,6 +470,30 @@ def test_none(memory_benchmark):
     assert "at least 1" in found.text
 
 
+def test_benchmarks_that_measure_nothing(pytester: pytest.Pytester) -> None:
+    """Each is an error in one line, without frames of heaptide."""
+    source = """
+import functools
+async def later(): return [bytes(10000)]
+def test_forgets(memory_benchmark): bytes(10)
+def test_later(memory_benchmark): memory_benchmark(later)
+def test_lambda(memory_benchmark): memory_benchmark(lambda: later())
+def test_rounds(memory_benchmark): memory_benchmark.pedantic(len, ("x",), rounds="x")
+def test_args(memory_benchmark): memory_benchmark.pedantic(len, 3)
+def test_three(memory_benchmark): memory_benchmark(3)
+def test_raises(memory_benchmark): memory_benchmark(lambda: 1 / 0)
+def test_skips(memory_benchmark): pytest.skip("today")
+"""
+    found = run(pytester, source)
+    assert found.counts == {"failed": 7, "skipped": 1}, found.text
+    assert "memory: nothing was measured: memory_benchmark has not been called. Call" in found.text
+    assert found.text.count("E   heaptide.errors.UsageError: memory_benchmark: ") == 4
+    assert found.text.count("only makes the coroutine: measure one that runs it") >= 2
+    assert "rounds='x': it is a number, at least 1" in found.text
+    assert "_benchmark.py" not in found.text
+    assert found.results == {}
+
+
 def test_limits_of_benchmarks(pytester: pytest.Pytester) -> None:
     """Are those of an iteration, and what they limit has to be called."""
     source = """

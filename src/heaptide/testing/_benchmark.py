@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -33,12 +34,16 @@ _ITERATIONS, _WARM_UP, _ROUNDS = 10, 2, 3
 
 FIXTURE = "memory_benchmark"
 LIMITS = ("peak", "total", "allocations", "reallocations", "copied", "temporary")
+_COROUTINE = (
+    f"{FIXTURE}: a call of a coroutine function only makes the coroutine: measure one that runs it, "
+    "as lambda: asyncio.run(function())"
+)
 SETTINGS = pytest.StashKey[Settings]()
 
 
 def take(item: pytest.Function, settings: Settings, *, marked: bool) -> None:
-    """A test with the fixture: its limits are those of what the fixture measures, and if it has
-    ``marked`` some, that has to be called. Raises UsageError: a limit is not for that."""
+    """A test with the fixture: its limits are those of what the fixture measures, and that has to
+    be called. Raises UsageError: a limit that it has ``marked`` is not for that."""
     own = [name for name in settings.limits if name not in LIMITS]
     if own and marked:
         raise UsageError(
@@ -46,8 +51,7 @@ def take(item: pytest.Function, settings: Settings, *, marked: bool) -> None:
             f"choose of {', '.join(LIMITS)}"
         )
     item.stash[SETTINGS] = limited_to(settings, LIMITS)
-    if marked:
-        item.runtest = functools.partial(_run, item, item.runtest)  # type: ignore[method-assign]
+    item.runtest = functools.partial(_run, item, item.runtest)  # type: ignore[method-assign]
 
 
 def _run(item: pytest.Function, original: Callable[[], object]) -> None:
@@ -55,7 +59,11 @@ def _run(item: pytest.Function, original: Callable[[], object]) -> None:
     item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
     original()
     if not results_of(item.user_properties):
-        pytest.fail(f"memory: nothing was measured: {FIXTURE} has not been called", pytrace=False)
+        pytest.fail(
+            f"memory: nothing was measured: {FIXTURE} has not been called. Call "
+            f"{FIXTURE}(function, *args), or do not ask for it",
+            pytrace=False,
+        )
 
 
 class MemoryBenchmark:
@@ -73,6 +81,7 @@ class MemoryBenchmark:
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Runs ``function`` some times, and measures it some times more."""
+        __tracebackhide__ = True
         return self.pedantic(function, args, kwargs)
 
     def pedantic(
@@ -87,12 +96,13 @@ class MemoryBenchmark:
     ) -> Any:
         """``rounds`` times ``iterations`` calls, after ``warmup`` ones; the least round counts.
 
-        Raises UsageError: called before in this test, or numbers that make no sense.
+        Raises UsageError: called before in this test, or with what makes no sense.
         """
+        __tracebackhide__ = True
         if self._result is not None:
             raise UsageError("memory_benchmark has been called in this test: once is all")
-        if iterations < 1 or rounds < 1 or warmup < 0:
-            raise UsageError("iterations and rounds are at least 1, warmup at least 0")
+        _check_call(function, args, kwargs)
+        _check_numbers(iterations=(iterations, 1), warmup=(warmup, 0), rounds=(rounds, 1))
         call = functools.partial(function, *args, **kwargs) if kwargs else function
         places = () if kwargs else args
         settings = self._settings
@@ -106,8 +116,10 @@ class MemoryBenchmark:
             with recorded(kept):
                 for _ in range(warmup):
                     result = call(*places)
+                    _check_result(result)
                 for _ in range(rounds):
                     result, measurement = _round(call, places, iterations, settings.threads)
+                    _check_result(result)
                     measured.append(measurement)
                     held.look(measurement)
         except HeaptideError as error:
@@ -163,6 +175,30 @@ class MemoryBenchmark:
         )
 
 
+def _check_call(function: object, args: object, kwargs: object) -> None:
+    __tracebackhide__ = True
+    if not callable(function):
+        raise UsageError(f"{FIXTURE}: {function!r} cannot be called: the first is a function")
+    if not isinstance(args, (tuple, list)) or not isinstance(kwargs, (Mapping, type(None))):
+        raise UsageError(f"{FIXTURE}: args is a tuple of arguments, kwargs a dictionary")
+    called = getattr(function, "__call__", None)  # noqa: B004 - the method, of an object
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
+        raise UsageError(_COROUTINE)
+
+
+def _check_result(result: object) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise UsageError(_COROUTINE)
+
+
+def _check_numbers(**numbers: tuple[object, int]) -> None:
+    __tracebackhide__ = True
+    for name, (value, least) in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UsageError(f"{FIXTURE}: {name}={value!r}: it is a number, at least {least}")
+
+
 def _share(total: int, iterations: int) -> float:
     whole, rest = divmod(total, iterations)
     return total / iterations if rest else whole
@@ -171,6 +207,7 @@ def _share(total: int, iterations: int) -> float:
 def _round(
     call: Callable[..., Any], args: tuple[Any, ...], iterations: int, threads: bool
 ) -> tuple[Any, Measurement]:
+    __tracebackhide__ = True
     result = None
     turns = repeat(None, iterations)
     with no_collections():

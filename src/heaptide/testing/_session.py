@@ -63,8 +63,6 @@ class Session:
             settings = settings_of(item, self._defaults(item))
         except UsageError as error:
             raise pytest.UsageError(f"memory: {error}") from None
-        if not (marked or settings.limits or self.project.all):
-            return
         if not isinstance(item, pytest.Function):
             if marked:
                 raise pytest.UsageError(f"memory: {item.nodeid} is no function: it has no body")
@@ -77,6 +75,8 @@ class Session:
                 _benchmark.take(item, settings, marked=marked)
             except UsageError as error:
                 raise pytest.UsageError(f"memory: {error}") from None
+            return
+        if not (marked or settings.limits or self.project.all):
             return
         test = MeasuredTest(item, settings, self.project, item.runtest)
         item.runtest = functools.partial(test)  # type: ignore[method-assign]

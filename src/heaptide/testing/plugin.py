@@ -136,7 +136,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     by_folder = bool(config.hook.pytest_heaptide_limits.get_hookimpls())
     everything = by_folder or _asks_for_all(config)
     for item in items:
-        if everything or item.get_closest_marker("memory") is not None:
+        benchmark = isinstance(item, pytest.Function) and "memory_benchmark" in item.fixturenames
+        if everything or benchmark or item.get_closest_marker("memory") is not None:
             _session(config).take(item)
 
 
