@@ -35,8 +35,8 @@ _ITERATIONS, _WARM_UP, _ROUNDS = 10, 2, 3
 FIXTURE = "memory_benchmark"
 LIMITS = ("peak", "total", "allocations", "reallocations", "copied", "temporary")
 _COROUTINE = (
-    f"{FIXTURE}: a call of a coroutine function only makes the coroutine: measure one that runs it, "
-    "as lambda: asyncio.run(function())"
+    f"{FIXTURE}: a call of a coroutine function only makes the coroutine: measure one that runs "
+    "it, as lambda: asyncio.run(function())"
 )
 SETTINGS = pytest.StashKey[Settings]()
 

@@ -61,7 +61,7 @@ def document(
             growth=growth_of(profile),
         )
     grown = any(verdict.name == "growth" for verdict in found)
-    told = (*notes(profile), *selected.selection_notes(profile, fold.metric, grown=grown))
+    said = (*notes(profile), *selected.selection_notes(profile, fold.metric, grown=grown))
     return {
         "schema_version": SCHEMA_VERSION,
         "recording": _recording(recording),
@@ -77,7 +77,7 @@ def document(
         "sites": sites(profile, fold, top=top),
         "processes": [_process(recording, row) for row in rows],
         "threads": _threads(recording, set(rows)),
-        "notes": [asdict(note) for note in told],
+        "notes": [asdict(note) for note in said],
         "marks": [asdict(mark) for mark in marks_of(profile)],
         "snapshots": snapshot_rows(profile, snapshots(profile, summary, count=10, top=3)),
         "histograms": histogram_rows(profile, [one for one in HISTOGRAMS if one not in lacking]),
