@@ -185,6 +185,39 @@ def test_nothing_changes_in_a_quiet_range(tmp_path: Path) -> None:
         assert (touched.allocations, touched.alive_at_exit_bytes) == (7, 70)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "peak", "when"),
+    [
+        (1.0, 2.0, 905, 1.51),  # between the ends of slices
+        (1.5, 2.5, 9, 2.01),
+        (2.0, 3.0, 5, 2.0),  # its first row tells of what was before the range
+        (0.0, 1.0, 5, 0.5),
+        (2.5, 4.0, 305, 4.0),  # its last row ends behind the range, but is mostly of it
+    ],
+)
+def test_a_range_tells_how_high_it_rose(
+    tmp_path: Path, start: float, end: float, peak: int, when: float
+) -> None:
+    """Also where no slice ended, and what the heap consisted of then is not kept."""
+    build = Builder()
+    build.process(end=9 * SECOND, peak_bytes=2000, peak_time=8 * SECOND)
+    build.thread()
+    context = build.context(stack=build.stack(build.python("f", "/a.py", 1)))
+    for half in range(18):
+        change = Change(1, 5) if half == 0 else Change(9, 900, 9, 900)
+        build.slice(half * SECOND // 2, (half + 1) * SECOND // 2, {context: change})
+    for hundredths, highest in ((49, 5), (99, 5), (151, 905), (201, 9), (301, 5), (401, 305)):
+        build.timeline(hundredths * SECOND // 100, live_bytes=5, peak_bytes=highest)
+    build.peak({context: (1, 2000)})
+    build.finish(9 * SECOND)
+    with Recording.open(build.write(tmp_path / "a.tide")) as recording:
+        profile = Profile(recording, Selection(start=start, end=end))
+        found = summarize(profile)
+        assert (found.peak_bytes, found.peak_time_seconds) == (peak, when)
+        assert profile.composed_ns is not None
+        assert int(profile.totals[0]) == 5
+
+
 def test_histograms_of_a_range_are_exact(tmp_path: Path) -> None:
     """By thread, and so by process; what is chosen by its stack is estimated."""
     build = Builder()

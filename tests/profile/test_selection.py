@@ -58,9 +58,9 @@ def test_a_range_of_time(recording: Recording) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "slices", "peak", "when", "exact"),
     [
-        (None, 1.0, (0, 1), 800, 1.0, False),
+        (None, 1.0, (0, 1), 900, 1.0, False),
         (None, 1.01, (0, 2), 2000, 1.5, True),
-        (0.2, 0.3, (0, 1), 800, 1.0, False),
+        (0.2, 0.3, (0, 1), 900, 1.0, False),
         (2.0, 3.0, (2, 3), 1700, 2.0, False),  # at its start the heap was higher than ever after
         (2.5, None, (2, 3), 1700, 2.0, False),
         (0.0, 99.0, (0, 3), 2000, 1.5, True),

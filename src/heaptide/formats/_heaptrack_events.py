@@ -164,7 +164,8 @@ class _Plan:
         self._first: list[list[tuple[int, int, bool]]] = []  # by row
         self._peak_bytes = int(column["peak_bytes"].sum())
         summary = summarize(export.profile)
-        self._peak_ns = round(summary.peak_time_seconds * 1e9)
+        composed = export.profile.composed_ns
+        self._peak_ns = round(summary.peak_time_seconds * 1e9) if composed is None else composed
         self._row_of = np.full(len(export.recording.stacks) + 1, -1, np.int64)
         self._row_of[stacks] = np.arange(len(stacks))
         self._used: npt.NDArray[np.bool_] = np.asarray(export.profile.figures.any(axis=1))

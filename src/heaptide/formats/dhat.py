@@ -235,7 +235,10 @@ def write(export: Export) -> list[str]:
     document["te"] = export.recording.summary.duration_ns // ns
     if lives:
         document["tuth"] = _SHORT_INSTRUCTIONS if instructions else _SHORT_US
-        document["tg"] = round(summarize(export.profile).peak_time_seconds * 1e9) // ns
+        when = export.profile.composed_ns
+        if when is None:
+            when = round(summarize(export.profile).peak_time_seconds * 1e9)
+        document["tg"] = when // ns
     figures = _figures(export, extras, lives=lives, accesses=accesses)
     document["pps"], document["ftbl"] = _points(export, figures)
     with export.path.open("x", encoding="utf-8", errors="backslashreplace") as file:

@@ -328,7 +328,9 @@ def write(export: Export) -> list[str]:
         (time, held, False) for time, held in compositions(profile, SNAPSHOTS - 2) if time >= 0
     ]
     if "peak_bytes" not in export.unknown:
-        when = round(summary.peak_time_seconds * 1e9)
+        when = profile.composed_ns
+        if when is None:
+            when = round(summary.peak_time_seconds * 1e9)
         at = sum(time < when for time, _, _ in moments)
         moments.insert(at, (when, export.column("peak_bytes"), True))
     first = 0 if profile.time is None else profile.time.start

@@ -47,7 +47,9 @@ def snapshots(
     peak_bytes = int(profile.totals[0])
     found = []
     if peak_bytes:
-        at = round(summary.peak_time_seconds * 1e9)
+        at = profile.composed_ns
+        if at is None:
+            at = round(summary.peak_time_seconds * 1e9)
         sites = _sites(profile, profile.figures[:, COLUMNS.index("peak_bytes")], top)
         found.append(Snapshot(at, peak_bytes, _rss(profile, at), True, sites))
     make = _from_slices if slices else _from_rows

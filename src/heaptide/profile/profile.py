@@ -85,6 +85,13 @@ class Profile:
         """The highest moment of the range of time; None: of the whole time, the recording's."""
         return None if self.time is None else range_peak(self.recording, self.processes, self.time)
 
+    @property
+    def composed_ns(self) -> int | None:
+        """When the range's heap was what *at peak* tells, where it rose higher at another moment,
+        of which that is not kept; None: it is of the highest."""
+        peak = self.range_peak
+        return None if peak is None or peak.exact else peak.time_ns
+
     @cached_property
     def spreads(self) -> Spreads | None:
         """How the blocks of the range of time are spread over sizes and lifetimes. None: of the

@@ -173,6 +173,9 @@ def _of_selected(profile: Profile) -> Summary:
         if profile.processes is not None:
             counted = counted & np.isin(contexts.process, np.asarray(profile.processes))
         freed = int(totals.blocks_out[counted].sum() - totals.reallocations[counted].sum())
+    if profile.composed_ns is not None and not profile.selection.narrowed:
+        sums["peak_bytes"], when = _risen(profile, sums["peak_bytes"], profile.composed_ns)
+        whole = replace(whole, peak_time_seconds=when / 1e9)
     owners = np.unique(contexts.process[used])
     threads = np.unique(contexts.thread[used])
     return replace(
@@ -182,6 +185,29 @@ def _of_selected(profile: Profile) -> Summary:
         threads=int((threads >= 0).sum()),
         **sums,
     )
+
+
+def _risen(profile: Profile, size: int, when: int) -> tuple[int, int]:
+    """How high the heap rose within the range, by the timeline, and when (ns): its rows tell that
+    of any moment. At least ``size``, at ``when``: of others it is not kept what it consisted of.
+
+    A row tells the highest since the one before: where that is no more than grew or shrank, it was
+    as high at one of the two; else in the middle, of which it is not known better.
+    """
+    time, timeline = profile.covered, _rows(profile)
+    for process in np.unique(timeline.process).tolist():
+        rows = np.flatnonzero(timeline.process == process)
+        end, live = timeline.time[rows], timeline.live_bytes[rows]
+        start, before = np.append(0, end)[:-1], np.append(0, live)[:-1]
+        top = np.maximum(timeline.peak_bytes[rows], live)
+        between = top - np.maximum(before, live) > np.abs(live - before)
+        at = np.where(between, (start + end) // 2, np.where(live > before, end - 1, start))
+        inside = np.flatnonzero((at >= time.start) & (at < time.end))
+        if len(inside):
+            row = inside[np.argmax(top[inside])]
+            if int(top[row]) > size:
+                size, when = int(top[row]), int(np.clip(end[row], time.start, time.end))
+    return size, when
 
 
 def _rss(profile: Profile, time: TimeRange) -> int:
@@ -202,6 +228,15 @@ def timeline_of(profile: Profile) -> Timeline:
     """
     if profile.selection.narrowed:
         return _from_slices(profile)
+    timeline = _rows(profile)
+    if profile.time is None:
+        return timeline
+    within = (timeline.time >= profile.time.start) & (timeline.time <= profile.time.end)
+    return Timeline(**{name: column[within] for name, column in vars(timeline).items()})
+
+
+def _rows(profile: Profile) -> Timeline:
+    """The recorded rows of the processes, of any time, ordered by it."""
     timeline, rows = profile.recording.timeline, profile.processes
     if rows is not None:
         wanted = np.isin(timeline.process, np.asarray(rows))
@@ -209,11 +244,9 @@ def timeline_of(profile: Profile) -> Timeline:
         wanted = timeline.process == ALL_PROCESSES
         if not wanted.any() and len(profile.recording.processes) == 1:
             wanted = timeline.process == 0
-    if profile.time is not None:
-        wanted &= (timeline.time >= profile.time.start) & (timeline.time <= profile.time.end)
     order = np.flatnonzero(wanted)
     order = order[np.argsort(timeline.time[order], kind="stable")]
-    return type(timeline)(**{name: column[order] for name, column in vars(timeline).items()})
+    return Timeline(**{name: column[order] for name, column in vars(timeline).items()})
 
 
 def _from_slices(profile: Profile) -> Timeline:

@@ -94,7 +94,10 @@ def print_over_time(
         screen.line(line + body)
     screen.line(Text("".join(plot.axis), "dim"))
     screen.line(Text(" " * plot.margin + plot.times, "dim"))
-    exact = peak == (round(summary.peak_time_seconds * 1e9), summary.peak_bytes)
+    exact = profile.composed_ns is None and peak == (
+        round(summary.peak_time_seconds * 1e9),
+        summary.peak_bytes,
+    )
     if not exact:
         label = f"{chart.PEAK} highest: {units.size(peak[1])} at {units.duration(peak[0] / 1e9)}"
         screen.line(" " * plot.margin + label)
@@ -124,10 +127,9 @@ def _span(profile: Profile, summary: Summary) -> tuple[int, int]:
 def _highest(profile: Profile, summary: Summary, timeline: Timeline) -> tuple[int, int]:
     """Time and bytes of the highest moment of what the chart shows.
 
-    The recorder's peak, where it is of all that; else the highest that the timeline tells.
+    Of all that is the summary's; of some contexts the highest that the timeline tells.
     """
-    inexact = profile.range_peak is not None and not profile.range_peak.exact
-    if not profile.selection.narrowed and not inexact:
+    if not profile.selection.narrowed:
         return round(summary.peak_time_seconds * 1e9), summary.peak_bytes
     top = np.maximum(timeline.live_bytes, timeline.peak_bytes)
     row = int(np.argmax(top))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heaptide.profile import LEAKED, METRICS, size_words, timeline_of
+from heaptide.profile import LEAKED, METRICS, size_words, summarize
 from heaptide.profile.leaks import ended, windows
 from heaptide.recording import SIZE_BOUNDS
 
@@ -84,13 +84,12 @@ def _about_time(profile: Profile, metric: Metric) -> list[Note]:
         text += f"{units.duration(time.start / 1e9)} to {units.duration(time.end / 1e9)}"
         found.append(Note("note", text))
     if not peak.exact and metric.name == "peak":
+        shown, highest = int(profile.totals[0]), summarize(profile).peak_bytes
         text = "at peak: the highest moment that was kept of this range, at "
         text += units.duration(peak.time_ns / 1e9)
-        timeline = timeline_of(profile)
-        highest = int(timeline.peak_bytes.max(initial=0))
-        shown = int(profile.totals[0])
-        if highest > shown and not profile.selection.narrowed:
-            text += f"; the heap rose to {units.size(highest)} in it"
+        if highest > shown:
+            text += f", with {units.size(shown)}; of what the {units.size(highest)} consisted "
+            text += "was not kept"
         found.append(Note("note", text))
     return found
 
