@@ -47,6 +47,11 @@ def test_limits(pytester: pytest.Pytester, arguments: str, body: str, keeps: boo
     assert found.counts == ({"passed": 1} if keeps else {"failed": 1}), found.text
     [test] = found.results.values()
     assert test["status"] == ("ok" if keeps else "over")
+    figures, limits = test["figures"], test["limits"]
+    assert isinstance(figures, dict)
+    assert isinstance(limits, dict)
+    whole = [value for name, value in {**figures, **limits}.items() if name != "temporary"]
+    assert all(isinstance(value, int) for value in whole)
     if not keeps:
         assert "memory: " in found.text
         assert re.search(r"test_it \(.*test_it\.py:\d+\)", found.text)
@@ -183,7 +188,46 @@ def test_command_line_and_ini(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmemory_limits = peak 1 MB\n")
     found = run(pytester, source)
     assert found.status == pytest.ExitCode.USAGE_ERROR
-    assert "is no limit" in found.errors
+    assert "memory_limits: 'peak 1 MB' is no limit" in found.errors
+
+
+@pytest.mark.parametrize(
+    ("ini", "options", "words"),
+    [
+        ("memory_limits = no/where: peak = 1 kB", (), "memory_limits: no/where: peak = 1 kB: no "),
+        ("memory_suppress = :", (), "memory_suppress: ':' is no pattern"),
+        ("memory_suppress_objects = a:", (), "memory_suppress_objects: 'a:' is no pattern"),
+        ("memory_threads = maybe", (), "memory_threads: invalid truth value 'maybe'"),
+        ("memory_isolate = 2", (), "memory_isolate: invalid truth value '2'"),
+        ("memory_repeats = 0", (), "memory_repeats=0: it is a number"),
+        ("", ("--memory-top=-1",), "--memory-top=-1: it is a number"),
+        ("", ("--memory-limit=peak",), "--memory-limit: 'peak' is no limit"),
+        ("", ("--memory-limit=rss=1MB",), "--memory-limit: rss can be measured in a process of"),
+        ("memory_limits = rss = 1 MB", (), "memory_limits: rss can be measured in a process of"),
+    ],
+)
+def test_wrong_settings_are_told(
+    pytester: pytest.Pytester, ini: str, options: tuple[str, ...], words: str
+) -> None:
+    """By what they stand in."""
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    found = run(pytester, mark("", "bytes(1000)"), *options)
+    assert found.status == pytest.ExitCode.USAGE_ERROR, found.text
+    assert f"ERROR: memory: {words}" in found.errors
+
+
+def test_a_baseline_that_is_not_there(pytester: pytest.Pytester) -> None:
+    """Is told, if one was named."""
+    source = mark("", "bytes(1000)")
+    assert "there is no baseline" not in run(pytester, source).text
+    found = run(pytester, source, "--memory-baseline=none/b.json")
+    assert found.counts == {"passed": 1}
+    assert "memory: there is no baseline none/b.json: nothing is compared" in found.text
+    assert found.results["test_it"]["baseline"] == "new"
+    pytester.makeini("[pytest]\nmemory_baseline = b.json\n")
+    assert "there is no baseline b.json" in run(pytester, source).text
+    assert "there is no" not in run(pytester, source, "--memory-update").text
+    assert run(pytester, source).results["test_it"]["baseline"] == "same"
 
 
 def test_conftest_of_a_folder(pytester: pytest.Pytester) -> None:
@@ -760,7 +804,7 @@ def test_junit(pytester: pytest.Pytester) -> None:
     root = ElementTree.parse(pytester.path / "junit.xml").getroot()
     properties = {one.get("name"): one.get("value") for one in root.iter("property")}
     assert 500_000 <= float(properties["memory.peak"] or 0) < 510_000
-    assert properties["memory.limit.peak"] == "1000000.0"
+    assert properties["memory.limit.peak"] == "1000000"
     assert properties["memory.status"] == "ok"
     assert "heaptide" not in properties
 
@@ -797,3 +841,7 @@ def test_github(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> N
     [line] = [one for one in found.text.splitlines() if one.startswith("::warning")]
     assert "file=test_it.py,line=3," in line
     assert "limit 1.0 MB" in line
+    found = run(pytester, mark("", "pass"))
+    [line] = [one for one in found.text.splitlines() if one.startswith("::warning")]
+    assert "file=test_it.py,line=3," in line
+    assert "nothing was measured" in line

@@ -12,6 +12,7 @@ from typing import Any, Final
 from heaptide.errors import OutputError, UsageError
 from heaptide.testing._environment import environment, fingerprint
 from heaptide.testing._measures import SHOWN
+from heaptide.testing._results import plain
 
 SCHEMA_VERSION: Final = 1
 
@@ -106,7 +107,7 @@ class Baseline:
         own = fingerprint()
         changed = 0
         for test, found in figures.items():
-            entry = {name: _number(found[name]) for name in SHOWN if name in found}
+            entry = {name: plain(found[name]) for name in SHOWN if name in found}
             entries = self._document["tests"].setdefault(test, {})
             changed += entries.get(own) != entry
             entries[own] = entry
@@ -137,10 +138,6 @@ class Baseline:
                 f"{self.path} cannot be written: {error.strerror}; choose another place with "
                 "--memory-baseline"
             ) from error
-
-
-def _number(value: float) -> float:
-    return int(value) if float(value).is_integer() else round(value, 3)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from heaptide.errors import HeaptideError, UsageError
 from heaptide.inside import Measured, Measurement, measure
 from heaptide.inside._measuring import measuring
 from heaptide.testing._garbage import no_collections
-from heaptide.testing._results import PROPERTY, TestResult, results_of
+from heaptide.testing._results import PROPERTY, TestResult, plain, results_of
 from heaptide.testing._run import (
     attach,
     explain,
@@ -136,7 +136,7 @@ class MemoryBenchmark:
             point_at(found, stacks_of(measured[-1], None, "bytes"))
         attach(self._item, found)
         for name, value in self.figures.items():
-            self._item.user_properties.append((f"memory.iteration.{name}", value))
+            self._item.user_properties.append((f"memory.iteration.{name}", plain(value)))
         if found.problems:
             pytest.fail("\n".join(found.problems), pytrace=False)
         return result

@@ -47,6 +47,7 @@ class Project:
     updating: bool = False
     all: bool = False
     isolated: Path | None = None  # where the process of one test puts its answer
+    baseline_named: bool = False  # by the command line or the configuration
     arguments: tuple[str, ...] = ()  # of pytest, for processes of tests
     _baseline: Baseline | None = None
 
@@ -86,7 +87,7 @@ class Project:
         if not settings.baseline or self.updating or result.status == "error":
             return None
         if not len(self.baseline):
-            return None
+            return Compared("new") if self.baseline_named else None
         figures: dict[str, float] = {
             name: result.figures[name] for name in SHOWN if name in result.figures
         }

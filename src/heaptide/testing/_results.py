@@ -33,11 +33,24 @@ class TestResult:
     benchmark: dict[str, float] = field(default_factory=dict)  # figures an iteration
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        found = asdict(self)
+        for name in ("figures", "limits", "others", "base", "benchmark"):
+            found[name] = {measure: whole(value) for measure, value in found[name].items()}
+        return json.dumps(found)
 
     @classmethod
     def from_json(cls, text: str) -> TestResult:
         return cls(**json.loads(text))
+
+
+def whole(value: float) -> float:
+    """Bytes and calls as integers; others are parts, and averages."""
+    return int(value) if float(value).is_integer() else value
+
+
+def plain(value: float) -> float:
+    """For people, and for files that are compared."""
+    return round(whole(value), 3)
 
 
 def results_of(properties: Iterable[tuple[str, object]]) -> list[TestResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -20,7 +21,7 @@ from heaptide.testing._baseline import Compared
 from heaptide.testing._between import Between
 from heaptide.testing._body import Body
 from heaptide.testing._measures import MEASURES, SHOWN, Figures
-from heaptide.testing._results import PROPERTY, TestResult
+from heaptide.testing._results import PROPERTY, TestResult, plain
 from heaptide.testing._settings import MARK
 from heaptide.testing._where import Listing, listings, point_at, stacks_of
 from heaptide.testing._words import ran_into, varying
@@ -200,11 +201,14 @@ def explain(result: TestResult, found: Sequence[Listing]) -> None:
 def attach(item: pytest.Item, result: TestResult) -> None:
     """Puts the result among the properties of the item's reports."""
     clear(item)
+    if result.problems and not result.place:
+        file, line, _ = item.reportinfo()
+        result.place = [os.fspath(file), (line or 0) + 1]
     properties = item.user_properties
     for name, value in result.figures.items():
-        properties.append((f"memory.{name}", round(value, 3)))
+        properties.append((f"memory.{name}", plain(value)))
     for name, value in result.limits.items():
-        properties.append((f"memory.limit.{name}", round(value, 3)))
+        properties.append((f"memory.limit.{name}", plain(value)))
     properties.append(("memory.status", result.status))
     properties.append((PROPERTY, result.to_json()))
 

@@ -84,6 +84,7 @@ class Session:
     def _defaults(self, item: pytest.Item) -> Settings:
         """What the project says of the item, its conftest files included. Raises UsageError."""
         own: dict[str, Any] = {}
+        where = "--memory-limit" if self._config.option.memory_limit else "memory_limits"
         hook = f"pytest_heaptide_limits for {item.nodeid}"
         for found in reversed(item.ihook.pytest_heaptide_limits(item=item)):
             if not isinstance(found, Mapping):
@@ -92,7 +93,7 @@ class Session:
         try:
             return self.project.defaults_for(item.path, own)
         except UsageError as error:
-            raise UsageError(f"{hook}: {error.message}") from None
+            raise UsageError(f"{hook if own else where}: {error.message}") from None
 
     # ----------------------------------------------------------------------------- reports
 
@@ -167,6 +168,14 @@ class Session:
         results = list(self._results.values())
         if results:
             print_summary(terminalreporter, results, self._config.option.memory_top)
+        project = self.project
+        if project.baseline_named and not project.updating and not project.baseline_path.exists():
+            path = os.path.relpath(project.baseline_path, Path.cwd())
+            terminalreporter.write_line(
+                f"memory: there is no baseline {path}: nothing is compared; --memory-update writes "
+                "it",
+                red=True,
+            )
         if self._updated:
             terminalreporter.write_line(self._updated)
         for line in self._failures:
@@ -211,13 +220,19 @@ def _project(config: pytest.Config) -> Project:
         if value is not None:
             said[name] = value
     for name in ("threads", "isolate"):
-        said[name] = bool(getattr(option, f"memory_{name}") or config.getini(f"memory_{name}"))
+        said[name] = bool(getattr(option, f"memory_{name}") or _truth(config, f"memory_{name}"))
+    if option.memory_top < 0:
+        raise UsageError(f"--memory-top={option.memory_top}: it is a number, at least 0")
     for name in ("suppress", "suppress_objects"):
         said[name] = config.getini(f"memory_{name}") or []
-    limits = limits_of_lines(config.getini("memory_limits") or [])
-    defaults = with_options(Settings(), said)
-    for folder, name, limit in limits_of_lines(option.memory_limit):
-        limits.append((folder, name, limit))
+    limits = _limits(root, "memory_limits", config.getini("memory_limits") or [])
+    limits += _limits(root, "--memory-limit", option.memory_limit)
+    defaults = Settings()
+    for name, value in said.items():
+        try:
+            defaults = with_options(defaults, {name: value})
+        except UsageError as error:
+            raise UsageError(f"memory_{error.message}") from None
     return Project(
         root=root,
         baseline_path=_path(config, "memory_baseline", "memory-baseline.json"),
@@ -225,11 +240,30 @@ def _project(config: pytest.Config) -> Project:
         defaults=defaults,
         limits=limits,
         tolerance=_tolerance(config.getini("memory_growth") or []),
+        baseline_named=bool(option.memory_baseline or config.getini("memory_baseline")),
         updating=option.memory_update,
         all=option.memory_all,
         isolated=Path(option.memory_isolated) if option.memory_isolated else None,
         arguments=tuple(map(str, config.invocation_params.args)),
     )
+
+
+def _truth(config: pytest.Config, name: str) -> object:
+    try:
+        return config.getini(name)
+    except (ValueError, pytest.UsageError) as error:
+        raise UsageError(f"{name}: {error}: it is true or false") from None
+
+
+def _limits(root: Path, where: str, lines: list[str]) -> list[tuple[str, str, str]]:
+    try:
+        found = limits_of_lines(lines)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}") from None
+    for folder, name, limit in found:
+        if not (root / folder).exists():
+            raise UsageError(f"{where}: {folder}: {name} = {limit}: no {folder} is in {root}")
+    return found
 
 
 def _path(config: pytest.Config, name: str, default: str) -> Path:

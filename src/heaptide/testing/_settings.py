@@ -104,7 +104,9 @@ def with_options(settings: Settings, said: Mapping[str, Any]) -> Settings:
     if "live_objects" in limits and found.gc:
         raise UsageError("live_objects needs Python's collector off in the body: not with gc=True")
     if "rss" in limits and not found.isolate:
-        raise UsageError("rss can be measured in a process of the test's own only: isolate=True")
+        raise UsageError(
+            "rss can be measured in a process of its own only: isolate=True, or --memory-isolate"
+        )
     return found
 
 

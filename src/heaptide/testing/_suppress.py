@@ -19,6 +19,8 @@ def parse(name: str, value: object) -> tuple[Suppression, ...]:
     for one in several:
         if not callable(one) and (not isinstance(one, str) or not one.strip()):
             raise UsageError(f"{name}: {one!r} is neither a pattern nor a function")
+        if isinstance(one, str) and ":" in one and not all(map(str.strip, one.rsplit(":", 1))):
+            raise UsageError(f"{name}: {one!r} is no pattern: say FUNCTION, FILE or FILE:FUNCTION")
     found: list[Suppression] = [one.strip() if isinstance(one, str) else one for one in several]
     return tuple(found)
 
