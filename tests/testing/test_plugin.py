@@ -384,6 +384,68 @@ def test_dies():
     assert 20_000_000 <= figures["rss"] < 25_000_000
 
 
+def test_isolated_tests_report_as_others(pytester: pytest.Pytester) -> None:
+    """Output, warnings, properties and the line of a skip; fixtures are of one process only."""
+    source = """
+import logging, os, sys, warnings
+isolated = pytest.mark.memory(isolate=True)
+@pytest.fixture(scope="session")
+def server():
+    with open("servers", "a") as file:
+        print(os.getpid(), file=file)
+@pytest.fixture
+def breaks():
+    yield
+    raise RuntimeError("at the end")
+@isolated
+def test_fails(server, record_property):
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    logging.warning("to the log")
+    warnings.warn("deprecated since long", FutureWarning)
+    record_property("colour", "blue")
+    assert 1 == 2
+@isolated
+def test_skips():
+    pytest.skip("not today")
+@isolated
+def test_ends_badly(breaks):
+    assert bytes(10)
+@isolated
+@pytest.mark.xfail(raises=ValueError)
+def test_known():
+    raise ValueError(bytes(10))
+@isolated
+@pytest.mark.xfail(strict=True)
+def test_known_no_more():
+    assert bytes(10)
+def test_here(server):
+    with open("servers") as file:
+        pids = file.read().split()
+    assert len(pids) == 2 and pids[1] == str(os.getpid())
+"""
+    found = run(pytester, source, "-rs", "--junitxml=junit.xml", "--basetemp=temporary")
+    assert found.counts == {
+        "passed": 1,
+        "failed": 3,
+        "skipped": 1,
+        "xfailed": 1,
+        "warnings": 1,
+    }, found.text
+    for section, words in (
+        ("stdout", "to stdout"),
+        ("stderr", "to stderr"),
+        ("log", "to the log"),
+    ):
+        assert re.search(f"Captured {section} call -+\n.*{words}", found.text)
+    assert "FutureWarning: deprecated since long" in found.text
+    line = 2 + source[: source.index("    pytest.skip")].count("\n")
+    assert f"test_it.py:{line}: not today" in found.text
+    assert found.text.count("RuntimeError: at the end") == 1
+    assert "XPASS(strict)" in found.text
+    assert 'name="colour" value="blue"' in (pytester.path / "junit.xml").read_text()
+
+
 def test_others_threads(pytester: pytest.Pytester) -> None:
     """Not counted unless asked for, but told."""
     source = """

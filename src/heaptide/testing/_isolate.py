@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from heaptide.testing._results import TestResult
+from heaptide.testing._told import Told
 
 if TYPE_CHECKING:
     from heaptide.testing._project import Project
 
 OPTION = "--memory-isolated"
-SKIPPED = "skipped"
+SKIPPED_AT = pytest.StashKey[tuple[str, int]]()
+"""File and line that a test was skipped at, there."""
 
 # With their values, of the whole session and not of one of its tests.
 _VALUED = frozenset(
@@ -37,6 +38,8 @@ _VALUED = frozenset(
         "--deselect",
         "--reruns",
         "--log-file",
+        "--basetemp",
+        "--capture",
         "--maxfail",
     ]
 )
@@ -54,6 +57,7 @@ _ALONE = frozenset(
         "--exitfirst",
         "--pdb",
         "--trace",
+        "-s",
         "--memory-update",
         "-v",
         "-vv",
@@ -94,23 +98,55 @@ def run_apart(item: pytest.Item, project: Project, kept: Path | None) -> TestRes
             text=True,
             check=False,
         )
-        try:
-            found = json.loads(answer.read_text())
-        except (OSError, ValueError):
-            found = None
+        told = Told.read(answer)
         if kept is not None and recording_beside(answer).exists():
             shutil.move(os.fspath(recording_beside(answer)), kept)
-    if found is None:
+    if told is None:
         pytest.fail(
             f"memory: the test's own process ended with status {done.returncode} and no result:\n"
             + (done.stdout + done.stderr)[-4000:],
             pytrace=False,
         )
-    if SKIPPED in found:
-        pytest.skip(found[SKIPPED])
-    if "failed" in found:
-        pytest.fail(f"in a process of its own:\n{found['failed']}", pytrace=False)
-    return TestResult.from_json(json.dumps(found["result"]))
+    _pass_on(item, told)
+    if told.failed:
+        pytest.fail("\n".join(["in a process of its own:", *told.failed]), pytrace=False)
+    if told.skipped is not None:
+        item.stash[SKIPPED_AT] = told.skipped[0], told.skipped[1]
+        pytest.skip(told.skipped[2])
+    if told.xfailed is not None:
+        pytest.xfail(told.xfailed)
+    if told.result is None:
+        pytest.fail("memory: the test's own process has measured nothing", pytrace=False)
+    return TestResult(**told.result)
+
+
+def set_up_nothing(item: pytest.Function) -> None:
+    """Fixtures are those of the test's own process."""
+    item.setup = item.teardown = _nothing  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    pass
+
+
+def _pass_on(item: pytest.Item, told: Told) -> None:
+    """What was captured there is in the reports here, and so are properties and warnings."""
+    live = item.config.getoption("capture", None) == "no"
+    for title, text in told.sections:
+        what, _, when = title.partition("Captured ")[2].rpartition(" ")
+        item.add_report_section(when, what, text)
+        if live and what in ("stdout", "stderr"):
+            getattr(sys, what).write(text)
+    item.user_properties += [(name, value) for name, value in told.properties]
+    for one in told.warnings:
+        item.ihook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": one.message(),
+                "nodeid": item.nodeid,
+                "when": "runtest",
+                "location": None,
+            }
+        )
 
 
 def _arguments(arguments: Sequence[str], config: pytest.Config) -> list[str]:

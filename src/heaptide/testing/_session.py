@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from heaptide.errors import HeaptideError, UsageError
 from heaptide.testing._baseline import Growth, Tolerance
 from heaptide.testing._environment import environment, fingerprint
 from heaptide.testing._existing import Existing
-from heaptide.testing._isolate import SKIPPED
+from heaptide.testing._isolate import SKIPPED_AT, set_up_nothing
 from heaptide.testing._project import Project
 from heaptide.testing._results import PROPERTY, TestResult, results_of
 from heaptide.testing._settings import Settings, limits_of_lines, settings_of, with_options
 from heaptide.testing._summary import markdown, print_summary, workflow_warnings
+from heaptide.testing._told import Told
 from heaptide.testing._words import figures_of_entry
 
 JSON_VERSION = 1
@@ -35,7 +37,7 @@ class Session:
         self._config = config
         self._is_worker = hasattr(config, "workerinput")
         self._results: dict[str, TestResult] = {}
-        self._isolated: dict[str, Any] = {}
+        self._told = Told()  # in a process for one test
         self._updated = ""  # what has become of the baseline
         self._failures: list[str] = []  # of writing files
         self._existing = Existing(config)
@@ -80,6 +82,8 @@ class Session:
             return
         test = MeasuredTest(item, settings, self.project, item.runtest)
         item.runtest = functools.partial(test)  # type: ignore[method-assign]
+        if settings.isolate and self.project.isolated is None:
+            set_up_nothing(item)
 
     def _defaults(self, item: pytest.Item) -> Settings:
         """What the project says of the item, its conftest files included. Raises UsageError."""
@@ -106,10 +110,22 @@ class Session:
                 one for one in report.user_properties if one[0] != PROPERTY
             ]
         if self.project.isolated is not None:
-            if report.skipped and isinstance(report.longrepr, tuple):
-                self._isolated[SKIPPED] = str(report.longrepr[2]).removeprefix("Skipped: ")
-            elif report.failed:
-                self._isolated["failed"] = report.longreprtext
+            self._told.add(report)
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str) -> None:
+        if when == "runtest":
+            self._told.warn(warning_message)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A test that was skipped in its own process was so at a line of its own."""
+        report = yield
+        where = item.stash.get(SKIPPED_AT, None)
+        if where is not None and report.when == "call" and isinstance(report.longrepr, tuple):
+            report.longrepr = (*where, report.longrepr[2])
+        return report
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -118,7 +134,7 @@ class Session:
             return
         results = list(self._results.values())
         if self.project.isolated is not None:
-            self._answer(self.project.isolated, results)
+            self._told.write(self.project.isolated, results)
             return
         option = self._config.option
         if self.project.updating:
@@ -135,15 +151,6 @@ class Session:
             write(*arguments)
         except HeaptideError as error:
             self._failures.append(f"memory: {error}")
-
-    def _answer(self, path: Path, results: list[TestResult]) -> None:
-        """To who runs this process for one test."""
-        answer = dict(self._isolated)
-        if results:
-            answer["result"] = json.loads(results[-1].to_json())
-            if results[-1].status != "ok":  # its problems are told by who asked
-                answer.pop("failed", None)
-        path.write_text(json.dumps(answer))
 
     def _update(self, results: list[TestResult]) -> None:
         taken = {
