@@ -98,7 +98,8 @@ enum ht_frees {
   HT_FREES_UNKNOWN = 0, // context not set up (first event of a thread or of a forked child)
   HT_FREES_ALL = 1,
   HT_FREES_SAMPLED = 2, // sampling: only those of sampled blocks
-  HT_FREES_NONE = 3,    // paused or off: nothing is recorded
+  HT_FREES_ONLY = 3,    // all, but no allocation: it is heaptide's own (late.c)
+  HT_FREES_NONE = 4,    // paused or off: nothing is recorded
 };
 
 // What an allocation of `size` takes from ctx->left: no more than an address space holds, so that
@@ -200,7 +201,7 @@ void ht_take_aside(ht_ctx *ctx);
 ht_ctx *ht_ready(ht_ctx *ctx);
 
 HT_ALWAYS_INLINE bool ht_recording(const ht_ctx *ctx) {
-  return (uint8_t)(ctx->frees - 1) < 2; // ALL or SAMPLED
+  return (uint8_t)(ctx->frees - 1) < 3; // ALL, SAMPLED or ONLY
 }
 
 // Where the next event of `words` goes; NULL: there is no room. A child that a signal handler forks finds

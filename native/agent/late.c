@@ -23,6 +23,8 @@ HT_EXPORT int heaptide_open(void);
 HT_EXPORT int heaptide_read(void);
 HT_EXPORT int heaptide_finish(void);
 HT_EXPORT void heaptide_close(int window);
+HT_EXPORT int heaptide_apart(void);
+HT_EXPORT void heaptide_back(void);
 
 // Figures of a moment, exact. Python reads them here: what is done to take them must allocate nothing.
 typedef struct snapshot {
@@ -191,6 +193,20 @@ static int take(uint32_t flags, snapshot *to) {
   return DONE;
 }
 
+// Until back, what the calling thread allocates is heaptide's own and not recorded; what it frees still
+// counts. 0: nothing has changed: it is so already, or this thread records nothing, or samples.
+HT_EXPORT int heaptide_apart(void) {
+  ht_ctx *ctx = ht_tls;
+  if (ctx->frees != HT_FREES_ALL || !ht_is_current(ctx)) return 0;
+  ctx->frees = HT_FREES_ONLY;
+  return 1;
+}
+
+HT_EXPORT void heaptide_back(void) {
+  ht_ctx *ctx = ht_tls;
+  if (ctx->frees == HT_FREES_ONLY) ctx->frees = HT_FREES_ALL;
+}
+
 // HT_SYNC_*. 0, or why not.
 HT_EXPORT int heaptide_sync(uint32_t flags) {
   snapshot none;
@@ -204,7 +220,7 @@ static int open_windows(void) {
 }
 
 // All without arguments, and their results are numbers of which the interpreter has one each: a call
-// allocates nothing. Below 0: why not.
+// allocates nothing. Below 0: why not. Open ends what is apart: the block begins.
 HT_EXPORT int heaptide_open(void) {
   int i = 0;
   while (i < MOST && heaptide_windows[i].is_open) i++;
@@ -215,6 +231,7 @@ HT_EXPORT int heaptide_open(void) {
   window->process.peak_bytes = window->process.live_bytes;
   window->thread.peak_bytes = window->thread.live_bytes;
   window->is_open = 1;
+  heaptide_back();
   return heaptide_opened = i;
 }
 

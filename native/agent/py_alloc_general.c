@@ -61,6 +61,7 @@ static ht_ctx *due(ht_ctx *ctx, size_t size) {
 
 static void finish(ht_ctx *ctx, const ht_py_domain *d, void *p, size_t size, const caller *from) {
   if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_alloc(ctx, p)) return;
+  if (ctx->frees == HT_FREES_ONLY) return;
   record(ctx, d, HT_OP_ALLOC, p, size, from);
 }
 
@@ -112,7 +113,9 @@ static HT_NOINLINE void *slow_realloc(const ht_py_domain *d, void *old, size_t s
   if (!ht_recording(ctx) && ctx->left <= 0) ctx = ht_ready(ctx);
   if (!ht_recording(ctx) || ctx->inside) return d->real.realloc(d->real.ctx, old, size);
   bool sampling = ctx->frees == HT_FREES_SAMPLED;
-  bool followed = !sampling || ht_sample_free(ctx, old);
+  bool only_freed = ctx->frees == HT_FREES_ONLY;
+  bool followed = !only_freed && (!sampling || ht_sample_free(ctx, old));
+  if (only_freed) ht_record_free_at(ctx, HT_OP_FREE, old, d->kind);
   if (followed) ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, d->kind);
   int64_t left = enter(ctx);
   void *p = d->real.realloc(d->real.ctx, old, size);
@@ -121,6 +124,8 @@ static HT_NOINLINE void *slow_realloc(const ht_py_domain *d, void *old, size_t s
     if (!followed) return NULL;
     if (sampling) ht_sample_alloc(ctx, old);
     ht_record_alloc_at(ctx, HT_OP_REALLOC_END, NULL, 0, d->kind, 0);
+  } else if (only_freed) {
+    return p;
   } else if (!sampling || ht_sample_chosen(ctx, p, size)) {
     record(ctx, d, followed ? HT_OP_REALLOC_END : HT_OP_ALLOC, p, size, &from);
   } else if (followed) {

@@ -52,7 +52,7 @@ static size_t recorded_size(const ht_ctx *ctx, void *p, size_t size) {
 ht_ctx *ht_record_unusual(ht_ctx *ctx, void *p, size_t size) {
   bool was_recording = ht_recording(ctx);
   if (!was_recording) ctx = ht_ready(ctx);
-  if (!ht_recording(ctx)) return NULL;
+  if (!ht_recording(ctx) || ctx->frees == HT_FREES_ONLY) return NULL;
   if (ctx->frees == HT_FREES_SAMPLED) {
     // A context just set up has not charged this allocation yet.
     if (!was_recording && !ht_charge(ctx, size)) return NULL;
@@ -83,6 +83,10 @@ ht_ctx *ht_record_realloc_begin(ht_ctx *ctx, const void *old, unsigned kind) {
   }
   if (ctx->inside) return NULL;
   if (ctx->frees == HT_FREES_SAMPLED && !ht_sample_free(ctx, old)) return NULL;
+  if (ctx->frees == HT_FREES_ONLY) {
+    ht_record_free_at(ctx, HT_OP_FREE, old, kind);
+    return NULL;
+  }
   ht_record_free_at(ctx, HT_OP_REALLOC_BEGIN, old, kind);
   return ctx;
 }

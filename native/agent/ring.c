@@ -249,7 +249,8 @@ void ht_rings_changed(bool other_memory) {
 #define NO_ROOM ((uint64_t *)8)
 static void recall(ht_ctx *ctx) {
   context_page *page = (context_page *)ctx;
-  if (__atomic_load_n(&ctx->frees, __ATOMIC_RELAXED) == HT_FREES_ALL) {
+  uint8_t frees = __atomic_load_n(&ctx->frees, __ATOMIC_RELAXED);
+  if (frees == HT_FREES_ALL || frees == HT_FREES_ONLY) {
     if (__atomic_load_n(&ctx->limit, __ATOMIC_RELAXED) == NULL) {
       __atomic_store_n(&page->limit, NO_ROOM, __ATOMIC_RELAXED);
     } else {

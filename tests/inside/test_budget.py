@@ -78,6 +78,34 @@ def test_coroutines() -> None:
         asyncio.run(block())
 
 
+def test_a_failing_budget_within_another() -> None:
+    """What telling about it takes is not the outer one's, nor that of others that go on."""
+    with heaptide.budget(peak="10 kB", allocations=100, live="1 kB"):
+        for _ in range(2):
+            with pytest.raises(BudgetError), heaptide.budget(peak="1 kB"):
+                bytes(2000)
+
+    @heaptide.budget(peak="3 MB")
+    async def make() -> None:
+        await asyncio.sleep(0.01)
+        block = bytes(200_000)
+        await asyncio.sleep(0.01)
+        del block
+
+    @heaptide.budget(peak="100 kB")
+    async def exceed() -> None:
+        await make()
+
+    async def several() -> list[object]:
+        return list(
+            await asyncio.gather(exceed(), *(make() for _ in range(9)), return_exceptions=True)
+        )
+
+    first, *others = asyncio.run(several())
+    assert isinstance(first, BudgetError)
+    assert others == [None] * 9
+
+
 def test_wrong_budgets_are_told() -> None:
     with pytest.raises(HeaptideError, match=r"did you mean peak\?"):
         heaptide.budget(peek="1 MB")

@@ -17,6 +17,7 @@ import pytest
 
 import heaptide
 from heaptide import HeaptideError, Measured
+from heaptide.inside._agent import Apart
 from tests.inside.running import run
 from tests.support.building import Builder
 
@@ -191,6 +192,54 @@ def test_coroutines() -> None:
         return m.bytes + len(kept)
 
     assert 200_000 < asyncio.run(main()) < 260_000
+
+
+def test_what_heaptide_does_itself_is_not_counted() -> None:
+    """Around another block, its stacks, its peak and a budget that fails: a few objects, each time
+    as many; none of them stays. What was there before and is freed by then counts."""
+
+    def alone() -> None:
+        bytes(2000)
+
+    def measured() -> heaptide.Measurement:
+        with heaptide.measure() as m:
+            bytes(2000)
+        return m
+
+    def budgeted() -> None:
+        with contextlib.suppress(heaptide.BudgetError), heaptide.budget(peak="1 kB"):
+            bytes(2000)
+
+    inner = (
+        measured,
+        lambda: measured().stacks(),
+        lambda: measured().held(),
+        budgeted,
+    )
+    for scope in ("process", "thread"):
+        own = of(lambda _: alone(), 0, scope)
+        for function in inner:
+            of(lambda _, f=function: f(), 0, scope)  # type: ignore[misc]
+            found = [of(lambda _, f=function: f(), 0, scope) for _ in range(3)]  # type: ignore[misc]
+            for one in found:
+                assert one.allocations - own.allocations <= 25
+                assert one.bytes - own.bytes < 2500
+                assert one.peak - own.peak < 1000
+                assert one.live == 0
+                assert one.live_blocks == 0
+
+
+def test_what_heaptide_frees_of_others() -> None:
+    """Blocks that were counted are gone where heaptide frees them; its own never were."""
+    kept: list[bytes] = []
+    with heaptide.measure() as outer:
+        kept.append(bytes(300_000))
+        with Apart():
+            kept.clear()
+            kept.extend(bytes(1000) for _ in range(100))
+        kept.clear()
+    assert outer.bytes < 310_000
+    assert abs(outer.live) < 1000
 
 
 def test_overlapping_blocks() -> None:

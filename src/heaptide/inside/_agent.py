@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
+from types import TracebackType
 
 from heaptide._mark import use
 from heaptide._procfs import runs
@@ -95,6 +96,9 @@ class Agent:
         self.open = library.heaptide_open
         self.read = library.heaptide_read
         self.finish = library.heaptide_finish
+        self.apart = library.heaptide_apart
+        self.back = library.heaptide_back
+        self.back.restype = None
         self._state = library.heaptide_state
         self._attach = library.heaptide_attach
         self._attach.argtypes = [ctypes.c_char_p]
@@ -185,6 +189,25 @@ def agent() -> Agent:
         _agent = _preloaded() or Agent(ctypes.PyDLL(str(agent_path()), mode=ctypes.RTLD_LOCAL))
         use(_agent.mark)
     return _agent
+
+
+class Apart:
+    """For ``with``, also within itself: what this thread allocates meanwhile is heaptide's own, in no
+    measurement, and in no recording but one that samples. What it frees counts."""
+
+    __slots__ = ("_began",)
+
+    def __enter__(self) -> None:
+        self._began = _agent is not None and _agent.apart() != 0
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._began and _agent is not None:
+            _agent.back()
 
 
 def _preloaded() -> Agent | None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from heaptide._async import AsyncToo
 from heaptide.budgets import Result, code_limits, judge
 from heaptide.errors import HeaptideError, UsageError
+from heaptide.inside._agent import Apart
 from heaptide.inside._frames import Stack
 from heaptide.inside._measure import Measurement, measure
 
@@ -68,7 +69,8 @@ class Budget(AsyncToo):
         self._open.pop()
         self.measured = measurement
         if kind is None:  # what fails is not judged
-            _judge(measurement, self)
+            with Apart():
+                _judge(measurement, self)
 
     def judge(self, measurement: Measurement) -> list[Result]:
         """A result for each limit."""
@@ -111,7 +113,8 @@ def budget(*, scope: str = "process", **limits: object) -> Budget:
     as in docs/budgets.md. Going over one raises BudgetError, which is an AssertionError.
     Raises UsageError for what is no limit.
     """
-    return Budget(dict(limits), scope)
+    with Apart():
+        return Budget(limits, scope)
 
 
 def _judge(measurement: Measurement, budget: Budget) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import Any
 
 from heaptide.errors import UsageError
 
@@ -38,7 +39,8 @@ class Changing:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._masks: list[set[int] | None] = []
+        # Not a list: that would have another block after this, which a measurement around it counts.
+        self._masks: tuple[set[int] | None, Any] | None = None
         self._begins = False
 
     def __enter__(self) -> None:
@@ -47,7 +49,7 @@ class Changing:
             mask = _sigmask(signal.SIG_BLOCK, _HELD)
         try:
             self._lock.acquire()
-            self._masks.append(mask)
+            self._masks = mask, self._masks
         except BaseException:
             self._restore(mask)
             raise
@@ -58,7 +60,8 @@ class Changing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        mask = self._masks.pop()
+        assert self._masks is not None
+        mask, self._masks = self._masks
         self._lock.release()
         self._restore(mask)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from heaptide._async import AsyncToo
 from heaptide.errors import LaunchError, UsageError
-from heaptide.inside._agent import PEAK_OF_PROCESS, PEAK_OF_THREAD, Agent, Snapshot, agent
+from heaptide.inside._agent import PEAK_OF_PROCESS, PEAK_OF_THREAD, Agent, Apart, Snapshot, agent
 from heaptide.inside._changing import changing
 from heaptide.inside._measured import Measured
 from heaptide.inside._measuring import measuring
@@ -72,6 +72,7 @@ class Measurement(AsyncToo):
             raise UsageError("this measurement is going on; make another one for each block")
         self._measured = None
         self._agent = library = agent()
+        library.apart()  # until the window is open
         self._pid = os.getpid()
         library.about_to_open(0)
         try:
@@ -91,6 +92,7 @@ class Measurement(AsyncToo):
             with changing:
                 self._window = library.opened()
                 self._leave()
+            library.back()
             raise
         return self
 
@@ -104,10 +106,14 @@ class Measurement(AsyncToo):
             number = self._window
             if number >= 0:
                 number = self._agent.finish()  # type: ignore[union-attr]
+            agent().apart()
             self._finish(number)
         finally:
-            with changing:
-                self._leave()
+            try:
+                with changing:
+                    self._leave()
+            finally:
+                agent().back()
 
     def _leave(self) -> None:
         """The block is over, however it has ended."""
@@ -206,14 +212,15 @@ class Measurement(AsyncToo):
         thousand stacks. Raises UsageError if somebody else records this process, or for another
         ``by``.
         """
-        from heaptide.inside._stacks import stacks_of
-
         if by not in ("bytes", "live"):
             raise UsageError(f"by={by!r}: it is bytes or live")
         _ = self.figures  # there are some
         if not self._owns:
             raise UsageError("this process is recorded by somebody else: its stacks are there")
-        return stacks_of(self, limit, by)
+        with Apart():
+            from heaptide.inside._stacks import stacks_of
+
+            return stacks_of(self, limit, by)
 
     def held(self, limit: int = 10) -> list[Stack]:
         """What the block's peak was made of: at most ``limit`` stacks, the largest first. Their
@@ -223,14 +230,15 @@ class Measurement(AsyncToo):
         Exact, for the outermost of blocks within one another, and as long as ``stacks`` are there.
         Raises UsageError where it is not known, or somebody else records this process.
         """
-        from heaptide.inside._held import held_by
-
         figures = self.figures
         if not self._owns:
             raise UsageError("this process is recorded by somebody else: its peak is there")
         if self.peak_scope == "process" and self.whole is not None:
             figures = self.whole
-        return held_by(self, figures, limit)
+        with Apart():
+            from heaptide.inside._held import held_by
+
+            return held_by(self, figures, limit)
 
     def __repr__(self) -> str:
         if self._measured is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from heaptide.errors import OutputError, UsageError
-from heaptide.inside._agent import WRITE, WRITE_PEAK, State, agent
+from heaptide.inside._agent import WRITE, WRITE_PEAK, Apart, State, agent
 from heaptide.inside._changing import changing
 from heaptide.inside._session import OwnSession
 from heaptide.recorder.session import Config
@@ -51,7 +51,8 @@ class Measuring:
             elif not self._used() and not self._resume():
                 self._stop()
                 self._start()
-            self._users.add(user)
+            with Apart():  # it goes while others are measured
+                self._users.add(user)
             return True
 
     def _resume(self) -> bool:
