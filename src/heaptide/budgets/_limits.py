@@ -58,12 +58,14 @@ def parse_limit(written: object, unit: str) -> Limit:
             raise wrong
         return Limit(value, unit)
     if unit == COUNT:
-        if scale or not math.isfinite(number):
+        if scale or not math.isfinite(number) or not number.is_integer():
             raise wrong
         return Limit(number, unit)
     if scale not in _SCALE:
         raise wrong
     value = number * _SCALE[scale]
+    if unit == BYTES and not scale and math.isfinite(value) and not value.is_integer():
+        raise wrong
     if unit == RATE and value:  # nothing is nothing in any time
         if per not in _PER_HOUR:
             raise wrong
