@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -118,3 +120,23 @@ def test_wrong_budgets_are_told() -> None:
         @heaptide.budget(peak="1 MB")
         def numbers() -> object:
             yield 1
+
+
+@pytest.mark.parametrize("wrap", [property, staticmethod, classmethod, lambda f: type("C", (), {})])
+def test_what_is_no_function(wrap: Callable[[Callable[[object], int]], Any]) -> None:
+    """Not what would be something else behind a function; below them it is held as any other."""
+    with pytest.raises(HeaptideError, match="is no function to hold to a budget"):
+        heaptide.budget(peak="1 MB")(wrap(lambda _: 1))
+
+    class Held:
+        @property
+        @heaptide.budget(peak="1 MB")
+        def value(self) -> int:
+            return 1
+
+        @staticmethod
+        @heaptide.budget(peak="1 MB")
+        def made() -> int:
+            return 2
+
+    assert (Held().value, Held().made()) == (1, 2)

@@ -192,8 +192,8 @@ def agent() -> Agent:
 
 
 class Apart:
-    """For ``with``, also within itself: what this thread allocates meanwhile is heaptide's own, in no
-    measurement, and in no recording but one that samples. What it frees counts."""
+    """For ``with``, also within itself: what this thread allocates meanwhile is heaptide's own, in
+    no measurement, and in no recording but one that samples. What it frees counts."""
 
     __slots__ = ("_began",)
 

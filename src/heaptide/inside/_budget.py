@@ -20,6 +20,8 @@ from heaptide.inside._measure import Measurement, measure
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Some can be called, and are not what they were behind a function.
+_NO_FUNCTIONS = (type, property, functools.cached_property, staticmethod, classmethod)
 _PLACES = 3
 _READ = 50  # stacks, of which some are at the same place
 
@@ -77,6 +79,11 @@ class Budget(AsyncToo):
         return judge(measurement.figures, self._limits)
 
     def __call__(self, function: Function) -> Function:
+        if isinstance(function, _NO_FUNCTIONS) or not callable(function):
+            raise UsageError(
+                f"a {type(function).__name__} is no function to hold to a budget; "
+                "put @heaptide.budget on a function itself, below @property and its like"
+            )
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
             raise UsageError(
                 f"{function.__qualname__} is a generator, which has no end to be judged at; "

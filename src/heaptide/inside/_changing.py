@@ -39,7 +39,7 @@ class Changing:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # Not a list: that would have another block after this, which a measurement around it counts.
+        # Not a list, which would keep another block: a measurement around this would see that.
         self._masks: tuple[set[int] | None, Any] | None = None
         self._begins = False
 
