@@ -14,7 +14,7 @@ import json, sys
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-shown = []
+shown, errors = [], []
 
 class Publisher(DisplayPublisher):
     def publish(self, data, *args, **kwargs):
@@ -25,7 +25,8 @@ shell.display_pub = Publisher()
 
 def cell(text):
     shown.clear()
-    shell.run_cell(text)
+    result = shell.run_cell(text)
+    errors.append(type(result.error_before_exec or result.error_in_exec).__name__)
     return [data["text/html"] for data in shown if "text/html" in data]
 
 found = []
@@ -37,8 +38,9 @@ found.append(cell("%%heaptide -o cell.tide\\nnever = 1"))
 found.append("never" in shell.user_ns)
 found.append(cell("%%heaptide -f -o cell.tide\\nagain = 1"))
 found.append(cell("%%heaptide\\n1 / 0"))
+found.append(cell("%%heaptide\\nx = ("))
 found.append(cell("import heaptide\\nwith heaptide.measure() as m: bytes(1000)"))
-print(json.dumps(found), file=open("found.json", "w"))
+print(json.dumps([errors, *found]), file=open("found.json", "w"))
 """
 
 
@@ -46,7 +48,7 @@ def test_cells(tmp_path: Path) -> None:
     """The page of each is shown below it, also where it fails; no warning of anybody."""
     pytest.importorskip("IPython")
     done = run(PROGRAM, tmp_path, env={"PYTHONWARNINGS": "error::UserWarning"})
-    first, kept, second, third, never, forced, failed, after = json.loads(
+    errors, first, kept, second, third, never, forced, failed, wrong, after = json.loads(
         (tmp_path / "found.json").read_text()
     )
     for pages in (first, second, forced, failed):
@@ -56,6 +58,14 @@ def test_cells(tmp_path: Path) -> None:
     assert kept == 1000
     assert (third, never) == ([], False)
     assert "cell.tide exists" in done.stderr
-    assert "ZeroDivisionError" in done.stdout
-    assert after == []
+    assert errors[3:] == [
+        "UsageError",
+        "NoneType",
+        "ZeroDivisionError",
+        "CellError",
+        "NoneType",
+    ]
+    assert done.stdout.count("Traceback (most recent call last)") == 1
+    assert done.stdout.count("SyntaxError") == 1
+    assert wrong == after == []
     assert (tmp_path / "cell.tide").stat().st_size > 1000

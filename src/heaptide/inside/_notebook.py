@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from IPython.core.error import UsageError
 from IPython.core.magic import Magics as IPythonMagics
 from IPython.core.magic import cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -46,8 +46,7 @@ class Magics(IPythonMagics):
         with tempfile.TemporaryDirectory(prefix="heaptide-") as folder:
             path = Path(options.output) if options.output else Path(folder) / "cell.tide"
             if options.output and path.is_file() and not options.force:
-                print(f"heaptide: {path} exists; replace it with --force", file=sys.stderr)
-                return
+                raise UsageError(f"heaptide: {path} exists; replace it with --force")
             try:
                 recorder = record(
                     path,
@@ -56,14 +55,29 @@ class Magics(IPythonMagics):
                     python_objects=not options.no_python_objects,
                 ).start()
             except HeaptideError as error:
-                print(f"heaptide: {error}", file=sys.stderr)
-                return
+                raise UsageError(f"heaptide: {error}") from None
             try:
                 assert self.shell is not None
-                self.shell.run_cell(cell)
+                result = self.shell.run_cell(cell)
             finally:
                 recorder.stop()
-            display(HTML(_frame(_page(path), options.height)))
+            if result.error_before_exec is None:
+                display(HTML(_frame(_page(path), options.height)))
+        failed = result.error_before_exec or result.error_in_exec
+        if failed is not None:
+            raise _told(failed)
+
+
+class CellError(Exception):
+    """A cell is no Python."""
+
+
+def _told(error: BaseException) -> BaseException:
+    """The error, whose traceback has been shown already: IPython shows it no second time."""
+    if isinstance(error, SyntaxError):  # which it shows in a way of its own
+        error = CellError(f"{type(error).__name__}: {error}")
+    error._render_traceback_ = list  # type: ignore[attr-defined]
+    return error
 
 
 def _page(path: Path) -> bytes:
