@@ -193,19 +193,20 @@ static int take(uint32_t flags, snapshot *to) {
   return DONE;
 }
 
+// What another thread writes there, as it recalls contexts, stays.
+static bool exchange(ht_ctx *ctx, uint8_t from, uint8_t to) {
+  return __atomic_compare_exchange_n(&ctx->frees, &from, to, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED);
+}
+
 // Until back, what the calling thread allocates is heaptide's own and not recorded; what it frees still
 // counts. 0: nothing has changed: it is so already, or this thread records nothing, or samples.
 HT_EXPORT int heaptide_apart(void) {
   ht_ctx *ctx = ht_tls;
-  if (ctx->frees != HT_FREES_ALL || !ht_is_current(ctx)) return 0;
-  ctx->frees = HT_FREES_ONLY;
-  return 1;
+  return ht_is_current(ctx) && exchange(ctx, HT_FREES_ALL, HT_FREES_ONLY);
 }
 
-HT_EXPORT void heaptide_back(void) {
-  ht_ctx *ctx = ht_tls;
-  if (ctx->frees == HT_FREES_ONLY) ctx->frees = HT_FREES_ALL;
-}
+HT_EXPORT void heaptide_back(void) { exchange(ht_tls, HT_FREES_ONLY, HT_FREES_ALL); }
 
 // HT_SYNC_*. 0, or why not.
 HT_EXPORT int heaptide_sync(uint32_t flags) {

@@ -115,6 +115,7 @@ static ht_ctx *ready_for_mapping(ht_ctx *ctx) {
 void ht_record_map(ht_ctx *ctx, void *p, size_t size, unsigned kind, uintptr_t pc, uintptr_t sp,
                    uintptr_t bp) {
   if ((ctx = ready_for_mapping(ctx)) == NULL) return;
+  if (ctx->frees == HT_FREES_ONLY && kind == HT_KIND_MMAP) return;
   ht_stacks stacks = ht_capture(ctx, pc, sp, bp);
   ht_record_alloc_at(ctx, HT_OP_ALLOC, p, size, kind, stacks);
 }
