@@ -43,7 +43,7 @@ def _let_end() -> None:
     """Loads what glibc needs where the interpreter ends and a thread with it: it is looked for only
     then, and the process aborted if no more files can be opened. Raises RuntimeError: it is so."""
     global _can_end
-    if not _can_end and "CS_GNU_LIBC_VERSION" in os.confstr_names:
+    if not _can_end and hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
         try:
             ctypes.CDLL("libgcc_s.so.1")
         except OSError as error:
