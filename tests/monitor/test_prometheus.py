@@ -258,6 +258,16 @@ def test_aliases_of_one_name() -> None:
 PYMALLOC = {"allocator": "pymalloc", "role": "python"}
 
 
+@pytest.fixture
+def _no_garbage() -> Iterator[None]:
+    """What other tests have left is not collected meanwhile."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_garbage")
 def test_what_walks_is_read_rarely_but_when_it_is_to_be_fresh() -> None:
     registry = CollectorRegistry()
     collector = register(registry)
@@ -272,10 +282,10 @@ def test_what_walks_is_read_rarely_but_when_it_is_to_be_fresh() -> None:
     assert scrape(registry).get("heaptide_process_pss_age_seconds") < 5
 
 
+@pytest.mark.usefixtures("_no_garbage")
 def test_tracked_objects() -> None:
     registry = CollectorRegistry()
     register(registry, objects=True)
-    gc.collect()
     before = scrape(registry).get("heaptide_python_tracked_objects")
     held = [[] for _ in range(10_000)]  # type: ignore[var-annotated]
     after = scrape(registry).get("heaptide_python_tracked_objects")
