@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.testing.runs import ALONE, Outcome
@@ -53,7 +55,9 @@ def test_it_is_no_leak(pytester: pytest.Pytester) -> None:
 def test_leaks_beside_it_are_found(pytester: pytest.Pytester) -> None:
     found = run(pytester, each_with("kept.append(bytes(1000))"))
     assert found.counts == {"failed": len(BODIES)}, found.text
-    assert found.text.count("memory: leaked by each repetition: 1.0 kB") == len(BODIES)
+    told = re.findall(r"FAILED .* memory: leaked by each repetition: (\d\.\d) kB", found.text)
+    assert len(told) == len(BODIES)
+    assert all(1.0 <= float(one) <= 1.3 for one in told), told  # with the list, which grows too
 
 
 @pytest.mark.parametrize("capture", ["fd", "sys"])
