@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 from heaptide.allocators import Reader
 from heaptide.allocators._limit import Clock, Limiter, Load
+from heaptide.allocators._objects import Library
 from heaptide.errors import HeaptideError
 
 from .fakes import FakeLibrary, jemalloc, libc, nothing
@@ -82,16 +84,23 @@ def test_load() -> None:
     assert not load.busy()
 
 
-def test_glibc_under_load() -> None:
-    """It is not asked while the process is busy; what it told before stays, and grows old."""
-    time = Time()
-    calls = []
+def glibc(time: Time, **figures: int) -> tuple[Callable[[], list[Library]], list[float]]:
+    """Libraries with one whose blocks are as many bytes as it was asked, and when that was."""
+    calls: list[float] = []
 
     def mallinfo2() -> SimpleNamespace:
         calls.append(time.now)
-        return SimpleNamespace(arena=10, hblkhd=0, uordblks=len(calls), fordblks=0)
+        known = {"arena": 10, "hblkhd": 0, "fordblks": 0, **figures}
+        return SimpleNamespace(uordblks=len(calls), **known)
 
-    reader = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)])
+    return (lambda: [libc(mallinfo2=mallinfo2)]), calls
+
+
+def test_glibc_under_load() -> None:
+    """It is not asked while the process is busy; what it told before stays, and grows old."""
+    time = Time()
+    libraries, calls = glibc(time)
+    reader = Reader(clock=time.clock, libraries=libraries)
     time.take(2.0, work=2.0)
     (busy,) = reader.read()
     assert (busy.allocated, calls) == (None, []) and "busy" in busy.reason
@@ -108,13 +117,8 @@ def test_glibc_under_load() -> None:
 def test_between_two_questions() -> None:
     """There is what was told last, older each time; what was given before does not change."""
     time = Time()
-    calls = []
-
-    def mallinfo2() -> SimpleNamespace:
-        calls.append(time.now)
-        return SimpleNamespace(arena=10, hblkhd=2, uordblks=len(calls), fordblks=4)
-
-    reader = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)])
+    libraries, calls = glibc(time, hblkhd=2, fordblks=4)
+    reader = Reader(clock=time.clock, libraries=libraries)
     (first,) = reader.read()
     assert (first.allocated, first.age) == (3, 0.0)
     for age in (20.0, 40.0):
@@ -125,7 +129,7 @@ def test_between_two_questions() -> None:
     time.take(20.0)
     (second,) = reader.read()
     assert (second.allocated, second.age, len(calls)) == (4, 0.0, 2)
-    never = Reader(clock=time.clock, libraries=lambda: [libc(mallinfo2=mallinfo2)], asking="never")
+    never = Reader(clock=time.clock, libraries=libraries, asking="never")
     assert never.read()[0].age == 0.0
     time.take(20.0)
     assert never.read()[0].age == 0.0  # of nothing

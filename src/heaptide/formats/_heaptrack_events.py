@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.errors import UsageError
-from heaptide.profile import COLUMNS, summarize, timeline_of
+from heaptide.profile import COLUMNS, composed_at, summarize, timeline_of
 from heaptide.recording import FrameKind
 
 from ._names import one_line
@@ -163,9 +163,7 @@ class _Plan:
         self._places: dict[int, list[tuple[int, int, bool]]] = {}  # by ask: size, count, at once
         self._first: list[list[tuple[int, int, bool]]] = []  # by row
         self._peak_bytes = int(column["peak_bytes"].sum())
-        summary = summarize(export.profile)
-        composed = export.profile.composed_ns
-        self._peak_ns = round(summary.peak_time_seconds * 1e9) if composed is None else composed
+        self._peak_ns = composed_at(export.profile, summarize(export.profile))
         self._row_of = np.full(len(export.recording.stacks) + 1, -1, np.int64)
         self._row_of[stacks] = np.arange(len(stacks))
         self._used: npt.NDArray[np.bool_] = np.asarray(export.profile.figures.any(axis=1))

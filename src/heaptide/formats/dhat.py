@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.profile import COLUMNS, LEAK_COLUMNS, stack_tree, summarize
+from heaptide.profile import COLUMNS, LEAK_COLUMNS, composed_at, stack_tree, summarize
 from heaptide.profile.known import extra_metrics
 from heaptide.recording import LIFETIME_TIME_BOUNDS_NS
 
@@ -235,10 +235,7 @@ def write(export: Export) -> list[str]:
     document["te"] = export.recording.summary.duration_ns // ns
     if lives:
         document["tuth"] = _SHORT_INSTRUCTIONS if instructions else _SHORT_US
-        when = export.profile.composed_ns
-        if when is None:
-            when = round(summarize(export.profile).peak_time_seconds * 1e9)
-        document["tg"] = when // ns
+        document["tg"] = composed_at(export.profile, summarize(export.profile)) // ns
     figures = _figures(export, extras, lives=lives, accesses=accesses)
     document["pps"], document["ftbl"] = _points(export, figures)
     with export.path.open("x", encoding="utf-8", errors="backslashreplace") as file:

@@ -18,6 +18,7 @@ from heaptide.profile import (
     COLUMNS,
     LEAK_COLUMNS,
     Origin,
+    composed_at,
     compositions,
     stack_tree,
     summarize,
@@ -323,14 +324,11 @@ DEPTH: Final = 30
 def write(export: Export) -> list[str]:
     export.need("massif.out", "peak_bytes", "alive_at_exit_bytes")
     profile = export.profile
-    summary = summarize(profile)
     moments = [
         (time, held, False) for time, held in compositions(profile, SNAPSHOTS - 2) if time >= 0
     ]
     if "peak_bytes" not in export.unknown:
-        when = profile.composed_ns
-        if when is None:
-            when = round(summary.peak_time_seconds * 1e9)
+        when = composed_at(profile, summarize(profile))
         at = sum(time < when for time, _, _ in moments)
         moments.insert(at, (when, export.column("peak_bytes"), True))
     first = 0 if profile.time is None else profile.time.start

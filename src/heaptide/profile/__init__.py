@@ -28,7 +28,7 @@ from .metrics import (
 from .origin import Origin
 from .profile import Profile
 from .selection import Selection, TimeRange, size_class, size_words
-from .summary import Summary, rows_of_pid, summarize, timeline_of
+from .summary import Summary, composed_at, rows_of_pid, summarize, timeline_of
 from .threads import MAIN_THREADS, thread_entries, thread_name
 from .tree import Tree, expand
 
@@ -76,6 +76,7 @@ __all__ = [
     "Tree",
     "age_histogram",
     "compare",
+    "composed_at",
     "compositions",
     "context_figures",
     "default_metric",

@@ -43,13 +43,13 @@ def snapshots(
     ``slices``: read all slices of time, at about 1 µs for each context that changed in one; else
     only the peak and the end tell their sites, and others the live heap that the timeline has.
     """
+    from .summary import composed_at
+
     time = profile.covered
     peak_bytes = int(profile.totals[0])
     found = []
     if peak_bytes:
-        at = profile.composed_ns
-        if at is None:
-            at = round(summary.peak_time_seconds * 1e9)
+        at = composed_at(profile, summary)
         sites = _sites(profile, profile.figures[:, COLUMNS.index("peak_bytes")], top)
         found.append(Snapshot(at, peak_bytes, _rss(profile, at), True, sites))
     make = _from_slices if slices else _from_rows

@@ -187,6 +187,13 @@ def _of_selected(profile: Profile) -> Summary:
     )
 
 
+def composed_at(profile: Profile, summary: Summary) -> int:
+    """When the live heap was what *at peak* tells, in ns: at its highest, unless it is not kept
+    what that consisted of."""
+    at = profile.composed_ns
+    return round(summary.peak_time_seconds * 1e9) if at is None else at
+
+
 def _risen(profile: Profile, size: int, when: int) -> tuple[int, int]:
     """How high the heap rose within the range, by the timeline, and when (ns): its rows tell that
     of any moment. At least ``size``, at ``when``: of others it is not kept what it consisted of.
