@@ -180,7 +180,7 @@ typedef struct ht_global {
 
 extern ht_global ht;
 
-// ------------------------------------------------------------------------------------- ring.c
+// --------------------------------------------- ring.c, contexts.c, recall.c, waiting.c, abandoned.c
 
 // Makes room for `words` in the open block, opening the next one if needed: waits for the collector
 // when the ring is full. Returns the context to go on with (never NULL; its `w` may point into scratch
@@ -241,7 +241,7 @@ HT_ALWAYS_INLINE void ht_commit(ht_ctx *ctx, uint64_t *at, uint64_t word) {
 }
 
 // Charges an allocation to the thread. True: its budget is spent. In one instruction, so that what a recall
-// stores is not undone by a thread that had read what was there before (ring.c).
+// stores is not undone by a thread that had read what was there before (recall.c).
 HT_ALWAYS_INLINE bool ht_charge(ht_ctx *ctx, size_t size) {
   int64_t bytes = HT_CHARGE(size);
 #ifdef __x86_64__
