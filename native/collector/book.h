@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "collector/context.h"
+#include "collector/disorder.h"
 #include "collector/intern_map.h"
+#include "collector/ledger.h"
 #include "collector/live_blocks.h"
 #include "collector/mappings.h"
 #include "collector/sampling.h"
@@ -18,51 +20,6 @@
 #include "wire/wire.h"
 
 namespace heaptide {
-
-// What all books share.
-struct Ledger {
-  uint64_t sample_interval = 0; // 0 or 1: every allocation
-  uint64_t now_ns = 0;          // of the events being counted; never goes back
-  uint32_t ticks = 0;           // the same, see kTickNs
-  uint32_t slice = 0;
-  // Sums over all processes, kept once there is a second one; a single process is its own sum.
-  bool many = false;
-  bool by_thread = false; // threads' live bytes, peaks and temporary blocks are kept
-  uint32_t epoch = 0;     // of the sum's peak
-  uint64_t live_bytes = 0, live_blocks = 0;
-  uint64_t window_peak = 0; // since the timeline's last row
-  uint64_t peak_bytes = 0, peak_time = 0;
-
-  template <bool kPlain = false>
-  HT_HOT void raised() {
-    if (live_bytes <= window_peak) return;
-    window_peak = live_bytes;
-    if (live_bytes <= peak_bytes) return;
-    peak_bytes = live_bytes;
-    peak_time = now_ns;
-    epoch++;
-  }
-};
-
-// A block between the beginning and the end of its realloc: out of the table, still in the totals.
-struct InFlight {
-  bool active = false;
-  bool known = false;  // the block was in the table
-  bool orphan = false; // it was not, but may be yet
-  uint64_t address = 0;
-  Block block{};
-};
-
-// What to do with an event that does not fit what lives at its address.
-enum class Misfit {
-  kRefuse,     // something that comes first may yet be found
-  kCount,      // nothing will be: a free without a block, a block whose free nobody saw
-  kKeepBlocks, // of two blocks, events to come may tell which one stays; a free is refused
-  // Counted, but events to come may put it right (see settle): a free may be that of a block that
-  // another thread, or any, is still to allocate.
-  kKeep,
-  kKeepForAny,
-};
 
 // What a book says of one context, whether it is open or archived.
 struct ContextSums {
@@ -462,25 +419,7 @@ class Book {
     }
   }
 
-  // --- what is out of order: a handful at a time, if any
-  struct Shadow {
-    Block block; // lives, but another block has its place in the table
-    uint32_t age;
-  };
-  // A realloc's new block, as far as the old one's end has to know it.
-  struct Move {
-    uint32_t context = kNone;
-    Weight weight{};
-    uint64_t address = 0, size = 0;
-  };
-  struct Orphan {
-    uint64_t address;
-    Thread *thread; // that freed it
-    uint32_t age;
-    bool for_any;     // any thread may yet allocate its block, its own too
-    InFlight *flight; // of the realloc that has begun with it, until that ends
-    Move move;        // what its end has made; context kNone: nothing, or it was a free
-  };
+  // --- what is out of order
   bool make_room(uint64_t address, Misfit misfit);
   bool take_one_life(const Thread &thread, uint64_t address, Block *block);
   bool free_with_care(Thread &thread, uint64_t address, Misfit misfit);
