@@ -6,22 +6,20 @@
 _Atomic uint32_t ht_recalls;
 _Atomic uint32_t ht_getting_ready;
 
+static void set_up_anew(ht_ctx *ctx) {
+  __atomic_store_n(&ctx->left, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&ctx->frees, (uint8_t)HT_FREES_UNKNOWN, __ATOMIC_RELAXED);
+}
+
 // A context that records everything has no room left, so that its next event comes to next_block. Others
 // are to be set up anew, which those that sample do not bear in the middle of an event: it is lost.
 #define NO_ROOM ((uint64_t *)8)
 static void recall(ht_ctx *ctx) {
-  ht_context_page *page = (ht_context_page *)ctx;
   uint8_t frees = __atomic_load_n(&ctx->frees, __ATOMIC_RELAXED);
-  if (frees == HT_FREES_ALL || frees == HT_FREES_ONLY) {
-    if (__atomic_load_n(&ctx->limit, __ATOMIC_RELAXED) == NULL) {
-      __atomic_store_n(&page->limit, NO_ROOM, __ATOMIC_RELAXED);
-    } else {
-      __atomic_store_n(&ctx->limit, NO_ROOM, __ATOMIC_RELAXED);
-    }
-    return;
-  }
-  __atomic_store_n(&ctx->left, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(&ctx->frees, (uint8_t)HT_FREES_UNKNOWN, __ATOMIC_RELAXED);
+  if (frees != HT_FREES_ALL && frees != HT_FREES_ONLY) return set_up_anew(ctx);
+  uint64_t **limit = &ctx->limit;
+  if (__atomic_load_n(limit, __ATOMIC_RELAXED) == NULL) limit = &((ht_context_page *)ctx)->limit;
+  __atomic_store_n(limit, NO_ROOM, __ATOMIC_RELAXED);
 }
 
 void ht_heed(ht_ctx *ctx, uint32_t known) {
@@ -56,7 +54,7 @@ static void settle_charges(void) {
 
 void ht_recall_threads(void) {
   atomic_fetch_add(&ht_recalls, 1);
-  recall(&ht_boot);
+  set_up_anew(&ht_boot);
   if (!ht_contexts_are_own()) return;
   for (ht_ctx *ctx = ht_contexts(); ctx != NULL; ctx = ctx->next) recall(ctx);
   settle_charges();

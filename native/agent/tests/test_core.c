@@ -1,80 +1,17 @@
 // The agent's core apart from any program: interning, rings, variable data, sampling, environment.
-// The session is a plain piece of memory, its collector a thread of this test.
+// The collector is a thread of this test.
 #define _GNU_SOURCE
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../hooks.h"
 #include "../record.h"
 #include "../session.h"
 #include "check.h"
-
-// ------------------------------------------------------------------------------ a small session
-
-#define RINGS 8u
-ht_global ht;
-static char *memory;
-static const char *fake_variable = "HEAPTIDE_SESSION=/proc/1/fd/3";
-
-bool ht_session_start(void) { return true; }
-uint64_t *ht_session_ring(uint32_t i) {
-  return i < RINGS ? (uint64_t *)(memory + HT_RINGS_OFFSET + (uint64_t)i * HT_RING_BYTES) : NULL;
-}
-void ht_session_announce(ht_ctx *ctx) { (void)ctx; }
-ht_ctx *ht_session_quiet_context(void) { return ht_os_map(4096); }
-const char *ht_session_variable(void) { return fake_variable; }
-const char *ht_session_library(void) { return "/opt/lib/libheaptide.so"; }
-
-// No stacks here.
-bool ht_python_present;
-uint32_t ht_python_stack(ht_ctx *ctx, bool gil_held) { return (void)ctx, gil_held; }
-uint32_t ht_native_stack(ht_ctx *ctx, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-  return (void)ctx, (uint32_t)(pc + sp + bp);
-}
-ht_real_functions ht_real;
-
-static void new_session(uint64_t interval) {
-  size_t bytes = HT_RINGS_OFFSET + RINGS * HT_RING_BYTES;
-  if (memory != NULL) munmap(memory, bytes);
-  memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  ht.session = (ht_session_header *)memory;
-  ht.session->state = HT_STATE_RECORDING;
-  ht.session->sample_interval = interval;
-  ht.sample_interval = interval;
-  ht.session->collector_pid = (uint32_t)getpid();
-  ht.process = (ht_process *)(memory + HT_PROCESSES_OFFSET);
-  ht.process->pid = (uint32_t)getpid();
-  atomic_store(&ht.off, 0);
-}
-
-static ht_ring_header *ring_of(const ht_ctx *ctx) { return ctx->ring; }
-
-// ---------------------------------------------------------------------------------- a thread
-
-typedef struct job {
-  void *(*work)(void *);
-  void *argument, *result;
-} job;
-
-static void *in_thread(void *(*work)(void *), void *argument) {
-  pthread_t thread;
-  void *result = NULL;
-  pthread_create(&thread, NULL, work, argument);
-  pthread_join(thread, &result);
-  return result;
-}
-
-static ht_ctx *start(void) {
-  ht_ctx *ctx = ht_ready(ht_tls);
-  CHECK(ht_recording(ctx));
-  CHECK(ctx == ht_tls);
-  return ctx;
-}
+#include "fake_session.h"
 
 // -------------------------------------------------------------------------------------- trie
 
@@ -178,7 +115,7 @@ static void test_meta(void) {
   ht_ctx *ctx = in_thread(write_meta, text);
   size_t used = 0;
   int records = 0, notes = 0, fragments = 0;
-  for (uint64_t b = 0; b <= ring_of(ctx)->head; b++) {
+  for (uint64_t b = 0; b <= ctx->ring->head; b++) {
     uint64_t *block = ctx->blocks + b * HT_BLOCK_WORDS;
     CHECK(block[0] != 0);
     for (unsigned i = 1; i < HT_BLOCK_WORDS && block[i] != 0;) {
@@ -261,208 +198,6 @@ static void test_ring(void) {
   CHECK(ht.process->wait_ns > 0); // the reader dawdled, so the writer had to wait
 }
 
-// A thread that is stopped after every single instruction of the recording. Once in 128 times, by chance,
-// the handler records too. Both number their events; a reader demands each, whole and in order.
-#define STEPPED_EVENTS 6000u // what both write fits in the ring
-#define BY_HANDLER 0x40u
-
-static volatile uint32_t handled;
-
-static void record_step(int number) {
-  static uint32_t state = 12345;
-  (void)number;
-  state = state * 1664525u + 1013904223u;
-  if (state >> 25 != 0) return;
-  ht_record_free(ht_tls, (void *)(uintptr_t)(handled + 1), BY_HANDLER);
-  handled++;
-}
-
-#define TRAP_FLAG(operation, value)        \
-  __asm__ volatile(                        \
-      "lea -128(%%rsp), %%rsp\n\t"         \
-      "pushfq\n\t" operation               \
-      " %0, (%%rsp)\n\t"                   \
-      "popfq\n\t"                          \
-      "lea 128(%%rsp), %%rsp" ::"i"(value) \
-      : "memory", "cc")
-
-static void *write_stepped(void *argument) {
-  (void)argument;
-  start();
-  TRAP_FLAG("orq", 0x100);
-  for (uint64_t i = 1; i <= STEPPED_EVENTS; i++) {
-    void *p = (void *)(uintptr_t)i;
-    switch (i % 3) {
-      case 0:
-        if (i % 2 == 0 || HT_STATE(ht_tls) != HT_STATE_READY ||
-            !ht_write_free(ht_tls, HT_OP_FREE, p, 0, HT_STATE_READY)) {
-          ht_record_free_at(ht_tls, HT_OP_FREE, p, 0);
-        } else if (ht_tls->limit == NULL) {
-          ht_take_aside(ht_tls);
-        }
-        break;
-      case 1:
-        ht_record_alloc_inline(ht_tls, p, i, 0, 0, 0, 0);
-        break;
-      default:
-        ht_record_alloc_at(ht_tls, HT_OP_ALLOC, p, i << 32, 0, HT_STACKS(i, i));
-    }
-  }
-  TRAP_FLAG("andq", -0x101);
-  return NULL;
-}
-
-static void *read_stepped(void *argument) {
-  (void)argument;
-  ht_ring_header *ring = (ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET);
-  while (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) != HT_RING_LIVE) usleep(10);
-  uint64_t block = 0, own = 0, theirs = 0, wrong = 0;
-  unsigned at = 1;
-  bool ended = false;
-  for (;;) {
-    bool last = *(volatile bool *)argument;
-    uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-    uint64_t *words = ht_session_ring(0) + block % HT_RING_BLOCKS * HT_BLOCK_WORDS;
-    uint64_t word = at < HT_BLOCK_WORDS ? __atomic_load_n(&words[at], __ATOMIC_ACQUIRE) : 0;
-    if (word == 0) {
-      if (block < head) {
-        block++;
-        at = 1;
-        __atomic_store_n(&ring->tail, block, __ATOMIC_RELEASE);
-      } else if (ended) {
-        break;
-      }
-      ended = last;
-      continue;
-    }
-    if (HT_AUX(word) & BY_HANDLER) {
-      wrong += HT_VALUE(word) != ++theirs;
-      at++;
-      continue;
-    }
-    uint64_t i = ++own;
-    wrong += HT_VALUE(word) != i || HT_OP(word) != (i % 3 == 0 ? HT_OP_FREE : HT_OP_ALLOC);
-    if (i % 3 == 1) wrong += words[at + 1] != i;
-    if (i % 3 == 2) {
-      wrong += words[at + 1] != i << 32 || words[at + 2] != i || words[at + 3] != i << 32;
-    }
-    at += (unsigned[]){1, 2, 4}[i % 3];
-  }
-  wrong += theirs != handled || own != STEPPED_EVENTS;
-  return (void *)wrong;
-}
-
-static void test_interrupted_anywhere(void) {
-  new_session(0);
-  ht.config = 0;
-  struct sigaction action = {.sa_handler = record_step};
-  CHECK_EQUAL(0, sigaction(SIGTRAP, &action, NULL));
-  pthread_t reader;
-  void *wrong;
-  bool over = false;
-  pthread_create(&reader, NULL, read_stepped, &over);
-  in_thread(write_stepped, NULL);
-  *(volatile bool *)&over = true;
-  pthread_join(reader, &wrong);
-  CHECK_EQUAL(0, (uintptr_t)wrong);
-  CHECK_EQUAL(0, ht.process->lost_events);
-  CHECK(handled > 500);
-}
-
-// A handler that jumps out of the writing of an event leaves nobody to end it: the thread's events go on.
-static void *write_after_a_jump(void *argument) {
-  (void)argument;
-  ht_ctx *ctx = start();
-  ht_reserve(&ctx, 2); // and never committed
-  for (uint64_t i = 1; i <= 1000; i++) ht_record_free_at(ht_tls, HT_OP_FREE, (void *)i, BY_HANDLER);
-  return (void *)(uintptr_t)(ctx->limit == NULL);
-}
-
-static void test_jumped_out(void) {
-  new_session(0);
-  CHECK_EQUAL(0, (uintptr_t)in_thread(write_after_a_jump, NULL));
-  ht_ring_header *ring = (ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET);
-  uint64_t found = 0;
-  for (uint64_t block = 0; block <= ring->head; block++) {
-    const uint64_t *words = ht_session_ring(0) + block * HT_BLOCK_WORDS;
-    for (unsigned i = 1; i < HT_BLOCK_WORDS; i++) found += (HT_AUX(words[i]) & BY_HANDLER) != 0;
-  }
-  CHECK_EQUAL(1000, found);
-  CHECK_EQUAL(0, ht.process->lost_events);
-}
-
-static void *fill_until_off(void *argument) {
-  (void)argument;
-  ht_ctx *ctx = start();
-  uint64_t events = 0;
-  while (ht_recording(ctx) && events < 10 * HT_RING_BYTES) {
-    uint64_t *w = ht_reserve(&ctx, 1);
-    ht_commit(ctx, w, 1);
-    events++;
-  }
-  return (void *)events;
-}
-
-static void test_collector_dead(void) {
-  new_session(0);
-  pid_t child = fork();
-  if (child == 0) _exit(0);
-  usleep(20000); // a zombie now: kill(pid, 0) would still succeed
-  ht.session->collector_pid = (uint32_t)child;
-  uint64_t events = (uintptr_t)in_thread(fill_until_off, NULL);
-  CHECK_EQUAL(HT_RING_BLOCKS * (HT_BLOCK_WORDS - 1) + 1, events);
-  CHECK_EQUAL(HT_OFF_COLLECTOR_DEAD, ht.process->off_reason);
-  CHECK(atomic_load(&ht.off));
-}
-
-static void *see_budget(void *argument) {
-  ht_ctx *ctx = ht_ready(ht_tls);
-  CHECK(!ht_recording(ctx));
-  CHECK(ctx->left > 0);
-  *(int64_t *)argument = ctx->left;
-  return ctx;
-}
-
-static void *keep_quiet(void *argument) {
-  ht_ctx *ctx = see_budget(argument);
-  CHECK_EQUAL(HT_FREES_NONE, ctx->frees);
-  return NULL;
-}
-
-static void *only_free(void *argument) {
-  ht_record_free(ht_tls, argument, HT_KIND_MALLOC);
-  return NULL;
-}
-
-static void test_states(void) {
-  new_session(0);
-  int64_t budget = 0;
-  ht.session->state = HT_STATE_PAUSED;
-  in_thread(see_budget, &budget);
-  CHECK(budget < 1 << 20); // looks again soon
-  in_thread(only_free, &budget);
-  CHECK_EQUAL(0, ht.session->rings_used);
-  ht.session->state = HT_STATE_RECORDING;
-  in_thread(only_free, &budget); // which need not allocate to see the beginning
-  CHECK_EQUAL(HT_OP_FREE, HT_OP(ht_session_ring(0)[1]));
-  ht.session->state = HT_STATE_STOPPED;
-  in_thread(keep_quiet, &budget);
-  CHECK(budget > 1ll << 60); // never again
-  CHECK_EQUAL(HT_OFF_SESSION_STOPPED, ht.process->off_reason);
-}
-
-static void test_rings_run_out(void) {
-  new_session(0);
-  for (uint32_t i = 0; i < HT_MAX_RINGS; i++) {
-    ((ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET))[i].state = HT_RING_LIVE;
-  }
-  ht.session->rings_used = HT_MAX_RINGS;
-  int64_t budget = 0;
-  in_thread(keep_quiet, &budget);
-  CHECK_EQUAL(1, ht.session->rings_refused);
-  CHECK_EQUAL(1, ht.process->lost_events);
-}
-
 // ------------------------------------------------------------------------------------ sampling
 
 static void *sample(void *argument) {
@@ -533,11 +268,6 @@ int main(void) {
   test_trie();
   test_meta();
   test_ring();
-  test_interrupted_anywhere();
-  test_jumped_out();
-  test_collector_dead();
-  test_states();
-  test_rings_run_out();
   test_sampling();
   test_environment();
   return check_report();
