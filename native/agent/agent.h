@@ -125,8 +125,9 @@ struct ht_ctx {
   uint8_t arena;  // mappings made now are an allocator's own
   uint32_t config; // ht_config_flags
   ht_ring_header *ring;
-  uint64_t map_sp; // of the hook whose real mapping function runs (hooks_map.c); 0: none
-  uint64_t pad[2];
+  uint64_t map_sp;   // of the hook whose real mapping function runs (hooks_map.c); 0: none
+  uint64_t arena_sp; // of the hook that gave pymalloc its newest arena (py_alloc.c); 0: settled
+  uint64_t pad[1];
   // Warm.
   ht_py_cache py;
   ht_native_cache native;

@@ -17,18 +17,25 @@ ht_py_domain ht_py_domains[HT_PY_DOMAINS] = {
 static arena_allocator real_arena;
 static bool restored[HT_PY_DOMAINS]; // what was there before our hook is there again
 
-#define SMALL_REQUEST 512u // pymalloc's own limit
+#define SMALL_REQUEST 512u                 // pymalloc's own limit
+#define SMALLEST_ARENA ((size_t)256 << 10) // its; the interpreter's data stack has smaller ones
 
 // -------------------------------------------------------------------------------- arenas
 
 static void *arena_alloc(void *ctx_of_real, size_t size) {
   ht_ctx *ctx = ht_tls;
+  // The interpreter that configures itself takes off the other hooks, not this one. It is the first to
+  // see that: no Python frame is there yet.
+  if (atomic_load_explicit(&ht_py.trust, memory_order_relaxed) == HT_PY_UNTESTED) {
+    ht_py_alloc_settle();
+  }
   if (!ht_recording(ctx)) ctx = ht_ready(ctx);
   if (!ht_recording(ctx)) return real_arena.alloc(ctx_of_real, size);
   ctx->arena++;
   void *p = real_arena.alloc(ctx_of_real, size);
   ctx->arena--;
   ht_py_chunk_new(ctx, p, size);
+  if (size >= SMALLEST_ARENA) ctx->arena_sp = (uintptr_t)__builtin_frame_address(0);
   return p;
 }
 

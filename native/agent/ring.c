@@ -92,6 +92,7 @@ static ht_ctx *start_thread(uint32_t known) {
   if (!own) {
     ctx->inside = 0;
     ctx->arena = 0;
+    ctx->arena_sp = 0;
   }
   ctx->generation = generation;
   ctx->recalls = known;
