@@ -166,6 +166,38 @@ def test_advice_for_lines(tmp_path: Path) -> None:
         assert len(resolve(recording).advice) == lines
 
 
+def advice_for(path: Path, address: int, recording: Path) -> list[str]:
+    """Of a program that allocates at one address."""
+    build = Builder()
+    build.process(exe=str(path))
+    frame = build.native(module(build, path), address)
+    build.slice(0, SECOND, {build.context(0, build.stack(frame)): Change(5, 5)})
+    return resolve(Recording.open(build.write(recording))).advice
+
+
+@pytest.mark.parametrize("version", ["-gdwarf-4", "-gdwarf-5"])
+def test_advice_for_split_dwarf(version: str, tmp_path: Path) -> None:
+    """Lines that are in .dwo files are not found; it is said why, and how they will be."""
+    flags = ("-g", "-O2", version)
+    whole = compiling.compile_program(tmp_path / "w", "inlined.cpp", *flags)
+    split = compiling.compile_program(tmp_path / "s", "inlined.cpp", *flags, "-gsplit-dwarf")
+    assert advice_for(whole, calls(whole, "5outer", "malloc")[0], tmp_path / "w.tide") == []
+    [line] = advice_for(split, calls(split, "5outer", "malloc")[0], tmp_path / "s.tide")
+    assert ".dwo files" in line
+    assert line.endswith("without -gsplit-dwarf")
+
+
+def test_advice_for_split_dwarf_of_rust(tmp_path: Path) -> None:
+    """Its standard library has lines, which is no reason to be silent of the program's."""
+    program = compiling.compile_program(
+        tmp_path / "p", "generic.rs", "-g", "-C", "split-debuginfo=unpacked"
+    )
+    address = calls(program, "main")[0]
+    [line] = advice_for(program, address, tmp_path / "a.tide")
+    assert ".dwo" in line
+    assert 'split-debuginfo = "off"' in line
+
+
 def test_changed_and_missing_files(tmp_path: Path) -> None:
     program = compiling.compile_program(tmp_path / "p", "inlined.cpp", "-g", "-Wl,--build-id")
     build = Builder()

@@ -23,6 +23,7 @@ class Nameless(NamedTuple):
     producer: bytes
     share: float  # of all allocations, those with such a frame of it in their stack
     names: bool = False  # its frames have names but no lines
+    split: bool = False  # its lines are in .dwo files, which are not read
 
 
 def advise(files: list[Nameless]) -> list[str]:
@@ -50,10 +51,16 @@ def _line(file: Nameless) -> str:
             f" ({file.module.build_id or 'none recorded'}), then run heaptide symbolize"
         )
     state = "has no debug information" if file.names else "is stripped"
+    if file.split:
+        state = "has its debug information in .dwo files, which heaptide does not read"
     return f"{path} {state}: {share}; {_remedy(file, path)}"
 
 
 def _remedy(file: Nameless, path: str) -> str:
+    if file.split and not _PACKAGED.match(path):
+        rust = _RUST in file.producer
+        option = 'split-debuginfo = "off"' if rust else "-g and without -gsplit-dwarf"
+        return f"build it with {option}"
     if _RUST in file.producer and not _PACKAGED.match(path):
         return (
             'in Cargo.toml under [profile.release] set strip = false and debug = "line-tables-only"'

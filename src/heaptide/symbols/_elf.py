@@ -58,6 +58,13 @@ class DebugLink(NamedTuple):
     crc: int
 
 
+# Of .debug_info: length, version, and from DWARF 5 on the kind; of these two the rest is elsewhere.
+_UNIT: Final = struct.Struct("<IHB")
+_UNIT_LENGTH: Final = 4
+_SKELETONS: Final = (4, 5)
+_GNU_DWO_NAME: Final = b"\xb0\x42"  # DW_AT_GNU_dwo_name, as the abbreviations of DWARF 4 have it
+
+
 class ElfFile:
     """An ELF file, mapped. Every property that the file contradicts raises ElfError."""
 
@@ -143,6 +150,22 @@ class ElfFile:
     @property
     def has_debug_info(self) -> bool:
         return self.has_data(".debug_info") or self.has_data(".zdebug_info")
+
+    @property
+    def has_split_debug_info(self) -> bool:
+        """Whether functions and lines are in `.dwo` files beside it (`-gsplit-dwarf`)."""
+        section = self.sections.get(".debug_info")
+        if section is None or section.type == _SHT_NOBITS or section.flags & _SHF_COMPRESSED:
+            return False
+        if _GNU_DWO_NAME in self.content(".debug_abbrev"):
+            return True
+        at, end = section.offset, min(section.offset + section.size, len(self._data))
+        while at + _UNIT.size <= end:
+            size, version, kind = _UNIT.unpack_from(self._data, at)
+            if version == 5 and kind in _SKELETONS:
+                return True
+            at += max(_UNIT_LENGTH + size, _UNIT.size)
+        return False
 
     @property
     def has_symtab(self) -> bool:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -67,6 +67,12 @@ class Resolved(NamedTuple):
     known: Known
     functions: dict[int, tuple[FrameName, ...]]
     producer: bytes = b""  # the compilers' words in the file
+    split: bool = False  # its lines are in .dwo files, which are not read
+
+
+def has_line(names: Sequence[FrameName]) -> bool:
+    """Whether it is known where a frame is; nobody asks it of the C library's first function."""
+    return any(name.line or name.function == "_start" for name in names)
 
 
 class NativeResolver:
@@ -132,10 +138,13 @@ class NativeResolver:
         self, module: Module, own: ElfFile | None, known: Known, wanted: list[int]
     ) -> Resolved:
         functions: dict[int, tuple[FrameName, ...]] = {}
+        split = False
         debug = self._debug_files.find(own, module.build_id)
         if debug is not None:
             try:
                 found = self._from_debug(module, debug, wanted)
+                if found is not None and sum(map(has_line, found.values())) < len(wanted):
+                    split = debug.has_split_debug_info
             finally:
                 if debug is not own:
                     debug.close()
@@ -144,7 +153,7 @@ class NativeResolver:
         left = [address for address in wanted if address not in functions]
         if left and own is not None:
             functions.update(_from_symbols(own, left))
-        return Resolved(known, functions)
+        return Resolved(known, functions, split=split)
 
     def _from_debug(
         self, module: Module, debug: ElfFile, wanted: list[int]

@@ -211,7 +211,7 @@ def _nameless(
 ) -> list[Nameless]:
     """Files with frames that stayed without a name; and programs' own files without lines."""
     from heaptide.symbols._advice import Nameless
-    from heaptide.symbols._native import Known
+    from heaptide.symbols._native import Known, has_line
 
     processes = recording.processes
     programs = {
@@ -222,15 +222,18 @@ def _nameless(
     found = []
     for module, group in by_module.items():
         result = results[module]
-        lines = result.known is Known.SYMBOLS and module.path in programs
+        lines = module.path in programs and (result.known is Known.SYMBOLS or result.split)
         lacking = [
-            frame for members in group.values() for frame in members if lines or frame not in names
+            frame
+            for members in group.values()
+            for frame in members
+            if frame not in names or (lines and not (result.split and has_line(names[frame])))
         ]
-        if not lacking or result.known in (Known.DEBUG, Known.FOREIGN):
+        if not lacking or (result.known in (Known.DEBUG, Known.FOREIGN) and not lines):
             continue
         leaf = is_runtime(module)
         share = share_of_frames(recording, lacking, innermost_only=leaf)
-        found.append(Nameless(module, result.known, result.producer, share, names=lines))
+        found.append(Nameless(module, result.known, result.producer, share, lines, result.split))
     return found
 
 
