@@ -213,11 +213,38 @@ def _run(*words: object) -> subprocess.CompletedProcess[bytes]:
 def test_existing_output(tmp_path: Path) -> None:
     """An existing recording is kept, and the program not run."""
     old = tmp_path / "old.tide"
-    old.write_bytes(b"precious")
+    old.write_bytes(b"heaptide: precious")
     ran = tmp_path / "ran"
     refused(_run("run", "-o", old, "touch", ran), 125, str(old), "--force")
-    assert old.read_bytes() == b"precious"
+    assert old.read_bytes() == b"heaptide: precious"
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("force", [(), ("-f",)])
+def test_output_that_is_no_recording(force: tuple[str, ...], tmp_path: Path) -> None:
+    """`-f -o server.py server.py` does not cost anybody their program."""
+    script = tmp_path / "server.py"
+    script.write_text("print('ran')\n")
+    refused(_run("run", *force, "-o", script, script), 125, str(script), "is no recording")
+    assert script.read_text() == "print('ran')\n"
+    empty = tmp_path / "made-by-mktemp"
+    empty.touch()
+    done = _run("run", "-q", "-f", "-o", empty, script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ran\n", b"")
+
+
+def test_duration_of_nothing(tmp_path: Path) -> None:
+    """It is not taken for none at all, and one that is too short is said to be it."""
+    output, ran = tmp_path / "r.tide", tmp_path / "ran"
+    for nothing in ("0", "0s", "0.0ms"):
+        refused(_run("run", "--duration", nothing, "-o", output, "touch", ran), 2, "more than 0")
+    assert not ran.exists()
+    script = ("sh", "-c", f"sleep 0.3; touch {ran}")
+    slow = ("env", "-u", "LD_PRELOAD", *script)
+    done = _run("run", "--duration", "0.001ms", "-o", output, *slow)
+    assert ran.exists()
+    if done.returncode:  # the agent may have been quicker
+        refused(done, 125, "--duration")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +252,7 @@ def test_existing_output(tmp_path: Path) -> None:
     [
         ("missing/r.tide", "is not a directory"),
         ("folder", "is a directory"),
+        ("link", "symbolic link to what is not there"),
         ("file/r.tide", "Not a directory"),
         ("/dev/null", "not a regular file"),
         ("/proc/r.tide", "cannot be written"),
@@ -233,6 +261,7 @@ def test_existing_output(tmp_path: Path) -> None:
 def test_impossible_output(tmp_path: Path, output: str, words: str) -> None:
     """A place where no recording can be is refused before the program runs."""
     (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "file").write_text("")
     ran = tmp_path / "ran"
     refused(_run("run", "-f", "-o", tmp_path / output, "touch", ran), 125, words)

@@ -209,7 +209,7 @@ def test_program_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_output_exists(live: Live, tmp_path: Path) -> None:
-    (tmp_path / "r.tide").write_bytes(b"old")
+    (tmp_path / "r.tide").write_bytes(b"heaptide")
     terminal = live("pass")
     assert terminal.wait() == 125
     assert b"--force" in terminal.seen and b"\x1b[?1049h" not in terminal.seen

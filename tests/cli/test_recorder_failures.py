@@ -66,10 +66,10 @@ def test_collector_that_refuses(run_fake: Run, tmp_path: Path) -> None:
 def test_an_old_recording_comes_back(run_fake: Run, tmp_path: Path) -> None:
     """--force costs nothing if there is no new recording."""
     old = tmp_path / "old.tide"
-    old.write_bytes(b"old")
+    old.write_bytes(b"heaptide, an old one")
     result = run_fake("refuse", "true", options=("-f", "-o", str(old)))
     assert result.returncode == 125
-    assert old.read_bytes() == b"old"
+    assert old.read_bytes() == b"heaptide, an old one"
     assert list(tmp_path.glob(".*.old")) == []
 
 

@@ -66,9 +66,16 @@ class DurationType(_Quantity):
     units = SECONDS_IN
     examples = "90, 500ms, 10s, 5min or 2h"
     most = 1e9
+    least = 1e-9
+
+    def __init__(self, *, above_zero: bool = False) -> None:
+        self.above_zero = above_zero
 
     def convert(self, value: object, param: _Parameter, ctx: _Context) -> float:
-        return min(self._scaled(value, param, ctx), self.most)
+        seconds = min(self._scaled(value, param, ctx), self.most)
+        if self.above_zero and seconds < self.least:
+            self.fail("must be more than 0", param, ctx)
+        return seconds
 
 
 class PercentType(click.FloatRange):

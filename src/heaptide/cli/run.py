@@ -120,7 +120,12 @@ def split_at_program(args: list[str], valued: set[str]) -> tuple[list[str], list
 @click.option(
     "--start-after", type=DurationType(), metavar="TIME", help="Begin recording later (10s, 5min)."
 )
-@click.option("--duration", type=DurationType(), metavar="TIME", help="Record for this long only.")
+@click.option(
+    "--duration",
+    type=DurationType(above_zero=True),
+    metavar="TIME",
+    help="Record for this long only.",
+)
 @click.option(
     "--max-size",
     type=SizeType(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from heaptide.errors import OutputError
 
 _FAILED = 125
+_MAGIC = b"heaptide"  # what recordings begin with (docs/format.md)
 
 
 def default_output(name: str) -> Path:
@@ -50,8 +51,10 @@ class Claim:
 def claim(path: Path, force: bool) -> Claim:
     """Creates an empty ``path``, in place of an old recording only with ``force``.
 
-    An old file is put aside, not truncated: whoever reads it goes on reading the old one, and it
-    comes back if nothing can be recorded. Raises OutputError.
+    Nothing but a recording or an empty file is replaced: what else has that name is a slip of the
+    command line (``-f -o server.py server.py``). An old file is put aside, not truncated: whoever
+    reads it goes on reading the old one, and it comes back if nothing can be recorded. Raises
+    OutputError.
     """
     try:
         status = path.stat()
@@ -66,11 +69,23 @@ def claim(path: Path, force: bool) -> Claim:
             raise OutputError(
                 f"{path} is not a regular file, which a recording has to be", exit_status=_FAILED
             )
+        if not _is_recording(path):
+            raise OutputError(
+                f"{path} exists and is no recording: it is not overwritten; "
+                "choose another name with -o",
+                exit_status=_FAILED,
+            )
         if not force:
             raise OutputError(
                 f"{path} exists; choose another name with -o or overwrite it with --force",
                 exit_status=_FAILED,
             )
+    elif path.is_symlink():
+        raise OutputError(
+            f"{path} is a symbolic link to what is not there; remove it or choose another name "
+            "with -o",
+            exit_status=_FAILED,
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"{path.parent} is not a directory; create it or choose another place with -o",
@@ -88,6 +103,15 @@ def claim(path: Path, force: bool) -> Claim:
             former.rename(path)
         raise _unwritable(path, error) from error
     return Claim(path, former, file)
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether a file is one, or has nothing in it. One that may not be read may be one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) in (_MAGIC, b"")
+    except OSError:
+        return True
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Outcome:
     processes: int  # recorded; 0: the agent never came up
     still_running: int  # processes of the recording alive when the program ended
     in_place: bool = True  # the recording is where it was to be
+    over: bool = False  # --duration had ended before the program had
 
     @property
     def complete(self) -> bool:
@@ -62,6 +64,11 @@ class Outcome:
             return (
                 f"the collector ended early ({self.collector}) {after}; "
                 "the recording holds what was written until then, the program ran on unrecorded"
+            )
+        if self.processes == 0 and self.over:
+            return (
+                "nothing was recorded: the program had not begun before --duration was over, "
+                "or it did not load the agent; make --duration longer"
             )
         if self.processes == 0:
             return (
@@ -101,6 +108,7 @@ def record(
                 other_ended(pid, how)
 
         child = child_of(target, session.environment(os.environ))
+        begun = time.monotonic()
         child.start()
         session.started(child.pid)
         if started is not None:
@@ -108,6 +116,7 @@ def record(
         ended = child.wait(
             None if tick is None else lambda: tick(session.live()), _TICK_SECONDS, another
         )
+        took = time.monotonic() - begun
         still_running = len(session.running())
         session.finish()
         if finishing is not None:
@@ -123,4 +132,5 @@ def record(
             processes=session.processes_seen(),
             still_running=still_running,
             in_place=session.in_place(),
+            over=config.duration is not None and took > config.start_after + config.duration,
         )
