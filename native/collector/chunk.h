@@ -93,6 +93,10 @@ struct Chunk {
 
   // Whether it says how things stand, rather than adding rows to those before.
   bool is_state() const { return flags == kSupersedes && kind != ChunkKind::kDeltas; }
+  // Whether a state's rows are of contexts.
+  bool by_context() const {
+    return kind == ChunkKind::kPeak || kind == ChunkKind::kLifetimes || kind == ChunkKind::kSizes;
+  }
 };
 
 } // namespace heaptide

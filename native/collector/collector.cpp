@@ -395,8 +395,12 @@ void Collector::finish(const Ending &ending) {
   writer_->stop();
   failed = failed || file_.error() != 0;
   std::vector<Chunk> chunks = checkpoint_.make(now, true, failed);
-  // After a failure the numbering of rows in the file has stopped: only states are of use.
-  if (failed) std::erase_if(chunks, [](const Chunk &chunk) { return !chunk.is_state(); });
+  // After a failure the numbering of rows in the file has stopped: only states are of use. What is counted
+  // by context would be of a later moment than the file's deltas, and of contexts that it lacks.
+  if (failed) {
+    std::erase_if(chunks,
+                  [](const Chunk &chunk) { return !chunk.is_state() || chunk.by_context(); });
+  }
   if (options_.max_bytes != 0 && !failed) fit_in(&chunks);
   checkpoint_.set_reason(ending.reason);
   chunks.push_back(checkpoint_.end(now));

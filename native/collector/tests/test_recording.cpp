@@ -269,6 +269,40 @@ TEST(a_full_disk_ends_the_recording_cleanly) {
   CHECK(testing::is_finished(scratch.path("a.tide")));
 }
 
+// A round that does not fit leaves room for the states that come last, which are of a later moment.
+TEST(a_full_disk_ends_the_peak_with_the_deltas) {
+  Scratch scratch;
+  TestSession session;
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  Recorder recorder(session, options_for(scratch));
+  uint32_t slot = session.register_process();
+  rlimit limit = {120'000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  in_thread(session, slot, [&](Producer &p) {
+    uint32_t node = HT_NODE_FIRST;
+    for (uint64_t i = 1; i <= 8050; i++) {
+      p.node(node, i * 8);
+      p.allocate(i * 16, 10, node++);
+      if (i == 50) usleep(300'000);
+      if (i > 50) p.free(i * 16);
+    }
+    p.node(node, 8);
+    p.allocate(1 << 20, 1'000'000, node);
+    while (!p.refused()) {
+      p.allocate(2 << 20, 10, HT_NODE_FIRST);
+      p.free(2 << 20);
+      usleep(500);
+    }
+  });
+  recorder.wait();
+  setrlimit(RLIMIT_FSIZE, &before);
+  ReadRecording r(scratch.path("a.tide"));
+  CHECK_EQUAL(std::string("disk-full"), r.end_reason);
+  CHECK(r.total(kPeak, "bytes") <= r.total(kDeltas, "bytes_in"));
+  for (uint64_t context : r.tables[kPeak]["context"]) CHECK(context < r.rows(kContexts));
+}
+
 TEST(limits_end_the_recording) {
   for (bool by_size : {false, true}) {
     Scratch scratch;
