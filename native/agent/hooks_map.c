@@ -13,6 +13,9 @@
 #include "record.h"
 
 #define PAGE 4096u
+#ifndef MREMAP_DONTUNMAP // glibc before 2.32
+#define MREMAP_DONTUNMAP 4
+#endif
 
 static inline size_t pages(size_t bytes) { return (bytes + PAGE - 1) & ~(size_t)(PAGE - 1); }
 
@@ -98,7 +101,11 @@ static inline void record_mremap(void *old, size_t old_size, void *p, size_t siz
   if (p == MAP_FAILED || !worth_recording(ctx)) return;
   int error = errno;
   if (flags & MREMAP_FIXED) ht_record_unmap(ctx, p, pages(size), HT_KIND_MMAP);
-  ht_record_remap(ht_tls, old, pages(old_size), p, pages(size), pc, sp, bp);
+  if (flags & MREMAP_DONTUNMAP) { // the pages move; where they were is memory still
+    ht_record_map(ht_tls, p, pages(size), HT_KIND_MMAP, pc, sp, bp);
+  } else {
+    ht_record_remap(ht_tls, old, pages(old_size), p, pages(size), pc, sp, bp);
+  }
   errno = error;
 }
 

@@ -109,6 +109,17 @@ ALONE static void map_move_over(void) {
   require(q == target, "mremap to a fixed address");
 }
 
+// Pages moved away from a mapping that stays. Linux before 5.7 knows nothing of it.
+ALONE static void map_keep_old(void) {
+  //@ map_keep_old
+  //= total_bytes=5*4096 alive_at_exit_bytes=5*4096
+  char *p = checked(mmap(NULL, 5 * PAGE, RW, ANON, -1, 0));
+  //= allocations=1 total_bytes=5*4096 alive_at_exit_bytes=5*4096
+  char *q = mremap(p, 5 * PAGE, 5 * PAGE, MREMAP_MAYMOVE | 4 /* MREMAP_DONTUNMAP */, NULL);
+  require(q != MAP_FAILED && q != p, "mremap that keeps the old mapping");
+  keep(q);
+}
+
 ALONE static void breaks(void) {
   //@ breaks
   //= allocations=1 total_bytes=64*1024 alive_at_exit_bytes=48*1024
@@ -148,6 +159,7 @@ int main(void) {
   map_span();
   map_file();
   map_move_over();
+  map_keep_old();
   map_reserve();
   top();
   breaks();
