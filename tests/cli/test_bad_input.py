@@ -166,6 +166,15 @@ def test_sanitizers(run: Run, compile_c: Callable[..., Path]) -> None:
     refused(run(static), 126, "ThreadSanitizer")
 
 
+@pytest.mark.parametrize("before", [(), ("env", "A=1"), ("nice",)])
+def test_valgrind(before: tuple[str, ...], run: Run, tmp_path: Path) -> None:
+    """It replaces the allocator too, of a program that is as good as any other."""
+    path = tmp_path / "valgrind"
+    path.write_text('#!/bin/sh\nexec "$@"\n')
+    path.chmod(0o755)
+    refused(run(*before, path, "true"), 126, "valgrind", "without it")
+
+
 def test_set_user_id(monkeypatch: pytest.MonkeyPatch, compile_c: Callable[..., Path]) -> None:
     """A program that would change its user is refused; one that is already ours is not."""
     program = compile_c(MAIN)

@@ -28,6 +28,7 @@ _SANITIZERS = {
     "__tsan_init": "ThreadSanitizer",
     "__lsan_init": "LeakSanitizer",
 }
+_VALGRIND = frozenset({"valgrind", "valgrind.bin"})
 _SANITIZER_LIBRARIES = {
     "libasan": "AddressSanitizer",
     "libhwasan": "HWAddressSanitizer",
@@ -44,6 +45,11 @@ def check_recordable(path: Path) -> None:
 
     A file that may be executed but not read is let through: nothing can be said of it.
     """
+    if path.name in _VALGRIND:
+        raise _refusal(
+            f"{path.name} replaces the allocator of what it runs, and nothing of that would be "
+            "recorded; run the program without it"
+        )
     named_by = ""
     for _ in range(_MAX_INTERPRETERS + 1):
         try:
