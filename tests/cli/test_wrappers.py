@@ -166,3 +166,13 @@ def test_wrapped_program_that_cannot_be_recorded(
 )
 def test_a_shell_by_itself_is_told_from_one_with_a_script(words: list[str], alone: bool) -> None:
     assert is_shell_alone(words) is alone
+
+
+@pytest.mark.parametrize("command", [["timeout", "9"], ["env", "A=1", "timeout", "9"], ["nice"]])
+def test_no_follow_leaves_out_what_a_wrapper_forks(command: list[str], record: Record) -> None:
+    """Some wrappers become the program. Of those that stay beside it, a line says so."""
+    recorded = record([*command, sys.executable, "-c", "pass"], "--no-follow")
+    said = "timeout ran the program as a child process" in recorded.stderr
+    assert recorded.status == 0, recorded.stderr
+    assert said == ("timeout" in command)
+    assert (recorded.summary["allocations"] < 5_000) == said

@@ -25,6 +25,7 @@ from heaptide.recorder import (
     default_output,
     end_like,
     is_shell_alone,
+    parent_of_meant,
     record,
     resolve,
 )
@@ -210,6 +211,12 @@ def command(
         if view is not None:
             view.program_ended(outcome.ended)
         complete = _report(path, outcome, symbols=not no_symbols, quiet=quiet, view=view)
+        wrapper = None if follow or quiet else parent_of_meant(target.argv)
+        if wrapper is not None:
+            _say(
+                f"heaptide: {wrapper} ran the program as a child process, which --no-follow leaves "
+                "out; record it without --no-follow"
+            )
     finally:
         screen.erase()
         if view is not None:

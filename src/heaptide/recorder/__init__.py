@@ -12,7 +12,7 @@ from heaptide.recorder.output import default_output
 from heaptide.recorder.record import Outcome, record
 from heaptide.recorder.session import Config, Live, Session
 from heaptide.recorder.target import Target, resolve
-from heaptide.recorder.wrappers import is_shell_alone
+from heaptide.recorder.wrappers import is_shell_alone, parent_of_meant
 
 __all__ = [
     "Child",
@@ -25,6 +25,7 @@ __all__ = [
     "default_output",
     "end_like",
     "is_shell_alone",
+    "parent_of_meant",
     "record",
     "resolve",
 ]

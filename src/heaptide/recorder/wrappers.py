@@ -17,6 +17,7 @@ class _Wrapper:
     own: int = 0  # words of its own in front of the program: a duration, a mask
     assignments: bool = False  # NAME=VALUE words in front of it
     other: str = ""  # letters and long names of options with which all is different
+    forks: bool = False  # the program becomes its child; others become the program
 
 
 _WRAPPERS = {
@@ -32,10 +33,11 @@ _WRAPPERS = {
         ("--close-from", "--chdir", "--group", "--host", "--prompt", "--role", "--type", "--user"),
         assignments=True,
         other="eilKksvV --edit --login --list --shell --validate",
+        forks=True,
     ),
     "taskset": _Wrapper(own=1, other="p --pid"),
-    "time": _Wrapper("fo", ("--format", "--output")),
-    "timeout": _Wrapper("ks", ("--kill-after", "--signal"), own=1),
+    "time": _Wrapper("fo", ("--format", "--output"), forks=True),
+    "timeout": _Wrapper("ks", ("--kill-after", "--signal"), own=1, forks=True),
 }
 
 _ASSIGNMENT = re.compile(r"[^=]+=")
@@ -66,6 +68,20 @@ def program_meant(words: Sequence[str]) -> Sequence[str]:
             break
         rest = found
     return rest
+
+
+def parent_of_meant(words: Sequence[str]) -> str | None:
+    """The wrapper whose child process the program that is meant becomes; None: there is none."""
+    rest = words
+    while rest and Path(rest[0]).name in _WRAPPERS:
+        wrapper = _WRAPPERS[Path(rest[0]).name]
+        found = _behind(wrapper, rest[1:])
+        if not found:
+            return None
+        if wrapper.forks:
+            return Path(rest[0]).name
+        rest = found
+    return None
 
 
 def _behind(wrapper: _Wrapper, words: Sequence[str]) -> Sequence[str]:
