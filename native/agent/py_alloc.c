@@ -24,13 +24,13 @@ static bool restored[HT_PY_DOMAINS]; // what was there before our hook is there 
 
 static void *arena_alloc(void *ctx_of_real, size_t size) {
   ht_ctx *ctx = ht_tls;
+  if (!ht_recording(ctx)) ctx = ht_ready(ctx);
+  if (!ht_recording(ctx)) return real_arena.alloc(ctx_of_real, size);
   // The interpreter that configures itself takes off the other hooks, not this one. It is the first to
   // see that: no Python frame is there yet.
   if (atomic_load_explicit(&ht_py.trust, memory_order_relaxed) == HT_PY_UNTESTED) {
     ht_py_alloc_settle();
   }
-  if (!ht_recording(ctx)) ctx = ht_ready(ctx);
-  if (!ht_recording(ctx)) return real_arena.alloc(ctx_of_real, size);
   ctx->arena++;
   void *p = real_arena.alloc(ctx_of_real, size);
   ctx->arena--;
