@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .terminal import Terminal
 
 HEAPTIDE = [sys.executable, "-m", "heaptide"]
 FAKE = Path(__file__).with_name("fake_collector.py")
@@ -18,6 +20,13 @@ FAKE = Path(__file__).with_name("fake_collector.py")
 Result = subprocess.CompletedProcess[bytes]
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(autouse=True)
+def no_strays() -> Iterator[None]:
+    """What a failed test has left on a terminal does not outlive it."""
+    yield
+    Terminal.kill_all()
 
 
 @pytest.fixture

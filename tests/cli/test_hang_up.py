@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.recording.make import example
+from tests.support.strays import kill_tree
 
 from .conftest import HEAPTIDE
 
@@ -24,9 +25,14 @@ def test_the_terminal_goes_away(tmp_path: Path) -> None:
         env={**os.environ, "TERM": "xterm"},
         start_new_session=True,  # the terminal is not its own: nobody signals it
     )
-    os.close(slave)
-    drawn = b""
-    while b"heaptide" not in drawn and b"live heap" not in drawn:
-        drawn += os.read(master, 65536)
-    os.close(master)
-    assert process.wait(timeout=60) == -signal.SIGHUP
+    try:
+        os.close(slave)
+        drawn = b""
+        while b"heaptide" not in drawn and b"live heap" not in drawn:
+            drawn += os.read(master, 65536)
+        os.close(master)
+        assert process.wait(timeout=60) == -signal.SIGHUP
+    finally:
+        if process.poll() is None:
+            kill_tree(process.pid)
+            process.wait()

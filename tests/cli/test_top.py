@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.strays import kill_tree
 
 from heaptide.cli import top
 from heaptide.recorder.sessions import Running, running
@@ -51,16 +53,24 @@ class Recorded:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+
+    def until_ready(self) -> Recorded:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"
         [self.session] = [one for one in running() if one.recording == str(self.recording)]
+        return self
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.communicate(timeout=120)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+        try:
+            if self.process.poll() is None:
+                self.process.communicate(timeout=120)
+        finally:
+            if self.process.poll() is None:
+                kill_tree(self.process.pid)
+                self.process.wait()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    stream.close()
 
 
 Start = Callable[..., Recorded]
@@ -72,11 +82,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def start(*args: Any) -> Recorded:
         started.append(Recorded(tmp_path, *args))
-        return started[-1]
+        return started[-1].until_ready()
 
     yield start
-    for one in started:
-        one.end()
+    with contextlib.ExitStack() as stack:
+        for one in started:
+            stack.callback(one.end)
 
 
 def run_top(*words: object, **more: Any) -> Result:
