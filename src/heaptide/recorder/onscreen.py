@@ -285,6 +285,13 @@ def _terminal() -> int:
     raise OSError("no standard descriptor is one")
 
 
+def has_gone(terminal: int) -> bool:
+    """Whether the terminal of this descriptor has hung up."""
+    poll = select.poll()
+    poll.register(terminal, 0)
+    return bool(poll.poll(0))  # POLLHUP and POLLERR: nothing else was asked for
+
+
 def has_terminal() -> bool:
     """Whether a screen can be shown: in the foreground of a terminal that moves its cursor."""
     if os.environ.get("TERM", "dumb") == "dumb":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -17,16 +16,15 @@ from textual.app import App
 from textual.binding import Binding
 
 from heaptide.errors import HeaptideError
+from heaptide.recorder.onscreen import has_gone
 from heaptide.recorder.sessions import Running, session_of_recording
 
+from .ending import Ending, drawing_never_fails
 from .model import Model
 from .output import Program
 from .rows import Choice
 from .screen import RecordingPage
 from .sessionlist import SessionPage
-
-_HANG_UP_SECONDS = 1.0
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class LiveApp(App[None]):
@@ -52,7 +50,7 @@ class LiveApp(App[None]):
         """``model`` None: the list. ``program``: the one that is run below the figures."""
         super().__init__()
         self.failure: Exception | None = None
-        self.ended_by = 0  # a signal
+        self.ending = Ending()
         self.has_list = model is None
         self._model = model
         self._choice = choice
@@ -61,11 +59,8 @@ class LiveApp(App[None]):
 
     def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _ENDING:
-            loop.add_signal_handler(number, self._end_by, number)
+        self.ending.on_end(lambda number: loop.call_soon_threadsafe(self.exit))
         self._watch_stops()
-        if not self.is_headless:
-            self.set_interval(_HANG_UP_SECONDS, self._look_for_hang_up)
         if self._model is None:
             self.push_screen(SessionPage(seconds=self._least_seconds))
         else:
@@ -88,7 +83,7 @@ class LiveApp(App[None]):
 
         def continued(number: int, frame: FrameType | None) -> None:
             nonlocal given_back
-            if given_back:
+            if given_back and not has_gone(0):
                 given_back = False
                 resume(number, frame)
             else:
@@ -120,17 +115,6 @@ class LiveApp(App[None]):
         else:
             self.exit()
 
-    def _look_for_hang_up(self) -> None:
-        """A terminal that has gone says so by a signal only to those whose own it was."""
-        poll = select.poll()
-        poll.register(0, 0)
-        if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
-            self._end_by(signal.SIGHUP)
-
-    def _end_by(self, number: int) -> None:
-        self.ended_by = number
-        self.exit()
-
     def _handle_exception(self, error: Exception) -> None:
         """A defect ends the view with one line, as elsewhere."""
         self.failure = error
@@ -147,20 +131,23 @@ def watch(path: str | None, session: Running | None, *, metric: str, by: str) ->
     """
     model = None if path is None else Model(path, session)
     app = LiveApp(model, Choice(metric, by))
-    with _stderr_on_terminal():
-        _run(app)
+    try:
+        with _stderr_on_terminal():
+            _run(app)
+    finally:
+        if app.ending.number:  # whatever else the end has brought about
+            signal.signal(app.ending.number, signal.SIG_DFL)
+            os.kill(os.getpid(), app.ending.number)
     if app.failure is not None:
         raise app.failure
-    if app.ended_by:
-        signal.signal(app.ended_by, signal.SIG_DFL)
-        os.kill(os.getpid(), app.ended_by)
 
 
 def _run(app: LiveApp) -> None:
     # A shell may have exported them: right when it did, and never after.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
-    app.run()
+    with app.ending, drawing_never_fails():
+        app.run()
 
 
 @contextlib.contextmanager
@@ -184,4 +171,4 @@ def watch_program(path: Path, link: socket.socket) -> int:
     program.started.wait()
     app = LiveApp(Model(path, session_of_recording(path)), Choice(), program)
     _run(app)
-    return 0 if app.failure is None else 1
+    return 0 if app.failure is None or app.ending.number else 1
