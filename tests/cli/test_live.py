@@ -37,8 +37,14 @@ sys.exit(3)
 def live(tmp_path: Path) -> Live:
     """``live(code, redirections)``: a terminal with ``heaptide run --live -c code`` on it."""
 
-    def live(code: str, more: str = "", *options: str, before: str = "") -> Terminal:
-        words = [*HEAPTIDE, "run", "--live", "-o", str(tmp_path / "r.tide"), *options, "-c", code]
+    def live(
+        code: str,
+        more: str = "",
+        *options: str,
+        before: str = "",
+        heaptide: list[str] = HEAPTIDE,
+    ) -> Terminal:
+        words = [*heaptide, "run", "--live", "-o", str(tmp_path / "r.tide"), *options, "-c", code]
         line = f"cd {tmp_path}; {before}exec {shlex.join(words)} {more}"
         if before:
             line = f"cd {tmp_path}; {before}{shlex.join(words)} {more}"
@@ -174,6 +180,54 @@ def test_viewer_is_killed(live: Live, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     assert terminal.wait() == 3
     assert after_screen(terminal).endswith(b"after\r\n")
+
+
+def test_terminal_goes(live: Live, tmp_path: Path) -> None:
+    """The program gets the hang-up that it would have got without us; its status and what was
+    recorded stay."""
+    code = (
+        "import signal, sys, time\n"
+        "def hung_up(*_):\n"
+        "    open('hung-up', 'w').close()\n"
+        "    sys.exit(7)\n"
+        "signal.signal(signal.SIGHUP, hung_up)\n"
+        "kept = bytes(3_000_000)\n"
+        "print('up', flush=True)\n"
+        "while True: time.sleep(0.01)\n"
+    )
+    terminal = live(code)
+    terminal.until(shows(terminal, "up"))
+    assert terminal.hang_up() == 7
+    assert (tmp_path / "hung-up").exists()
+    with Recording.open(tmp_path / "r.tide") as recording:
+        assert recording.compacted and recording.summary.peak_bytes > 3_000_000
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_terminal_goes_after_the_end(live: Live, tmp_path: Path, stopped: bool) -> None:
+    """A screen that is still looked at then goes, be it by force; the program's status stays."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "from heaptide.cli.main import main\n"
+        "from heaptide.recorder import onscreen\n"
+        f"onscreen._LEAVING_SECONDS = {0.0 if stopped else 1000.0}\n"
+        "main()\n"
+    )
+    terminal = live("import sys; sys.exit(3)", heaptide=[sys.executable, str(driver)])
+    terminal.until(shows(terminal, "program: exit status 3"))
+    viewer = viewer_of(terminal)
+    if stopped:
+        os.kill(viewer, signal.SIGSTOP)
+    assert terminal.hang_up() == 3
+    assert not Path(f"/proc/{viewer}").exists()
+
+
+def test_hang_up_by_somebody_after_the_end(live: Live) -> None:
+    """The terminal is still there: it is meant for us."""
+    terminal = live("import sys; sys.exit(3)")
+    terminal.until(shows(terminal, "program: exit status 3"))
+    os.kill(terminal.pid, signal.SIGHUP)
+    assert terminal.wait() == -signal.SIGHUP
 
 
 def test_slow_viewer(live: Live, tmp_path: Path) -> None:

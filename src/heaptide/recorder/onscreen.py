@@ -18,6 +18,7 @@ import socket
 import struct
 import termios
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ INTERRUPT, SIZE = b"i", b"s"  # from it
 _PIECE = 16 << 10
 _KEPT_BYTES = 1 << 20  # of output, to be printed once more when the screen is gone
 _DRAIN_MS = 100  # that a program's end waits for output on its way
+_LOOK_SECONDS = 0.1  # between looks whether the terminal is still there, once the program has ended
+_LEAVING_SECONDS = 15.0  # that a viewer gets to end by itself when it is not
 # Back from the alternate screen, with cursor, without mouse reports: for a viewer that was killed.
 _RESET = (
     b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[<u\x1b[0m"
@@ -52,6 +55,13 @@ class PaneChild(Child):
         super().__init__(target, environment)
         self._master = master
         self._slave = slave
+
+    def start(self) -> None:
+        """As the base class. SIGHUP stays blocked when the program has ended: the recording is
+        still to be completed, and the program's end to be passed on, whatever the terminal does.
+        """
+        super().start()
+        self._mask.add(signal.SIGHUP)
 
     def _execute(self, errors: int) -> NoReturn:
         with contextlib.suppress(OSError):
@@ -98,6 +108,7 @@ class OnScreen:
         self._view = view
         self._child: PaneChild | None = None
         self._viewer = 0
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             self._terminal = _terminal()
             self._modes = termios.tcgetattr(self._terminal)
@@ -169,13 +180,32 @@ class OnScreen:
         self._send(ENDED + str(how).encode())
 
     def wait_left(self) -> None:
-        """Until the viewer has ended."""
-        while self.watching:
-            try:
-                _, status = os.waitpid(self._viewer, 0)
+        """Until the viewer has ended, at most some seconds after its terminal has gone."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        left_until = float("inf")
+        try:
+            while self.watching:
+                self._reap_viewer(os.WNOHANG)
+                signal.sigtimedwait({signal.SIGCHLD}, _LOOK_SECONDS if self.watching else 0)
+                told = signal.SIGHUP in signal.sigpending()
+                if has_gone(self._terminal):
+                    left_until = min(left_until, time.monotonic() + _LEAVING_SECONDS)
+                    if time.monotonic() > left_until and self.watching:
+                        os.kill(self._viewer, signal.SIGKILL)
+                        self._reap_viewer(0)
+                elif told:  # by somebody, not by the terminal: it is meant for us
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _reap_viewer(self, options: int) -> None:
+        try:
+            pid, status = os.waitpid(self._viewer, options)
+        except ChildProcessError:
+            self._left(clean=False)
+        else:
+            if pid:
                 self._left(clean=status == 0)
-            except ChildProcessError:
-                self._left(clean=False)
 
     def close(self) -> None:
         """Gives everything back; a viewer that is still there ends."""
@@ -187,6 +217,9 @@ class OnScreen:
         else:
             self._viewers.close()
         self._ours.close()
+        if has_gone(self._terminal):
+            signal.sigtimedwait({signal.SIGHUP}, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for fd in (self._master, self._terminal, self._slave):
             if fd >= 0:
                 os.close(fd)
