@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recording.make import example
 from tests.support.strays import kill_tree
 
 from heaptide.cli import top
@@ -305,6 +306,26 @@ def test_terminated(start: Start) -> None:
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.wait() == -signal.SIGTERM
     assert b"\x1b[?1049l" in terminal.seen
+
+
+def test_terminated_while_it_starts(tmp_path: Path) -> None:
+    """Where an exception would be ignored, as it is when Python imports."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "import os, signal, weakref\n"
+        "from heaptide.cli import main, top\n"
+        "class Thing: pass\n"
+        "def running():\n"
+        "    thing = Thing()\n"
+        "    ref = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "    del thing\n"
+        "    return []\n"
+        "top._running = running\n"
+        "main.main()\n"
+    )
+    path = example().write(tmp_path / "a.tide")
+    terminal = Terminal([sys.executable, str(driver), "top", str(path)], environment())
+    assert terminal.wait() == -signal.SIGTERM
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")

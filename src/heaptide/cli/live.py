@@ -37,7 +37,7 @@ def _view(path: Path, link: socket.socket) -> int:
     """The viewer, a process of its own: its exit status."""
     from heaptide.cli.reading import prepare_to_read
 
-    prepare_to_read()
+    prepare_to_read(on_screen=True)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = open(("stdin", "stdout", "stderr").index(name), mode, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)

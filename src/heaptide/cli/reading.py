@@ -16,15 +16,18 @@ class TerminatedError(BaseException):
     """Somebody has asked the command to end: what is temporary goes first."""
 
 
-def prepare_to_read() -> None:
+def prepare_to_read(*, on_screen: bool = False) -> None:
     """Keeps NumPy, not imported yet, from starting threads for linear algebra: they wait busily.
     And makes SIGTERM an exception, so that nothing temporary is left.
+
+    ``on_screen``: SIGTERM ends the process at once, until the screen takes it and makes anything
+    temporary. An exception amid imports may get lost in a callback, and nobody would ask twice.
 
     Not while a program is still to be started: it would inherit both.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if on_screen else _terminate)
 
 
 def _terminate(*_: object) -> None:

@@ -52,8 +52,8 @@ def command(
     """
     if sys.stdout is None:
         raise HeaptideError("standard output is closed: there is nowhere to show anything")
-    prepare_to_read()
     once = once or as_json or not on_terminal()
+    prepare_to_read(on_screen=not once)
     sessions = _running()
     if target is None:
         session = sessions[0] if len(sessions) == 1 and not as_json else None
