@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Page, expect
 
-from heaptide.profile import METRICS, Metric, Profile, Selection, compare
+from heaptide.profile import BLOCKS, METRICS, Metric, Profile, Selection, compare
 from heaptide.profile.metrics import KEPT
 from heaptide.recording import Recording
 from heaptide.views import units
@@ -24,11 +24,13 @@ from tests.support.recorded import HEAPTIDE
 CHANGES = {
     "survived": KEPT,
     "live_end": METRICS["alive"],
+    "live_end_blocks": BLOCKS["alive-blocks"],
     "allocated": METRICS["total"],
     "allocations": METRICS["allocations"],
     "temporary": METRICS["temporary"],
     "short_lived": METRICS["short-lived"],
     "copied": METRICS["copied"],
+    "reallocations": BLOCKS["reallocations"],
 }
 """Metrics of a range on the page, and what the command line calls them."""
 
@@ -147,6 +149,28 @@ def test_a_range_compares_both_in_it(open_page: Open, compared: Compared, side: 
     again = open_page(compared.page, fragment="#" + page.url.partition("#")[2])
     assert again.evaluate("window.__heaptide.state") == page.evaluate("window.__heaptide.state")
     assert again.get_by_role("status").first.inner_text() == said
+
+
+def test_blocks_are_compared_like_bytes(open_page: Open, compared: Compared) -> None:
+    page = open_page(compared.page, fragment="#metric=peak-blocks&tab=functions")
+    above = page.locator(".metric select")
+    assert above.locator("option:checked").inner_text() == "blocks at peak"
+    labels = above.locator("optgroup").evaluate_all("all => all.map((one) => one.label)")
+    assert labels == ["in bytes", "in counts"]
+    with Recording.open(compared.new) as newer, Recording.open(compared.old) as older:
+        diff = compare(Profile(older), Profile(newer), "function", BLOCKS["peak-blocks"])
+        step = int(diff.change[-1])
+        totals = [sum(diff.metric.of(figures).tolist()) for figures in (diff.old, diff.new)]
+    assert step < 0
+    grid = page.get_by_role("grid")
+    expect(grid).to_contain_text(f"\N{MINUS SIGN}{units.count(-step)}")
+    above.select_option("alive-blocks")
+    assert "metric=alive-blocks" in page.url
+    above.select_option("peak-blocks")
+    page.get_by_role("tab", name="Flame graph", exact=True).click()
+    expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(
+        "all blocks at peak: {} before, {} after".format(*map(units.count, totals))
+    )
 
 
 def test_growth_is_of_both_ends(open_page: Open, compared: Compared) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from heaptide.profile import METRICS, Profile
+from heaptide.profile import BLOCKS, METRICS, Profile
 from heaptide.recording import Recording
 from heaptide.views.page import build
 from tests.browser.conftest import Open, until
@@ -59,7 +59,7 @@ def test_figures_are_the_recorders(open_page: Open, report: Path, recorded: Path
     page = open_page(report)
     with Recording.open(recorded) as recording:
         profile = Profile(recording)
-        for metric in METRICS.values():
+        for metric in (*METRICS.values(), *BLOCKS.values()):
             total = page.evaluate(
                 "name => window.__heaptide.data.column(name).reduce((a, b) => a + b, 0)",
                 f"sample.{metric.column}",
@@ -69,6 +69,36 @@ def test_figures_are_the_recorders(open_page: Open, report: Path, recorded: Path
     expect(page.get_by_role("navigation", name="Frames above")).to_contain_text(
         f"{peak / 1e6:.1f} MB"
     )
+
+
+def test_blocks_are_a_metric_of_every_view(open_page: Open, report: Path, recorded: Path) -> None:
+    """In the table and in both flame graphs, of the whole time and of a range, kept in the link."""
+    page = open_page(report)
+    show = page.locator(".metric select")
+    above = page.get_by_role("navigation", name="Frames above")
+    with Recording.open(recorded) as recording:
+        profile = Profile(recording)
+        for name in ("peak-blocks", "alive-blocks", "reallocations"):  # too short to leak
+            metric = BLOCKS[name]
+            show.select_option(metric.name)
+            assert show.locator("option:checked").inner_text() == metric.words
+            total = f"{profile.total_of(metric):,}"
+            expect(above).to_contain_text(total)
+            page.get_by_role("button", name="inverted", exact=True).click()
+            expect(above).to_contain_text(total)
+            page.get_by_role("button", name="by stack", exact=True).click()
+        show.select_option("peak-blocks")
+        fold = profile.fold("function", BLOCKS["peak-blocks"])
+        first = f"{int(fold.values[0]):,}"
+    page.get_by_role("tab", name="Functions", exact=True).click()
+    expect(page.get_by_role("grid").get_by_role("row").nth(1)).to_contain_text(first)
+    again = open_page(report, fragment="#" + page.url.partition("#")[2])
+    expect(again.get_by_role("grid").get_by_role("row").nth(1)).to_contain_text(first)
+    timeline(page).focus()
+    page.keyboard.press("Shift+ArrowRight")
+    until(page, "window.__heaptide.state.range !== null")
+    show.select_option("live_end_blocks")
+    assert "change=live_end_blocks" in page.url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

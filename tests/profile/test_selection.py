@@ -93,6 +93,7 @@ def test_a_moment_is_named_by_the_slice_that_it_is_in(recording: Recording) -> N
     assert (at.worded(alive).words, at.total_of(alive)) == ("live at 2 s", 1700)
     assert Profile(recording, Selection(start=1.5)).worded(alive).words == "alive at exit"
     assert at.worded(METRICS["peak"]) == METRICS["peak"]
+    assert at.worded(metric("live-blocks")).words == "blocks live at 2 s"
 
 
 def test_what_lives_in_a_recording_that_goes_on(tmp_path: Path) -> None:

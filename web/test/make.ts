@@ -27,6 +27,7 @@ export interface Change {
   bytes_in?: number;
   bytes_out?: number;
   blocks_in?: number;
+  blocks_out?: number;
   reallocations?: number;
   copied_bytes?: number;
 }
@@ -35,8 +36,8 @@ export interface Change {
 export interface Course {
   bins?: [number, number][];
   changes?: Change[];
-  births?: { time: number[]; rows: [sample: number, born: number, died: number, bytes: number][] };
-  exits?: [bin: number, sample: number, bytes: number][]; // else from the ends of processes
+  births?: { time: number[]; rows: [sample: number, born: number, died: number, bytes: number, blocks?: number][] };
+  exits?: [bin: number, sample: number, bytes: number, blocks?: number][]; // else from the ends of processes
 }
 
 export interface Description extends Course {
@@ -154,11 +155,13 @@ function course(prefix: string, given: Course, rank: Map<number, number>): Recor
   put("birth.born", births.rows.map(([, born]) => born));
   put("birth.died", births.rows.map(([, , died]) => died));
   put("birth.bytes", births.rows.map(([, , , bytes]) => bytes));
+  put("birth.blocks", births.rows.map(([, , , , blocks]) => blocks ?? 0));
   const { exits } = given;
   if (exits) {
     put("exit.rows", bins.map((_, bin) => exits.filter((row) => row[0] === bin).length));
     put("exit.sample", exits.map(([, sample]) => rank.get(sample)!));
     put("exit.bytes", exits.map(([, , bytes]) => bytes));
+    put("exit.blocks", exits.map(([, , , blocks]) => blocks ?? 0));
   }
   return columns;
 }

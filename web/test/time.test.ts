@@ -14,7 +14,7 @@ const DESCRIPTION: Description = {
   bins: [[0, 10], [10, 20], [20, 30], [40, 50]],
   changes: [
     { bin: 0, sample: 0, bytes_in: 100, blocks_in: 4, reallocations: 1, copied_bytes: 3 },
-    { bin: 1, sample: 0, bytes_out: 60 },
+    { bin: 1, sample: 0, bytes_out: 60, blocks_out: 2 },
     { bin: 1, sample: 1, bytes_in: 7, blocks_in: 1 },
     { bin: 1, sample: 2, bytes_in: 500, blocks_in: 1 },
     { bin: 2, sample: 1, bytes_in: 5, bytes_out: 7, blocks_in: 1 },
@@ -50,6 +50,16 @@ test("metrics of a range", () => {
   assert.deepEqual(of("grown", [10, 30]), [-60, 500, 5]);
   assert.deepEqual(of("allocations", [0, 10]), [3, 0, 0]);
   assert.deepEqual(of("copied", [0, 10]), [3, 0, 0]);
+});
+
+test("metrics of a range in blocks", () => {
+  assert.deepEqual(of("freed_blocks", [10, 30]), [2, 0, 0]);
+  assert.deepEqual(of("grown_blocks", [10, 30]), [-2, 1, 2]);
+  assert.deepEqual(of("live_start_blocks", [10, 20]), [4, 0, 0]);
+  assert.deepEqual(of("live_end_blocks", [10, 20]), [2, 1, 1]);
+  assert.deepEqual(of("live_end_blocks", [10, 30]), [2, 0, 2]); // a process has ended
+  assert.deepEqual(of("survived_blocks", [10, 30]), [0, 0, 2]); // at least: ages are not known
+  assert.deepEqual(of("reallocations", [0, 10]), [1, 0, 0]);
 });
 
 test("what an ended process leaves is live no more", () => {
@@ -316,8 +326,8 @@ const COMPARED: Description = {
       { bin: 0, sample: 2, bytes_in: 8, blocks_in: 1 },
       { bin: 1, sample: 0, bytes_in: 3, bytes_out: 20, blocks_in: 1 },
     ],
-    exits: [[1, 2, 8]],
-    births: { time: [15, 25], rows: [[0, 0, 1, 20], [0, 0, 2, 30], [0, 1, 2, 3]] },
+    exits: [[1, 2, 8, 1]],
+    births: { time: [15, 25], rows: [[0, 0, 1, 20, 1], [0, 0, 2, 30, 1], [0, 1, 2, 3, 1]] },
   },
 };
 const both = make(COMPARED);
@@ -335,6 +345,7 @@ test("what processes held when they ended, as it is written and from their ends"
     changes: [...DESCRIPTION.changes!, { bin: 3, sample: 2, bytes_in: 6 }], // behind its end
   });
   assert.deepEqual([...late.sides.new.exits.bytes as number[]], [500, 6]);
+  assert.deepEqual([...late.sides.new.exits.blocks as number[]], [1, 0]);
   assert.throws(() => make({ ...COMPARED, columns: { "exit.rows": [9] } }).sides.new.exits, /is damaged/);
   assert.throws(() => {
     return make({ ...COMPARED, columns: { "base.exit.rows": [0, 2] } }).sides.base.exits;
@@ -350,6 +361,9 @@ test("each recording of a comparison has the figures of its own bins", () => {
   assert.deepEqual(sideOf("base", "live_end", [15, 20]), [33, 0, 0]); // its process has ended
   assert.deepEqual(sideOf("base", "survived", [0, 25]), [33, 0, 0]);
   assert.deepEqual(sideOf("base", "survived", [15, 25]), [3, 0, 0]);
+  assert.deepEqual(sideOf("base", "live_start_blocks", [15, 20]), [2, 1, 0]);
+  assert.deepEqual(sideOf("base", "live_end_blocks", [15, 20]), [3, 0, 0]);
+  assert.deepEqual(sideOf("base", "survived_blocks", [0, 25]), [2, 0, 0]);
 });
 
 test("behind a recording's end nothing changes, and what lived at the end is live", () => {

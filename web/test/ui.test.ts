@@ -287,6 +287,8 @@ test("tables sort both ways, and comparisons leave out what is as it was", () =>
   assert.equal(sortText({ key: "site", ascending: true }, "site"), "site");
 });
 
+const RANGES = ["survived", "grown", "live_end", "allocated", "freed"];
+
 /** Two functions in two recordings; of the older one ages are known if `aged`. */
 function compared(aged: boolean): Views {
   const births = { time: [10, 20], rows: [[0, 1, 2, 4]] as [number, number, number, number][] };
@@ -297,23 +299,23 @@ function compared(aged: boolean): Views {
       samples: [{ stack: [0] }, { stack: [1] }],
       bins: [[0, 10], [10, 20]],
       changes: [
-        { bin: 0, sample: 0, bytes_in: 100 },
-        { bin: 1, sample: 0, bytes_in: 7, bytes_out: 60 },
-        { bin: 1, sample: 1, bytes_in: 30 },
+        { bin: 0, sample: 0, bytes_in: 100, blocks_in: 10 },
+        { bin: 1, sample: 0, bytes_in: 7, bytes_out: 60, blocks_in: 1, blocks_out: 6 },
+        { bin: 1, sample: 1, bytes_in: 30, blocks_in: 3 },
       ],
       births,
       older: {
         bins: [[0, 12], [12, 20]],
         changes: [
           { bin: 0, sample: 0, bytes_in: 90 },
-          { bin: 1, sample: 0, bytes_in: 50 },
+          { bin: 1, sample: 0, bytes_in: 50, blocks_in: 2 },
           { bin: 1, sample: 1, bytes_in: 40, bytes_out: 40 },
         ],
         births: aged ? births : { time: [], rows: [] },
       },
       header: {
         diff: { title: "before" } as never,
-        ranges: ["survived", "grown", "live_end", "allocated", "freed"].map(range) as never,
+        ranges: [...RANGES, "grown_blocks"].map(range) as never,
       },
     }),
   );
@@ -333,6 +335,7 @@ test("a range of a comparison is one of both, with signs", () => {
   assert.deepEqual(changes("freed"), [60, -40]);
   assert.deepEqual(changes("live_end"), [47 - 140, 30]);
   assert.deepEqual(changes("grown"), [-53 - 50, 30]);
+  assert.deepEqual(changes("grown_blocks"), [-5 - 2, 3]);
   assert.deepEqual(changes(""), [0, null]); // survived: it is known of both
   const state: State = { ...INITIAL, range: [12, 20], change: "grown" };
   const root = views.root(state);
@@ -353,8 +356,8 @@ test("a range of a comparison is one of both, with signs", () => {
 test("what stayed is compared where the ages of both are known", () => {
   const names = (aged: boolean): string[] =>
     compared(aged).metrics({ ...INITIAL, range: [0, 20] }).map(({ name }) => name);
-  assert.deepEqual(names(true), ["survived", "grown", "live_end", "allocated", "freed"]);
-  assert.deepEqual(names(false), ["grown", "live_end", "allocated", "freed"]);
+  assert.deepEqual(names(true), [...RANGES, "grown_blocks"]);
+  assert.deepEqual(names(false), [...RANGES.slice(1), "grown_blocks"]);
   assert.equal(compared(false).metric({ ...INITIAL, range: [0, 20] }).name, "grown");
 });
 

@@ -32,6 +32,11 @@ METRICS = (
     "copied",
     "live",
     "leaked",
+    "peak-blocks",
+    "alive-blocks",
+    "leaked-blocks",
+    "reallocations",
+    "live-blocks",
 )
 FOLDS = ("function", "line", "file", "module", "thread", "process")
 TREE_FOLDS = ("function", "line", "file", "module")
@@ -52,8 +57,8 @@ DEFAULT_LEAST, EXACT_LEAST = 1.0, 0.1
     help="What to order by: bytes live at the peak, alive at exit, allocated in total; the number "
     "of allocations, of temporary or short-lived ones; bytes copied by realloc, live at the moment "
     "of --at, leaked: what grows after warm-up and stays, kept: what came in the time from --from "
-    "to --to and is still alive at its end. One of peak, alive, total, allocations, "
-    "temporary, short-lived, copied, live, leaked, kept, or one that only the format has which was "
+    "to --to and is still alive at its end. With -blocks behind it, how many blocks these are. One "
+    f"of {', '.join(METRICS)}, kept, or one that only the format has which was "
     "imported (docs/formats.md).  [default: peak, or the first that is known]",
 )
 @click.option(

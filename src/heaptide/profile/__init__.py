@@ -14,6 +14,7 @@ from .fold import FOLDS, Fold, groups_of
 from .known import default_metric, known_metrics, metric_of, told, unknown
 from .locations import Locations, locate
 from .metrics import (
+    BLOCKS,
     BY_ORDER,
     COLUMNS,
     EVERY_METRIC,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .trees import RECURSION, TREE_FOLDS, StackTree, metric_figures, stack_tree
 
 __all__ = [
+    "BLOCKS",
     "BY_ORDER",
     "COLUMNS",
     "EVERY_METRIC",

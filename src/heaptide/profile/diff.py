@@ -27,7 +27,16 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
-ADDITIVE = ("total", "allocations", "temporary", "short-lived", "copied", "leaked")
+ADDITIVE = (
+    "total",
+    "allocations",
+    "temporary",
+    "short-lived",
+    "copied",
+    "leaked",
+    "leaked-blocks",
+    "reallocations",
+)
 """Metrics that add up over a run, so that a longer one has more of them."""
 
 SCALES = ("time", "allocations")

@@ -53,6 +53,11 @@ class Metric:
     beside_words: str
     by_order: bool = False  # counted by the order of allocations, of which samples say nothing
 
+    @property
+    def leaks(self) -> bool:
+        """Whether it takes the columns of leaks."""
+        return self.column in LEAK_COLUMNS
+
     def of(self, figures: Ints) -> Ints:
         """The metric's column of figures shaped (rows, len(COLUMNS)), or with LEAK_COLUMNS more,
         or with the EXTRA ones behind these."""
@@ -114,6 +119,43 @@ LEAKED = Metric("leaked", "leaked", "leaked_bytes", "bytes", "leaked_allocations
 """Memory that came after warm-up, stays, and keeps growing: docs/format.md."""
 
 
+BLOCKS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "peak-blocks", "blocks at peak", "peak_blocks", "allocations", "peak_bytes", "bytes"
+        ),
+        Metric(
+            "alive-blocks",
+            "blocks alive at exit",
+            "alive_at_exit_allocations",
+            "allocations",
+            "alive_at_exit_bytes",
+            "bytes",
+        ),
+        Metric(
+            "leaked-blocks",
+            "blocks leaked",
+            "leaked_allocations",
+            "allocations",
+            "leaked_bytes",
+            "bytes",
+        ),
+        Metric(
+            "reallocations",
+            "reallocations",
+            "reallocations",
+            "allocations",
+            "copied_bytes",
+            "copied",
+        ),
+    )
+}
+"""What stands beside bytes, as metrics of their own, by name."""
+
+LIVE_BLOCKS = replace(BLOCKS["alive-blocks"], name="live-blocks", words="blocks live now")
+
+
 def extra_metric(name: str, words: str, unit: str) -> Metric:
     """A metric of a foreign format's own. Of whatever it counts in, blocks are counted and bytes
     sized; other units are shown as counts."""
@@ -137,7 +179,12 @@ KEPT = Metric(
 )
 """What a range of time has added: docs/format.md, births. Of one recording: not to be compared."""
 
-EVERY_METRIC = {**METRICS, **{metric.name: metric for metric in (LIVE, LEAKED)}}
+EVERY_METRIC = {
+    **METRICS,
+    **{metric.name: metric for metric in (LIVE, LEAKED)},
+    **BLOCKS,
+    LIVE_BLOCKS.name: LIVE_BLOCKS,
+}
 """All that ``--metric`` takes."""
 
 BY_ORDER = tuple(metric.column for metric in METRICS.values() if metric.by_order)

@@ -18,7 +18,7 @@ from .fold import Fold, fold, groups_of
 from .known import known_metrics, unknown
 from .leaks import leaked
 from .locations import Locations, locate
-from .metrics import COLUMNS, EXTRA, KEPT, LEAK_COLUMNS, LEAKED, Metric
+from .metrics import COLUMNS, EXTRA, KEPT, LEAK_COLUMNS, Metric
 from .modules import MODULE_CODE, module_code, python_modules, scripts_of
 from .origin import Origin, is_import_system
 from .selection import Selection, TimeRange, chosen_contexts, in_seconds, sized, snap
@@ -138,7 +138,12 @@ class Profile:
         """
         if metric.column in unknown(self.recording):
             raise self._not_known(metric)
-        if metric.column == LEAKED.column:
+        if metric.column == "reallocations" and self.selection.sizes is not None:
+            raise UsageError(
+                "how many blocks were resized to a size is not known by itself: with --size, "
+                "--metric allocations counts them too"
+            )
+        if metric.leaks:
             return np.concatenate([self.figures, self.leaked], axis=1)
         if metric.column == EXTRA:
             none = np.zeros((len(self.figures), len(LEAK_COLUMNS)), np.int64)
@@ -198,17 +203,20 @@ class Profile:
                 return metric
             start, end = (in_seconds(time / 1e9) for time in (found.start, found.end))
             return replace(metric, words=f"came from {start} to {end} and stayed")
-        if metric.column != "alive_at_exit_bytes":
+        if metric.column not in ("alive_at_exit_bytes", "alive_at_exit_allocations"):
             return metric
+        what = "" if metric.unit == "bytes" else "blocks "
+        return replace(metric, words=what + self._alive_when())
+
+    def _alive_when(self) -> str:
         if self.time is not None and self.selection.end is not None:
-            return replace(metric, words=f"live at {in_seconds(self.time.end / 1e9)}")
+            return f"live at {in_seconds(self.time.end / 1e9)}"
         if self.recording.end is None:
-            return replace(metric, words="live as of the last checkpoint")
+            return "live as of the last checkpoint"
         if self.recording.end.reason == "snapshot":  # of an imported file, at one moment
-            return replace(metric, words="live at the snapshot")
+            return "live at the snapshot"
         finished = self.recording.end.reason == "finished"
-        words = "alive at exit" if finished else "alive at the recording's end"
-        return replace(metric, words=words)
+        return "alive at exit" if finished else "alive at the recording's end"
 
     def live_at(self, seconds: float) -> tuple[Ints, Ints]:
         """Bytes and blocks of each context, live ``seconds`` after the recording's start.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .figures import figure_columns
-from .metrics import COLUMNS, LEAK_COLUMNS, LEAKED, Metric
+from .metrics import COLUMNS, LEAK_COLUMNS, Metric
 
 if TYPE_CHECKING:
     from .profile import Profile
@@ -33,7 +33,7 @@ def summed(profile: Profile, metric: Metric, by: str) -> Ints:
         row, count = contexts.process.astype(np.int64), len(profile.recording.processes)
     else:
         row, count = profile.context_site, len(profile.locations)
-    width = len(COLUMNS) + len(LEAK_COLUMNS) * (metric.column == LEAKED.column)
+    width = len(COLUMNS) + len(LEAK_COLUMNS) * metric.leaks
     sums = np.zeros((count + 1, width), np.int64)
     row = np.where(row < 0, count, row)
     order = np.argsort(row, kind="stable")
@@ -47,7 +47,7 @@ def summed(profile: Profile, metric: Metric, by: str) -> Ints:
 
 def _columns(profile: Profile, metric: Metric) -> Iterable[Ints]:
     known = "figures" in vars(profile)
-    plain = profile.whole and metric.column != LEAKED.column and not metric.by_order
+    plain = profile.whole and not metric.leaks and not metric.by_order
     if known or not plain:
         return profile.figures_for(metric).T
     return figure_columns(profile.recording, profile.processes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heaptide.profile import LEAKED, METRICS, size_words, summarize
+from heaptide.profile import METRICS, size_words, summarize
 from heaptide.profile.leaks import ended, windows
 from heaptide.recording import SIZE_BOUNDS
 
@@ -65,7 +65,7 @@ def selection_notes(profile: Profile, metric: Metric, *, grown: bool = False) ->
         *_about_time(profile, metric),
         *_about_sizes(profile, metric),
         *_about_leaks(profile, metric),
-        *(_about_ended(profile) if grown or metric.name == LEAKED.name else []),
+        *(_about_ended(profile) if grown or metric.leaks else []),
     ]
 
 
@@ -83,7 +83,7 @@ def _about_time(profile: Profile, metric: Metric) -> list[Note]:
         text = "figures are kept by slices of time: counted are those that the range touches, from "
         text += f"{units.duration(time.start / 1e9)} to {units.duration(time.end / 1e9)}"
         found.append(Note("note", text))
-    if not peak.exact and metric.name == "peak":
+    if not peak.exact and metric.column in ("peak_bytes", "peak_blocks"):
         shown, highest = int(profile.totals[0]), summarize(profile).peak_bytes
         text = "at peak: the highest moment that was kept of this range, at "
         text += units.duration(peak.time_ns / 1e9)
@@ -105,7 +105,7 @@ def _about_sizes(profile: Profile, metric: Metric) -> list[Note]:
 
 
 def _about_leaks(profile: Profile, metric: Metric) -> list[Note]:
-    if metric.name != LEAKED.name:
+    if not metric.leaks:
         return []
     recording = profile.recording
     time = profile.covered

@@ -51,11 +51,11 @@ def two(*seeds: int) -> Iterator[list[Profile]]:
             profile.recording.close()
 
 
-def alive(columns: dict[str, Any], prefix: str) -> dict[int, int]:
-    """By the ends of bins the bytes that live then."""
-    change = columns[f"{prefix}change.bytes_in"] - columns[f"{prefix}change.bytes_out"]
+def alive(columns: dict[str, Any], prefix: str, what: str = "bytes") -> dict[int, int]:
+    """By the ends of bins the bytes, or blocks, that live then."""
+    change = columns[f"{prefix}change.{what}_in"] - columns[f"{prefix}change.{what}_out"]
     live = until(change, columns[f"{prefix}bin.changes"])
-    live = live - until(columns[f"{prefix}exit.bytes"], columns[f"{prefix}exit.rows"])
+    live = live - until(columns[f"{prefix}exit.{what}"], columns[f"{prefix}exit.rows"])
     return dict(zip(columns[f"{prefix}bin.end"].tolist(), live.tolist()))
 
 
@@ -64,13 +64,13 @@ def until(values: Any, rows: Any) -> Any:
     return np.append(0, np.cumsum(values))[np.cumsum(rows)]
 
 
-def expected(profile: Profile) -> dict[int, int]:
+def expected(profile: Profile, what: str) -> dict[int, int]:
     """The same after each slice."""
     recording = profile.recording
     used = profile.figures.any(axis=1)
     found = {}
     for stop in range(1, len(recording.slices) + 1):
-        live = recording.totals_between(0, stop).live_bytes
+        live = getattr(recording.totals_between(0, stop), f"live_{what}")
         end = int(recording.slices.end[stop - 1])
         found[end] = int(live[used & alive_contexts(recording, stop)].sum())
     return found
@@ -85,10 +85,11 @@ def test_both_recordings_live_and_change_as_they_did(new: int, old: int) -> None
             header, columns, _ = decode(build(*profiles, most=most).data)
             assert {one["name"] for one in header["ranges"]} > {"allocated", "survived"}
             for prefix, profile in zip(("", "base."), profiles):
-                right = expected(profile)
-                shown = alive(columns, prefix)
-                assert bool(shown) == bool(right)
-                assert {end: right[end] for end in shown} == shown
+                for what in ("bytes", "blocks"):
+                    right = expected(profile, what)
+                    shown = alive(columns, prefix, what)
+                    assert bool(shown) == bool(right)
+                    assert {end: right[end] for end in shown} == shown
                 used = profile.figures.any(axis=1)
                 for name in CHANGES:
                     whole = getattr(profile.recording.totals, name)[used].sum()
@@ -122,5 +123,6 @@ def test_what_a_process_held_ends_with_it(tmp_path: Path) -> None:
             ends = [30, 60, 60, 80]  # the first is gone from the third second's end on
             assert list(alive(columns, prefix).values()) == ends
             assert columns[f"{prefix}exit.bytes"].tolist() == [20]
+            assert columns[f"{prefix}exit.blocks"].tolist() == [2]
             assert int(columns[f"{prefix}change.bytes_out"].sum()) == 0
         assert not [name for name in decode(build(profile).data)[1] if "exit" in name[:6]]

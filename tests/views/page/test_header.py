@@ -57,6 +57,8 @@ def test_of_an_imported_file_only_what_it_tells() -> None:
         ("peak", ""),
         ("alive", ""),
     ]
+    names = {one["name"] for one in header["ranges"]}
+    assert names == {"survived", "grown", "live_end", "live_start"}  # nothing of blocks
     header = header_of_file(DATA / "tcm.0001.heap")
     assert "peak_bytes" not in header["summary"]
     assert "deallocations" not in header["summary"]
@@ -70,6 +72,44 @@ def test_what_samples_do_not_tell_is_null(tmp_path: Path) -> None:
     unknown = {name for name, figure in header["summary"].items() if figure is None}
     assert unknown == {"temporary_allocations", "short_lived_allocations"}
     assert header["timeline"]
+
+
+def test_metrics_are_offered_in_bytes_and_in_counts(tmp_path: Path) -> None:
+    path = Path(example().write(tmp_path / "a.tide"))
+    for base in (None, path):
+        header = header_of_file(path, base)
+        found = [(one["name"], one["words"]) for one in header["metrics"]]
+        assert found == [
+            ("peak", "at peak"),
+            ("peak-blocks", "blocks at peak"),
+            ("alive", "alive at exit"),
+            ("alive-blocks", "blocks alive at exit"),
+            ("leaked", "leaked"),
+            ("leaked-blocks", "blocks leaked"),
+            ("total", "allocated in total"),
+            ("allocations", "allocations"),
+            ("temporary", "temporary allocations"),
+            ("short-lived", "short-lived allocations"),
+            ("copied", "copied by realloc"),
+            ("reallocations", "reallocations"),
+        ]
+        assert all(one["definition"] for one in header["metrics"])
+        ranges = {one["name"] for one in header["ranges"]}
+        for name in ("survived", "grown", "live_end", "live_start", "freed"):
+            assert {name, f"{name}_blocks"} <= ranges
+
+
+def test_a_comparison_offers_what_both_know(tmp_path: Path) -> None:
+    whole = Path(example().write(tmp_path / "a.tide"))
+    build = example()
+    build.meta["config"]["sample_interval"] = 524288
+    sampled = Path(build.write(tmp_path / "b.tide"))
+    for pair in ((whole, sampled), (sampled, whole)):
+        header = header_of_file(*pair)
+        for part in ("metrics", "ranges"):
+            names = {one["name"] for one in header[part]}
+            assert "reallocations" in names
+            assert not names & {"temporary", "short-lived", "short_lived"}
 
 
 def test_metrics_of_a_format_s_own() -> None:

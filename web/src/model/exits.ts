@@ -8,6 +8,7 @@ export interface Exits {
   first: Int32Array;
   sample: ArrayLike<number>;
   bytes: ArrayLike<number>;
+  blocks: ArrayLike<number>;
 }
 
 type Columns = (name: string) => Column;
@@ -21,14 +22,13 @@ export function firstRows(counts: ArrayLike<number>): Int32Array {
 
 /** As a comparison has them: samples there belong to no process. */
 export function writtenExits(column: Columns, count: number): Exits {
-  const [rows, sample, bytes] = ["rows", "sample", "bytes"].map((name) => column(`exit.${name}`)) as [
-    Column, Column, Column,
-  ];
+  const [rows, sample, bytes, blocks] = ["rows", "sample", "bytes", "blocks"].map((name) =>
+    column(`exit.${name}`),
+  ) as [Column, Column, Column, Column];
   const first = firstRows(rows);
-  if (rows.length !== count || first[count] !== sample.length || sample.length !== bytes.length) {
-    throw new Error("what its processes held is damaged");
-  }
-  return { first, sample, bytes };
+  const even = [sample, bytes, blocks].every((one) => one.length === first[count]);
+  if (rows.length !== count || !even) throw new Error("what its processes held is damaged");
+  return { first, sample, bytes, blocks };
 }
 
 /** From the ends of processes. What ended before a bin began lives no more at that bin's end. */
@@ -38,30 +38,35 @@ export function exitsOf(column: Columns, bins: Bins, samples: Samples, processes
   );
   const sample: number[] = [];
   const bytes: number[] = [];
+  const blocks: number[] = [];
   const counts = new Int32Array(bins.count);
-  const leave = (bin: number, at: number, held: number): void => {
-    if (!held) return;
+  const leave = (bin: number, at: number, size: number, number: number): void => {
+    if (!size && !number) return;
     sample.push(at);
-    bytes.push(held);
+    bytes.push(size);
+    blocks.push(number);
     counts[bin]!++;
   };
-  if (gone.every((bin) => bin === bins.count)) return { first: firstRows(counts), sample, bytes };
+  if (gone.every((bin) => bin === bins.count)) return { first: firstRows(counts), sample, bytes, blocks };
   const ending = Array.from({ length: bins.count }, (): number[] => []);
   const end = Int32Array.from(samples.process, (process) => gone[process]!);
   end.forEach((bin, at) => ending[bin]?.push(at));
-  const held = new Float64Array(samples.count);
-  const [of, came, went] = ["sample", "bytes_in", "bytes_out"].map((name) => column(`change.${name}`)) as [
-    Column, Column, Column,
-  ];
+  const held = { bytes: new Float64Array(samples.count), blocks: new Float64Array(samples.count) };
+  const [of, came, went, made, freed] = ["sample", "bytes_in", "bytes_out", "blocks_in", "blocks_out"].map(
+    (name) => column(`change.${name}`),
+  ) as [Column, Column, Column, Column, Column];
   for (let bin = 0; bin < bins.count; bin++) {
     for (let i = bins.first[bin]!; i < bins.first[bin + 1]!; i++) {
-      const change = came[i]! - went[i]!;
-      if (bin > end[of[i]!]!) leave(bin, of[i]!, change);
-      else held[of[i]!]! += change;
+      const [size, number] = [came[i]! - went[i]!, made[i]! - freed[i]!];
+      if (bin > end[of[i]!]!) leave(bin, of[i]!, size, number);
+      else {
+        held.bytes[of[i]!]! += size;
+        held.blocks[of[i]!]! += number;
+      }
     }
-    for (const at of ending[bin]!) leave(bin, at, held[at]!);
+    for (const at of ending[bin]!) leave(bin, at, held.bytes[at]!, held.blocks[at]!);
   }
-  return { first: firstRows(counts), sample, bytes };
+  return { first: firstRows(counts), sample, bytes, blocks };
 }
 
 /** The first of `starts` at `time` or behind it; their number: none. */

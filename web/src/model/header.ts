@@ -21,17 +21,24 @@ export interface RangeMetric {
   definition: string;
 }
 
+/** What is told in bytes, and under the same name with `_blocks` behind it by the number of blocks. */
+type Sized = "live_end" | "live_start" | "grown" | "survived" | "freed";
+
 export type RangeName =
-  | "live_end"
-  | "live_start"
-  | "grown"
-  | "survived"
+  | Sized
+  | `${Sized}_blocks`
   | "allocated"
-  | "freed"
   | "allocations"
   | "temporary"
   | "short_lived"
-  | "copied";
+  | "copied"
+  | "reallocations";
+
+/** What a metric of a range tells, and by which columns. */
+export function toldBy(name: string): { told: string; by: "bytes" | "blocks"; suffix: "" | "_blocks" } {
+  const blocks = name.endsWith("_blocks");
+  return { told: name.replace(/_blocks$/, ""), by: blocks ? "blocks" : "bytes", suffix: blocks ? "_blocks" : "" };
+}
 
 export interface Verdict {
   name: string;

@@ -1,7 +1,7 @@
 /** Which memory is looked at: a metric, of a range of time or of all of it, of some threads. */
 import type { Column } from "./columns";
 import type { Dataset, Side, Which } from "./dataset";
-import type { RangeName } from "./header";
+import { toldBy, type RangeName } from "./header";
 import { covered, touched, type Range } from "./ruler";
 
 export interface Selection {
@@ -53,22 +53,23 @@ function rangeValues(data: Dataset, side: Side, name: RangeName, range: Range): 
   const values = new Float64Array(data.samples.count);
   const add = (column: string, sign: 1 | -1 = 1): void =>
     sumUp(side, values, column, [first, stop], sign);
-  switch (name) {
+  const { told, by } = toldBy(name);
+  switch (told) {
     case "live_start":
-      live(side, values, first);
+      live(side, values, first, by);
       break;
     case "live_end":
-      live(side, values, stop);
+      live(side, values, stop, by);
       break;
     case "grown":
-      add("bytes_in");
-      add("bytes_out", -1);
+      add(`${by}_in`);
+      add(`${by}_out`, -1);
       break;
     case "allocated":
       add("bytes_in");
       break;
     case "freed":
-      add("bytes_out");
+      add(`${by}_out`);
       break;
     case "allocations":
       add("blocks_in");
@@ -76,23 +77,24 @@ function rangeValues(data: Dataset, side: Side, name: RangeName, range: Range): 
       break;
     case "temporary":
     case "short_lived":
-      add(name);
+    case "reallocations":
+      add(told);
       break;
     case "copied":
       add("copied_bytes");
       break;
     case "survived":
-      if (first < stop) survive(data, side, values, range);
+      if (first < stop) survive(data, side, values, range, by);
   }
   return values;
 }
 
 /** What a process leaves behind at its exit was never freed, but is no part of the live heap. */
-function live(side: Side, values: Float64Array, stop: number): void {
-  sumUp(side, values, "bytes_in", [0, stop]);
-  sumUp(side, values, "bytes_out", [0, stop], -1);
-  const { first, sample, bytes } = side.exits;
-  for (let i = 0; i < first[stop]!; i++) values[sample[i]!]! -= bytes[i]!;
+function live(side: Side, values: Float64Array, stop: number, by: "bytes" | "blocks"): void {
+  sumUp(side, values, `${by}_in`, [0, stop]);
+  sumUp(side, values, `${by}_out`, [0, stop], -1);
+  const { first, sample, [by]: held } = side.exits;
+  for (let i = 0; i < first[stop]!; i++) values[sample[i]!]! -= held[i]!;
 }
 
 /** Adds a column of the changes in bins `from` to `until`, or takes it away. */
@@ -147,22 +149,29 @@ export function survivalSpan({ bins, column }: Side, range: Range): Survival | n
   return { start: start(first), end: times[last]!, first, last };
 }
 
-function survive(data: Dataset, side: Side, values: Float64Array, range: Range): void {
+function survive(
+  data: Dataset,
+  side: Side,
+  values: Float64Array,
+  range: Range,
+  by: "bytes" | "blocks",
+): void {
   const span = survivalSpan(side, range);
   if (!span) {
-    const live = rangeValues(data, side, "live_end", range);
-    const grown = rangeValues(data, side, "grown", range);
+    const suffix = by === "blocks" ? "_blocks" : "";
+    const live = rangeValues(data, side, `live_end${suffix}`, range);
+    const grown = rangeValues(data, side, `grown${suffix}`, range);
     for (let i = 0; i < values.length; i++) {
       values[i] = Math.max(0, Math.min(grown[i]!, live[i]!));
     }
     return;
   }
-  const [sample, born, died, bytes] = ["sample", "born", "died", "bytes"].map((name) =>
+  const [sample, born, died, held] = ["sample", "born", "died", by].map((name) =>
     side.column(`birth.${name}`),
   ) as [Column, Column, Column, Column];
   for (let i = 0; i < sample.length; i++) {
     const counts = born[i]! >= span.first && born[i]! <= span.last && died[i]! > span.last;
-    if (counts) values[sample[i]!]! += bytes[i]!;
+    if (counts) values[sample[i]!]! += held[i]!;
   }
 }
 

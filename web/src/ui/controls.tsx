@@ -1,6 +1,6 @@
 /** What is counted and how it is folded: one row of choices, each in words. */
 import { useMemo, useState } from "preact/hooks";
-import { compile, count, type Header } from "../model";
+import { compile, count, type Header, type Unit } from "../model";
 import type { Change, State } from "./state";
 import { BY } from "./state";
 import { clean } from "./text";
@@ -9,6 +9,7 @@ import { alikeThreads } from "./threads";
 export interface MetricChoice {
   name: string;
   words: string;
+  unit: Unit;
   definition: string;
 }
 
@@ -42,11 +43,7 @@ export function Controls(props: Props) {
           value={metric.name}
           onChange={(event) => pick(event.currentTarget.value)}
         >
-          {props.metrics.map((one) => (
-            <option key={one.name} value={one.name} title={one.definition}>
-              {one.words}
-            </option>
-          ))}
+          <Metrics metrics={props.metrics} />
         </select>
       </label>
       <label>
@@ -92,6 +89,32 @@ export function Controls(props: Props) {
           onPick={(processes) => onChange({ processes })}
         />
       )}
+    </>
+  );
+}
+
+const UNITS: [Unit, string][] = [["bytes", "in bytes"], ["allocations", "in counts"]];
+
+/** By what they count in, where there are both. */
+function Metrics({ metrics }: { metrics: MetricChoice[] }) {
+  const parts = UNITS.map(([unit, label]) => {
+    const options = metrics
+      .filter((one) => one.unit === unit)
+      .map((one) => (
+        <option key={one.name} value={one.name} title={one.definition}>
+          {one.words}
+        </option>
+      ));
+    return { label, options };
+  }).filter(({ options }) => options.length > 0);
+  if (parts.length < 2) return <>{parts[0]?.options}</>;
+  return (
+    <>
+      {parts.map(({ label, options }) => (
+        <optgroup key={label} label={label}>
+          {options}
+        </optgroup>
+      ))}
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
   amount, bothStacks, endOf, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
-  sampleValues, search, stack, survivalSpan, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
+  sampleValues, search, stack, survivalSpan, toldBy, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
   type NodeValues, type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
 } from "../model";
 import type { State } from "./state";
@@ -62,7 +62,7 @@ export class Views {
     const offered = state.range ? ranges.filter((one) => this.isKnown(one)) : metrics;
     return offered.map(({ name, words, unit, definition }) => ({
       name,
-      words: name === "survived" && !this.knowsAges("new") ? `${words} (at least)` : words,
+      words: toldBy(name).told === "survived" && !this.knowsAges("new") ? `${words} (at least)` : words,
       unit,
       definition,
       ...(diff ? compared(name) : ofOne(name)),
@@ -76,7 +76,7 @@ export class Views {
   /** Of what is known at least, a difference says nothing. */
   private isKnown({ name }: RangeMetric): boolean {
     const both = this.knowsAges("new") && this.knowsAges("base");
-    return name !== "survived" || both || !this.data.header.diff;
+    return toldBy(name).told !== "survived" || both || !this.data.header.diff;
   }
 
   metric(state: State): Metric {
@@ -274,17 +274,19 @@ const NAMES = { before: "before", after: "after" };
 /** How a metric of a comparison is one of both recordings. */
 function compared(name: string): Pick<Metric, "pair" | "before" | "after" | "told"> {
   // Growth is less than nothing here and there; what was live on the other side is added to both.
-  if (name === "grown") {
-    const before: Terms = [["live_start", "new"], ["live_end", "base"]];
-    return { pair: [before, [["live_end", "new"], ["live_start", "base"]]], ...NAMES, told: false };
+  const { told, suffix } = toldBy(name);
+  if (told === "grown") {
+    const [start, end] = [`live_start${suffix}`, `live_end${suffix}`];
+    return { pair: [[[start, "new"], [end, "base"]], [[end, "new"], [start, "base"]]], ...NAMES, told: false };
   }
   return { pair: [[[name, "base"]], [[name, "new"]]], ...NAMES, told: true };
 }
 
 function ofOne(name: string): Pick<Metric, "pair" | "before" | "after" | "told"> {
-  if (name !== "grown") return { pair: null, ...NAMES, told: true };
+  const { told, suffix } = toldBy(name);
+  if (told !== "grown") return { pair: null, ...NAMES, told: true };
   return {
-    pair: [[["live_start", "new"]], [["live_end", "new"]]],
+    pair: [[[`live_start${suffix}`, "new"]], [[`live_end${suffix}`, "new"]]],
     before: "live at the range's start",
     after: "live at its end",
     told: true,

@@ -60,9 +60,12 @@ def _side(prefix: str, figures: str, side: Side, tables: Tables) -> dict[str, Co
     }
 
 
+_HELD = ("sample", "bytes", "blocks")
+
+
 def _exits(prefix: str, side: Side) -> dict[str, Column]:
     rows = np.bincount(side.exits.bin, minlength=len(side.changes))
-    found = {"rows": rows, "sample": side.exits.sample, "bytes": side.exits.bytes}
+    found = {"rows": rows, **{name: getattr(side.exits, name) for name in _HELD}}
     return {f"{prefix}exit.{name}": column for name, column in found.items()}
 
 

@@ -21,10 +21,11 @@ class Exits:
     bin: Ints  # from whose end on it lives no more
     sample: Ints
     bytes: Ints
+    blocks: Ints
 
     @classmethod
     def none(cls) -> Exits:
-        return cls(*(np.zeros(0, np.int64) for _ in range(3)))
+        return cls(*(np.zeros(0, np.int64) for _ in range(4)))
 
     def behind(self, samples: int) -> Exits:
         """With sample i become ``samples + i``."""
@@ -32,11 +33,11 @@ class Exits:
 
     def regrouped(self, number: Ints) -> Exits:
         """With sample i become ``number[i]``."""
-        return _summed(self.bin, number[self.sample], self.bytes)
+        return _summed(self.bin, number[self.sample], self.bytes, self.blocks)
 
     def coarser(self) -> Exits:
         """With half as many bins."""
-        return _summed(self.bin // 2, self.sample, self.bytes)
+        return _summed(self.bin // 2, self.sample, self.bytes, self.blocks)
 
 
 def gone_at(recording: Recording, starts: Ints) -> Ints:
@@ -60,12 +61,16 @@ def exits_of(recording: Recording, number: Column, changes: Changes) -> Exits:
     index = np.repeat(np.arange(len(changes)), np.diff(changes.offsets))
     ends = np.maximum(index, of[sample])
     rows = np.flatnonzero(ends < len(changes))
-    left = changes.columns["bytes_in"].astype(np.int64) - changes.columns["bytes_out"]
-    return _summed(ends[rows], sample[rows], left[rows])
+    left = [
+        changes.columns[f"{what}_in"].astype(np.int64) - changes.columns[f"{what}_out"]
+        for what in ("bytes", "blocks")
+    ]
+    return _summed(ends[rows], sample[rows], *(column[rows] for column in left))
 
 
-def _summed(index: Ints, sample: Ints, held: Ints) -> Exits:
+def _summed(index: Ints, sample: Ints, size: Ints, count: Ints) -> Exits:
     groups = grouped([index, sample])
-    sums = groups.sum(held)
-    rows = groups.first[sums != 0]
-    return Exits(index[rows], sample[rows], sums[sums != 0])
+    sizes, counts = groups.sum(size), groups.sum(count)
+    held = (sizes != 0) | (counts != 0)
+    rows = groups.first[held]
+    return Exits(index[rows], sample[rows], sizes[held], counts[held])

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heaptide.profile import LEAKED, METRICS, summarize, told, unknown
+from heaptide.profile import BLOCKS, LEAKED, METRICS, summarize, told, unknown
 from heaptide.profile.actors import like_threads
 from heaptide.profile.known import extra_metrics
 from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BOUNDS
@@ -16,7 +16,7 @@ from ..growth import growth_of
 from ..notes import exited, notes
 from ..verdicts import verdicts
 from .tables import EXTRA
-from .words import BY_ORDER, DEFINITIONS, RANGES
+from .words import DEFINITIONS, NEEDED, RANGES
 
 if TYPE_CHECKING:
     from heaptide.profile import Metric, Profile, Summary
@@ -56,7 +56,7 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
             for note in notes(profile)
             if not (live and note.text.startswith(_NO_END))
         ],
-        "metrics": _metrics(profile, own_metrics(profile, base)),
+        "metrics": _metrics(profile, base),
         "ranges": _ranges(profile, base),
         "processes": _processes(recording),
         "threads": _threads(recording, like),
@@ -125,12 +125,28 @@ def own_metrics(profile: Profile, base: Profile | None) -> list[Metric]:
     return [metric for metric in found if metric.name in others]
 
 
-def _metrics(profile: Profile, own: list[Metric]) -> list[dict[str, Any]]:
-    lacking = unknown(profile.recording)
-    order = [metric.name for metric in METRICS.values()]
-    known = list(METRICS.values())
-    known.insert(order.index("alive") + 1, LEAKED)
-    known = [metric for metric in known if metric.column not in lacking]
+_ORDER = ("peak", "alive", "leaked", "total", "allocations", "temporary", "short-lived", "copied")
+
+
+def _offered() -> list[Metric]:
+    """What can be chosen, blocks behind their bytes."""
+    known = {**METRICS, LEAKED.name: LEAKED}
+    found = []
+    for name in _ORDER:
+        found.append(known[name])
+        found += [one for one in BLOCKS.values() if one.beside == known[name].column]
+    return found
+
+
+def _lacking(profile: Profile, base: Profile | None) -> frozenset[str]:
+    """Figures that are not known; in a difference, of one of the two."""
+    found = unknown(profile.recording)
+    return found if base is None else found | unknown(base.recording)
+
+
+def _metrics(profile: Profile, base: Profile | None) -> list[dict[str, Any]]:
+    lacking, own = _lacking(profile, base), own_metrics(profile, base)
+    known = [metric for metric in _offered() if metric.column not in lacking]
     if not known and not own:
         known = [METRICS["total"]]
     found = []
@@ -156,9 +172,8 @@ def _as_told(recording: Recording) -> str:
 
 def _ranges(profile: Profile, base: Profile | None) -> list[dict[str, Any]]:
     """Metrics of a range of time; in a difference those that both recordings know."""
-    recordings = [side.recording for side in (profile, base) if side is not None]
-    sampled = any(recording.sample_interval > 0 for recording in recordings)
-    return [one for one in RANGES if not (sampled and one["name"] in BY_ORDER)]
+    lacking = _lacking(profile, base)
+    return [one for one in RANGES if NEEDED[one["name"]] not in lacking] or RANGES[:1]
 
 
 def _modules(profile: Profile) -> dict[str, str]:
