@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { charged, EVERYTHING, figure, Groups, groupTable, heaviest, ownerTable, type Row } from "../src/model";
+import { charged, EVERYTHING, figure, Groups, groupTable, heaviest, ownerTable, type Row, type Weighed } from "../src/model";
 import { Random, randomDescription } from "./make";
 import { GROUPINGS, prepare, shownStack, SMALL, sum } from "./stacks";
 
@@ -39,7 +39,7 @@ test("any other figure by what it is charged to", () => {
 
 test("a function is placed where most of it is charged to", () => {
   const place = (line: number) => ({ function: "a", file: "/a.py", line });
-  const { data, values, baseValues } = prepare({
+  const { data, values, baseValues, nodes, base } = prepare({
     places: [place(1), place(2), place(3), { function: "b", file: "/b.py", line: 9 }],
     samples: [
       { stack: [0], figures: { peak_bytes: 5 }, base: { peak_bytes: 9 } },
@@ -49,10 +49,35 @@ test("a function is placed where most of it is charged to", () => {
     ],
   });
   const groups = new Groups(data, EVERYTHING);
-  const at = (base: Float64Array | null): string[] =>
-    [...heaviest(data, groups, values, base)].map((place, group) => groups.place(group, place));
+  const at = (base: Weighed["base"]): string[] => {
+    const placed = groups.placed(heaviest(data, groups, { samples: values, nodes, base }));
+    return Array.from({ length: placed.count }, (_, group) => placed.place(group));
+  };
   assert.deepEqual(at(null), ["/a.py:3", "/b.py:9"]);
-  assert.deepEqual(at(baseValues), ["/a.py:1", "/b.py:9"]);
+  assert.deepEqual(at({ values: baseValues, nodes: base }), ["/a.py:1", "/b.py:9"]);
+});
+
+test("a line is named by the function with most of it, as show names it", () => {
+  const place = (name: string, line: number) => ({ function: name, file: "/a.py", line });
+  const { data, values, baseValues, nodes, base } = prepare({
+    // Two calls of `second` on its line, at other columns; `main` calls from where nothing is charged.
+    places: [
+      place("first", 1), place("second", 1), place("second", 1), place("main", 2), place("other", 2),
+    ],
+    samples: [
+      { stack: [3, 0], figures: { peak_bytes: 4 }, base: { peak_bytes: 9 } },
+      { stack: [4, 1], figures: { peak_bytes: 3 } },
+      { stack: [4, 2], figures: { peak_bytes: 3 }, base: { peak_bytes: 1 } },
+    ],
+  });
+  const groups = new Groups(data, { ...EVERYTHING, by: "line" });
+  const named = (base: Weighed["base"]): string[] => {
+    const placed = groups.placed(heaviest(data, groups, { samples: values, nodes, base }));
+    return Array.from({ length: placed.count }, (_, group) => placed.place(group));
+  };
+  assert.deepEqual([groups.place(0), groups.place(1)], ["first", "main"]);
+  assert.deepEqual(named(null), ["second", "other"]);
+  assert.deepEqual(named({ values: baseValues, nodes: base }), ["first", "main"]);
 });
 
 test("every grouping against stack by stack", () => {

@@ -28,20 +28,19 @@ export interface Frames {
   group: Int32Array;
 }
 
-export class Groups {
-  readonly count: number;
+/** Which locations are one group, wherever it is placed. */
+class Members {
   readonly ofLocation: Int32Array;
-  readonly hidden: Uint8Array; // by location: its frames are not shown, their callees are
-  /** By group: calls of itself, one right below the other, are one frame. */
+  readonly hidden: Uint8Array;
   readonly merges: Uint8Array;
-  readonly location: Int32Array; // by group: one of its locations
-  private readonly merged: Uint8Array; // by group: frames of a library
-  private readonly names: (string | undefined)[] = [];
+  readonly merged: Uint8Array; // by group: frames of a library
+  readonly first: Int32Array; // by group: its first location
+  readonly names: (string | undefined)[] = [];
   private found: Frames | null = null;
 
   constructor(
     private readonly data: Dataset,
-    readonly grouping: Grouping,
+    grouping: Grouping,
   ) {
     const { count, origin } = data.locations;
     this.ofLocation = new Int32Array(count);
@@ -69,20 +68,50 @@ export class Groups {
       }
       this.ofLocation[i] = group;
     }
-    this.count = locations.length;
-    this.location = Int32Array.from(locations);
+    this.first = Int32Array.from(locations);
     this.merged = Uint8Array.from(merged);
     this.merges = this.merged.map((one) => (one || grouping.recursion === "merge" ? 1 : 0));
   }
 
-  /** Computed at the first call. */
   get frames(): Frames {
     return (this.found ??= framesOf(this.data, this));
+  }
+}
+
+export class Groups {
+  readonly count: number;
+  readonly ofLocation: Int32Array;
+  readonly hidden: Uint8Array; // by location: its frames are not shown, their callees are
+  /** By group: calls of itself, one right below the other, are one frame. */
+  readonly merges: Uint8Array;
+  readonly location: Int32Array; // by group: the one of its locations that it is placed at
+
+  constructor(
+    private readonly data: Dataset,
+    readonly grouping: Grouping,
+    private readonly members = new Members(data, grouping),
+    location = members.first,
+  ) {
+    this.count = location.length;
+    this.ofLocation = members.ofLocation;
+    this.hidden = members.hidden;
+    this.merges = members.merges;
+    this.location = location;
+  }
+
+  /** The same groups with other ones of their locations, `location` by group. */
+  placed(location: Int32Array): Groups {
+    return new Groups(this.data, this.grouping, this.members, location);
+  }
+
+  /** Computed at the first call. */
+  get frames(): Frames {
+    return this.members.frames;
   }
 
   /** What the group is called: a function, `file:line`, a file or a module. */
   name(group: number): string {
-    return (this.names[group] ??= this.nameOf(group));
+    return (this.members.names[group] ??= this.nameOf(group));
   }
 
   private nameOf(group: number): string {
@@ -92,7 +121,7 @@ export class Groups {
     const file = texts[at.file[i]!]!;
     const module = texts[at.module[i]!]!;
     const name = this.function(i);
-    if (this.merged[group] || this.grouping.by === "module") return module || name;
+    if (this.members.merged[group] || this.grouping.by === "module") return module || name;
     if (this.grouping.by === "line" && file && at.line[i]) return `${file}:${at.line[i]}`;
     if (this.grouping.by === "file") return file || module || name;
     return this.grouping.templates === "hide" ? mergedName(name, at.language[i]!) : name;
@@ -107,12 +136,13 @@ export class Groups {
     return calledBy(name, file, module, header.modules ?? {});
   }
 
-  /** Where the group is, or one of its locations: `file:line`, a file, a module; for a line its function; or "". */
-  place(group: number, i: number = this.location[group]!): string {
+  /** Where the group is: `file:line`, a file, a module; for a line its function; or "". */
+  place(group: number): string {
     const at = this.data.locations;
     const { texts } = this.data;
+    const i = this.location[group]!;
     const file = texts[at.file[i]!]!;
-    if (this.merged[group] || this.grouping.by === "module") return "";
+    if (this.members.merged[group] || this.grouping.by === "module") return "";
     if (this.grouping.by === "line") return file && at.line[i] ? this.function(i) : "";
     if (this.grouping.by === "file") return file ? texts[at.module[i]!]! : "";
     if (!file) return texts[at.module[i]!]!;
@@ -161,7 +191,7 @@ function keyOf(data: Dataset, by: Grouping["by"], i: number, name: number): stri
   return `${name},${file},${file ? 0 : module}`;
 }
 
-function framesOf(data: Dataset, groups: Groups): Frames {
+function framesOf(data: Dataset, groups: Members): Frames {
   const { count, parent, location } = data.nodes;
   const { hidden, ofLocation, merges } = groups;
   const node = new Int32Array(count);

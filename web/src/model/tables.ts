@@ -59,28 +59,75 @@ export function charged(data: Dataset, groups: Groups, values: ArrayLike<number>
   return sums;
 }
 
+/** Of samples and of nodes: what is looked at, and in a comparison what was before. */
+export interface Weighed {
+  samples: Float64Array;
+  nodes: NodeValues;
+  base: { values: Float64Array; nodes: NodeValues } | null;
+}
+
 /**
- * For each group its location that most is charged to, or of a difference that changed most; where
- * nothing is, the group's own.
+ * For each group its location on the line that most is charged to, or of a difference that changed
+ * most, and there in the function with most of it. Where nothing is charged to, with what it calls.
  */
-export function heaviest(
+export function heaviest(data: Dataset, groups: Groups, { samples, nodes, base }: Weighed): Int32Array {
+  const { site } = data.samples;
+  const { location } = data.nodes;
+  const found = groups.location.slice();
+  const done = placeMost(data, groups, site, samples, base && base.values, null, found);
+  placeMost(data, groups, location, nodes.inclusive, base && base.nodes.inclusive, done, found);
+  return found;
+}
+
+/** Writes into `found` the location of each group with most; which ones that were. `done` are left. */
+function placeMost(
   data: Dataset,
   groups: Groups,
+  where: Int32Array,
   values: Float64Array,
-  base: Float64Array | null = null,
-): Int32Array {
-  const sums = new Float64Array(data.locations.count);
-  const { site, count } = data.samples;
-  for (let i = 0; i < count; i++) sums[site[i]!]! += values[i]! - (base ? base[i]! : 0);
-  const found = groups.location.slice();
-  const most = new Float64Array(groups.count);
-  sums.forEach((sum, at) => {
-    const group = groups.ofLocation[at]!;
-    if (Math.abs(sum) > most[group]!) {
-      most[group] = Math.abs(sum);
-      found[group] = at;
-    }
-  });
+  before: Float64Array | null,
+  done: Uint8Array | null,
+  found: Int32Array,
+): Uint8Array {
+  const { count, file, line, function: name } = data.locations;
+  const { ofLocation } = groups;
+  const now = new Float64Array(count);
+  const then = new Float64Array(count);
+  for (let i = 0; i < where.length; i++) {
+    now[where[i]!]! += values[i]!;
+    if (before) then[where[i]!]! += before[i]!;
+  }
+  const lines = new Map<string, { change: number }>();
+  const functions = new Map<string, { now: number; then: number }>();
+  const parts: { at: number; group: number; line: { change: number }; of: { now: number; then: number } }[] = [];
+  for (let at = 0; at < count; at++) {
+    const group = ofLocation[at]!;
+    if ((!now[at] && !then[at]) || done?.[group]) continue;
+    const key = `${group},${file[at]!},${line[at]!}`;
+    const own = entry(lines, key, () => ({ change: 0 }));
+    const of = entry(functions, `${key},${name[at]!}`, () => ({ now: 0, then: 0 }));
+    own.change += now[at]! - then[at]!;
+    of.now += now[at]!;
+    of.then += then[at]!;
+    parts.push({ at, group, line: own, of });
+  }
+  const placed = new Uint8Array(groups.count);
+  const best = new Map<number, [number, number]>();
+  for (const { at, group, line: own, of } of parts) {
+    // A function that is gone has what it had: most of a line may have been another one's.
+    const weights: [number, number] = [Math.abs(own.change), Math.max(of.now, of.then)];
+    const most = best.get(group);
+    if (most && (weights[0] - most[0] || weights[1] - most[1]) <= 0) continue;
+    best.set(group, weights);
+    placed[group] = 1;
+    found[group] = at;
+  }
+  return placed;
+}
+
+function entry<T>(map: Map<string, T>, key: string, make: () => T): T {
+  let found = map.get(key);
+  if (found === undefined) map.set(key, (found = make()));
   return found;
 }
 

@@ -47,7 +47,7 @@ export function FlameTab(props: TabProps) {
     return () => window.removeEventListener("resize", resized);
   }, []);
   const root = views.root(state);
-  const groups = views.groups(state);
+  const groups = views.placed(state);
   const metric = views.metric(state);
   const whole = wholeOf(views, state);
   const found = views.found(state);

@@ -84,7 +84,7 @@ export function GroupTable(props: {
   onOpen: (row: Row, groups: Groups) => void;
 }) {
   const { views, state, by } = props;
-  const groups = views.groups(state, by);
+  const groups = views.placed(state, by);
   const metric = views.metric(state);
   const rows = views.table(state, by);
   const pair = metric.pair !== null;
@@ -103,8 +103,7 @@ export function GroupTable(props: {
     );
   }
   const same = pair && !state.search ? rows.length - list.length : 0;
-  const places = views.heaviest(state, by);
-  const columns = columnsOf(list, groups, metric, totalOf(rows, pair), by, places);
+  const columns = columnsOf(list, groups, metric, totalOf(rows, pair), by);
   return (
     <>
       <Rows
@@ -133,9 +132,8 @@ function columnsOf(
   metric: Metric,
   total: number,
   by: Grouping["by"],
-  places: Int32Array,
 ): Column[] {
-  const placeOf = (row: Row): string => groups.place(row.key, places[row.key]);
+  const placeOf = (row: Row): string => groups.place(row.key);
   const pair = metric.pair !== null;
   const text = (row: Row, figure: Figure): string =>
     pair
@@ -230,7 +228,7 @@ export function Bar(props: { share: number; signed?: boolean }) {
 /** The first rows as plain text: on paper, and beside the canvas for screen readers. */
 export function TopTable(props: { views: Views; state: State }) {
   const { views, state } = props;
-  const groups = views.groups(state, "function");
+  const groups = views.placed(state, "function");
   const metric = views.metric(state);
   const rows = views.table(state, "function");
   const pair = metric.pair !== null;

@@ -23,7 +23,7 @@ interface Props extends TabProps {
 
 export function Sandwich(props: Props) {
   const { views, state, group, look, onChange } = props;
-  const groups = views.groups(state);
+  const groups = views.placed(state);
   const metric = views.metric(state);
   const { callers, callees } = views.sandwich(state, group);
   const all = views.root(state);
@@ -92,7 +92,7 @@ export function Sandwich(props: Props) {
 
 function Half(props: Props & { root: FlameNode; upward?: boolean; name: string }) {
   const { root, views, state, onChange } = props;
-  const groups = views.groups(state);
+  const groups = views.placed(state);
   const metric = views.metric(state);
   const [zoomed, setZoomed] = useState(root);
   const [selected, setSelected] = useState<FlameNode | null>(null);

@@ -2,7 +2,7 @@
 import {
   amount, bothStacks, endOf, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
   sampleValues, search, stack, survivalSpan, toldBy, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
-  type NodeValues, type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Which,
+  type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Weighed, type Which,
 } from "../model";
 import type { State } from "./state";
 import { seenFrom } from "./text";
@@ -30,12 +30,6 @@ export const shortWords = (metric: Metric): string =>
 /** "1 kB before, 3 kB after"; "" where only their difference means something. */
 export const bothWords = ({ told, unit, ...metric }: Metric, before: number, after: number): string =>
   told ? `${amount(before, unit)} ${metric.before}, ${amount(after, unit)} ${metric.after}` : "";
-
-export interface Values {
-  samples: Float64Array;
-  nodes: NodeValues;
-  base: { values: Float64Array; nodes: NodeValues } | null;
-}
 
 const KEPT = 48; // results; of the largest recordings each takes a few MB
 export const SERIES = 8; // places that the timeline tells apart
@@ -136,7 +130,7 @@ export class Views {
     return { now: this.sum(state, pair[1]), before: this.sum(state, pair[0]) };
   }
 
-  values(state: State): Values {
+  values(state: State): Weighed {
     const metric = this.metric(state);
     return this.keep(`values ${metric.name} ${this.scope(state)}`, () => {
       const { now, before } = this.pairOf(state, metric);
@@ -190,11 +184,11 @@ export class Views {
     });
   }
 
-  /** For each group of a table the location that most is charged to. */
-  heaviest(state: State, by: Grouping["by"]): Int32Array {
-    return this.keep(`heaviest ${this.key(state, by)}`, () => {
-      const { samples, base } = this.values(state);
-      return heaviest(this.data, this.groups(state, by), samples, base?.values ?? null);
+  /** `groups`, each placed where it has most of what is shown: a function at its line, a line in its function. */
+  placed(state: State, by: Grouping["by"] = state.by): Groups {
+    return this.keep(`placed ${this.key(state, by)}`, () => {
+      const groups = this.groups(state, by);
+      return groups.placed(heaviest(this.data, groups, this.values(state)));
     });
   }
 
@@ -208,7 +202,7 @@ export class Views {
   found(state: State): Found | null {
     if (!state.search) return null;
     return this.keep(`found ${state.search} ${this.key(state)}`, () =>
-      search(this.data, this.groups(state), state.search, this.values(state).nodes),
+      search(this.data, this.placed(state), state.search, this.values(state).nodes),
     );
   }
 
