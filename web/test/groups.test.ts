@@ -37,6 +37,25 @@ test("what groups are called, and where they are", () => {
   assert.deepEqual(called("module"), [["m", ""], ["n", ""]]);
 });
 
+test("lines that only the older recording has are lines of their own", () => {
+  const was = (oldFile: string, oldLine: number) => ({ function: "f", file: "/b", oldFile, oldLine });
+  const compared = make({
+    places: [
+      { function: "f", file: "/b", line: 3 }, was("/b", 3), was("/b", 4), was("/a", 4), was("/b", 4),
+      { function: "f", file: "/b" },
+    ],
+    samples: [],
+  });
+  const groups = new Groups(compared, { ...EVERYTHING, by: "line" });
+  assert.deepEqual([...groups.ofLocation], [0, 1, 2, 3, 2, 4]);
+  const names = Array.from({ length: groups.count }, (_, i) => groups.name(i));
+  assert.deepEqual(names, ["/b:3", "/b:3 (before)", "/b:4 (before)", "/a:4 (before)", "f"]);
+  assert.equal(groups.place(3), "f");
+  const functions = new Groups(compared, EVERYTHING);
+  assert.equal(functions.count, 1);
+  assert.equal(functions.placed(Int32Array.of(3)).place(0), "/a:4 (before)");
+});
+
 test("libraries merged go by module, others do not", () => {
   const mixed = make({
     places: [

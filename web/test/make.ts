@@ -6,6 +6,8 @@ export interface Place {
   function: string;
   file?: string;
   line?: number;
+  oldFile?: string;
+  oldLine?: number;
   module?: string;
   origin?: number;
   kind?: number;
@@ -90,6 +92,8 @@ function describe(given: Description): Described {
     "location.file": places.map((one) => text(one.file ?? "")),
     "location.module": places.map((one) => text(one.module ?? "")),
     "location.line": places.map((one) => one.line ?? 0),
+    "location.old_file": places.map((one) => text(one.oldFile ?? "")),
+    "location.old_line": places.map((one) => one.oldLine ?? 0),
     "location.origin": places.map((one) => one.origin ?? 0),
     "location.kind": places.map((one) => one.kind ?? 0),
     "location.language": places.map((one) => one.language ?? 0),

@@ -73,14 +73,17 @@ def told(pair: Pair, by: str) -> dict[tuple[str, ...], tuple[int, int]]:
         )
         line = int(columns["location.line"][site])
         key: tuple[str, ...] = (function, file, "" if file else module)
+        before = int(columns.get("location.old_line", {site: 0})[site])
         if by == "line" and file and line:
             key = (file, str(line))
+        elif by == "line" and file and before:
+            key = (texts[int(columns["location.old_file"][site])], f"{before} (before)")
         elif by == "file" and file:
             key = (file,)
         elif by in ("file", "module") and module:
             key = (module,)
-        before = found.get(key, (0, 0))
-        found[key] = (before[0] + sizes[0], before[1] + sizes[1])
+        sums = found.get(key, (0, 0))
+        found[key] = (sums[0] + sizes[0], sums[1] + sizes[1])
     return {key: sizes for key, sizes in found.items() if any(sizes)}
 
 
@@ -169,7 +172,38 @@ def test_a_line_that_is_gone_is_not_another_of_its_number(tmp_path: Path) -> Non
     )
     same(pair)
     assert names(pair, "line")["/home/u/app/app.py:20"] == (150, 150)
-    assert names(pair, "line")["work:/home/u/app/app.py:"] == (300, 0)
+    assert names(pair, "line")["/home/u/app/app.py:20 (before)"] == (300, 0)
+
+
+def test_two_lines_that_are_gone_are_two(tmp_path: Path) -> None:
+    """Both have numbers that others have in the newer recording."""
+    lines = [Line("work", 20 + n, 2 ** (9 - n), calls=called) for n, called in enumerate("abcd")]
+    moved = [line._replace(number=line.number - 2) for line in lines[2:]]
+    pair = (
+        python_program(tmp_path / "a.tide", lines, starts={"work": 18}),
+        python_program(tmp_path / "b.tide", moved, starts={"work": 16}),
+    )
+    same(pair)
+    found = names(pair, "line")
+    assert found["/home/u/app/app.py:20 (before)"] == (512, 0)
+    assert found["/home/u/app/app.py:21 (before)"] == (256, 0)
+    assert found["/home/u/app/app.py:20"] == (128, 128)
+    assert "location.old_line" not in decode(build(pair[1]).data)[1]
+
+
+def test_lines_of_a_function_that_moved_to_another_file_are_told_by_the_old_one(
+    tmp_path: Path,
+) -> None:
+    was = [Native("app::load()", 3, "/s/old.cpp", 3), Native("app::load()", 4, "/s/old.cpp", 4)]
+    now = [Native("app::load()", 9, "/s/new.cpp", 7), Native("start", 1, "/s/old.cpp", 1)]
+    pair = native_program(tmp_path / "a", was), native_program(tmp_path / "b", now)
+    same(pair, "function", "line")
+    assert names(pair, "line") == {
+        "/s/old.cpp:3 (before)": (3, 0),
+        "/s/old.cpp:4 (before)": (4, 0),
+        "/s/new.cpp:7": (0, 9),
+        "/s/old.cpp:1": (0, 1),
+    }
 
 
 def test_another_checkout(tmp_path: Path) -> None:

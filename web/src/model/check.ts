@@ -24,10 +24,10 @@ export function checkHeader(header: Header, data: Uint8Array, version: number): 
 
 /** Throws in words if some number of a place, a stack or a sample leads nowhere. */
 export function checkParts({ header, texts, nodes, samples, locations }: Parts): void {
-  for (const name of ["function", "file", "module"] as const) {
+  for (const name of ["function", "file", "module", "oldFile"] as const) {
     below(locations[name], texts.length, locations.count, "places in code");
   }
-  for (const name of ["line", "origin", "kind", "language"] as const) {
+  for (const name of ["line", "oldLine", "origin", "kind", "language"] as const) {
     below(locations[name], Infinity, locations.count, "places in code");
   }
   below(nodes.location, locations.count, nodes.count, "stacks");

@@ -75,6 +75,8 @@ export interface Locations {
   file: Int32Array;
   module: Int32Array;
   line: Int32Array; // 0: unknown, as the three below
+  oldFile: Int32Array; // of a line that only the older recording has, if the newer one has no number for it
+  oldLine: Int32Array; // there; else 0
   column: Int32Array; // from 1, in bytes of UTF-8
   endLine: Int32Array;
   endColumn: Int32Array; // one past the last
@@ -113,12 +115,15 @@ export class Dataset {
     const number = firstOfEqual(this.texts);
     const texts = (name: string): Int32Array =>
       this.ints(name).map((text) => number[text] ?? text);
+    const { length: count } = this.column("location.function");
     this.locations = {
-      count: this.column("location.function").length,
+      count,
       function: texts("location.function"),
       file: texts("location.file"),
       module: texts("location.module"),
       line: this.ints("location.line"),
+      oldFile: this.has("location.old_line") ? texts("location.old_file") : new Int32Array(count),
+      oldLine: this.has("location.old_line") ? this.ints("location.old_line") : new Int32Array(count),
       column: this.ints("location.column"),
       endLine: this.ints("location.end_line"),
       endColumn: this.ints("location.end_column"),

@@ -122,7 +122,7 @@ export class Groups {
     const module = texts[at.module[i]!]!;
     const name = this.function(i);
     if (this.members.merged[group] || this.grouping.by === "module") return module || name;
-    if (this.grouping.by === "line" && file && at.line[i]) return `${file}:${at.line[i]}`;
+    if (this.grouping.by === "line" && isLine(this.data, i)) return this.where(i);
     if (this.grouping.by === "file") return file || module || name;
     return this.grouping.templates === "hide" ? mergedName(name, at.language[i]!) : name;
   }
@@ -143,10 +143,18 @@ export class Groups {
     const i = this.location[group]!;
     const file = texts[at.file[i]!]!;
     if (this.members.merged[group] || this.grouping.by === "module") return "";
-    if (this.grouping.by === "line") return file && at.line[i] ? this.function(i) : "";
+    if (this.grouping.by === "line") return isLine(this.data, i) ? this.function(i) : "";
     if (this.grouping.by === "file") return file ? texts[at.module[i]!]! : "";
-    if (!file) return texts[at.module[i]!]!;
-    return at.line[i] ? `${file}:${at.line[i]}` : file;
+    return file ? this.where(i) : texts[at.module[i]!]!;
+  }
+
+  /** `file:line`; a line that the newer recording does not have, as the older one has it. */
+  private where(i: number): string {
+    const at = this.data.locations;
+    const { texts } = this.data;
+    const file = texts[at.file[i]!]!;
+    if (at.line[i]) return `${file}:${at.line[i]}`;
+    return at.oldLine[i] ? `${texts[at.oldFile[i]!]!}:${at.oldLine[i]} (before)` : file;
   }
 
   origin(group: number): number {
@@ -179,12 +187,17 @@ function functionNumbers(data: Dataset, templates: boolean): Int32Array {
   return found;
 }
 
+/** Whether it is known which line of a file it is, in the newer recording or before. */
+const isLine = ({ locations: at }: Dataset, i: number): boolean =>
+  at.file[i] !== 0 && (at.line[i] !== 0 || at.oldLine[i] !== 0);
+
 /** What locations of one group have in common. A merged library is the group of its module. */
 function keyOf(data: Dataset, by: Grouping["by"], i: number, name: number): string {
   const at = data.locations;
   const file = at.file[i]!;
   const module = at.module[i]!;
   if (by === "line" && file && at.line[i]) return `l${file}:${at.line[i]}`;
+  if (by === "line" && isLine(data, i)) return `b${at.oldFile[i]}:${at.oldLine[i]}`;
   if (by === "file" && file) return `f${file}`;
   if ((by === "file" || by === "module") && module) return `m${module}`;
   // A function without a file is told from its namesakes by the module that it is in.

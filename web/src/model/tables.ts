@@ -89,7 +89,7 @@ function placeMost(
   done: Uint8Array | null,
   found: Int32Array,
 ): Uint8Array {
-  const { count, file, line, function: name } = data.locations;
+  const { count, file, line, oldLine, function: name } = data.locations;
   const { ofLocation } = groups;
   const now = new Float64Array(count);
   const then = new Float64Array(count);
@@ -103,7 +103,7 @@ function placeMost(
   for (let at = 0; at < count; at++) {
     const group = ofLocation[at]!;
     if ((!now[at] && !then[at]) || done?.[group]) continue;
-    const key = `${group},${file[at]!},${line[at]!}`;
+    const key = `${group},${file[at]!},${line[at]!},${oldLine[at]!}`;
     const own = entry(lines, key, () => ({ change: 0 }));
     const of = entry(functions, `${key},${name[at]!}`, () => ({ now: 0, then: 0 }));
     own.change += now[at]! - then[at]!;

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from heaptide.profile import Tree, timeline_of
 
 from .bins import CHANGES
-from .tables import FIGURES, PLACE, Histogram, Side, Tables
+from .tables import FIGURES, OLD, PLACE, Histogram, Side, Tables
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -21,7 +21,7 @@ Column = npt.NDArray[Any]
 def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[str, Column]:
     """All columns but the texts. ``tables`` must be compact."""
     found: dict[str, Column] = {
-        **{f"location.{name}": tables.places[name] for name in PLACE},
+        **{f"location.{name}": tables.places[name] for name in PLACE if _told(tables, name)},
         "node.depth": Tree(tables.parent).depth,
         "node.location": tables.place,
         "sample.node": tables.node,
@@ -44,6 +44,10 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         found["bin.spreads"] = np.diff(rows.pop("offsets"))
         found.update({f"spread.{name}": column for name, column in rows.items()})
     return found
+
+
+def _told(tables: Tables, name: str) -> bool:
+    return name not in OLD or bool(tables.places[name].any())
 
 
 def _side(prefix: str, figures: str, side: Side, tables: Tables) -> dict[str, Column]:

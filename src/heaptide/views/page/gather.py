@@ -21,7 +21,17 @@ from .order import arranged
 from .owners import Together, few_samples
 from .rows import Column, Groups, Ints, grouped, narrow
 from .spreads import spreads_of
-from .tables import EXTRA, FIGURES, PLACE, Births, Histogram, Side, Tables, summed_histogram
+from .tables import (
+    EXTRA,
+    FIGURES,
+    PLACE,
+    TEXTS,
+    Births,
+    Histogram,
+    Side,
+    Tables,
+    summed_histogram,
+)
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
@@ -74,7 +84,7 @@ def tables_of(
 def _shape(profile: Profile, rows: Ints, names: Names) -> Tables:
     """All but the figures of the contexts ``rows``."""
     locations, contexts = profile.locations, profile.recording.contexts
-    named = ("function", "file", "module", "line")
+    named = (*TEXTS, "line", "old_line")
     places = {
         name: getattr(names if name in named else locations, name).astype(np.int64)
         for name in PLACE

@@ -26,7 +26,7 @@ _BEFORE = " (before)"  # behind a module that is not its namesake of the newer r
 
 @dataclass(frozen=True)
 class Names:
-    """Columns with a row for each location; the first three are numbers of ``texts``.
+    """Columns with a row for each location; functions, files and modules are numbers of ``texts``.
 
     ``inlined``: frames that are shown as a part of their caller's, in its place.
     """
@@ -36,6 +36,8 @@ class Names:
     file: Ints
     module: Ints
     line: Ints
+    old_file: Ints
+    old_line: Ints
     inlined: Bools
 
 
@@ -52,6 +54,8 @@ def own_names(profile: Profile) -> Names:
         locations.file.astype(np.int64),
         np.array(of_module, np.int64)[module],
         locations.line.astype(np.int64),
+        np.zeros(len(locations), np.int64),
+        np.zeros(len(locations), np.int64),
         np.zeros(len(locations), np.bool_),
     )
 
@@ -61,7 +65,7 @@ def shared_names(shared: Shared) -> tuple[Names, Names]:
 
     A function that moved between files is in that of the newer recording. Lines that only the
     older one has keep their number, unless the newer has another line of that number: then, as in
-    a function that moved, they are not known.
+    a function that moved, they have none, but that of the older one as ``old_line``.
     """
     texts = [""]
     numbers = {"": 0}
@@ -72,13 +76,27 @@ def shared_names(shared: Shared) -> tuple[Names, Names]:
         return np.array(found, np.int64)[inverse.reshape(-1)]
 
     file = _files(shared)
-    line = np.where(file == shared.file, _lines(shared, file), 0)
+    number = np.where(shared.line > ONLY_OLD, shared.line - ONLY_OLD, shared.line)
+    line = np.where((file == shared.file) & ~_taken(shared, file, number), number, 0)
+    lost = shared.is_old & (line == 0) & (number > 0)
+    called = _called(shared.file, _located(shared, "file"))
     function = shared.split(column(shared.function, _functions(shared)))
     module = shared.split(column(shared.module, _modules(shared)))
     lines, inlined = shared.split(line), shared.split(shared.inlined)
-    files = shared.split(column(file, _called(shared.file, _located(shared, "file"))))
+    files = shared.split(column(file, called))
+    old_files = shared.split(np.where(lost, column(shared.file, called), 0))
+    old_lines = shared.split(np.where(lost, number, 0))
     old, new = (
-        Names(texts, function[side], files[side], module[side], lines[side], inlined[side])
+        Names(
+            texts,
+            function[side],
+            files[side],
+            module[side],
+            lines[side],
+            old_files[side],
+            old_lines[side],
+            inlined[side],
+        )
         for side in (0, 1)
     )
     return old, new
@@ -99,12 +117,11 @@ def _files(shared: Shared) -> Ints:
     return found[shared.function]
 
 
-def _lines(shared: Shared, file: Ints) -> Ints:
-    line = shared.line
-    number = np.where(line > ONLY_OLD, line - ONLY_OLD, line)
+def _taken(shared: Shared, file: Ints, number: Ints) -> Bools:
+    """Which lines that only the older recording has have the number of another one of the newer."""
     place = combine(file, number)
     taken = np.isin(place, place[~shared.is_old])
-    return np.where((line > ONLY_OLD) & taken, 0, number)
+    return np.asarray((shared.line > ONLY_OLD) & taken)
 
 
 _Column = tuple[Ints, list[str]]  # numbers, and the texts they are of

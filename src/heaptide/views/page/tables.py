@@ -22,11 +22,14 @@ from .spreads import Spreads
 FIGURES = COLUMNS + LEAK_COLUMNS
 EXTRA = "extra_"
 """What columns of a foreign format's own figures begin with, before the metric's name."""
-_POSITION = ("function", "file", "module", "line", "column", "end_line", "end_column")
-PLACE = (*_POSITION, "language", "origin", "kind")
-"""Columns of places."""
-TEXTS = PLACE[:3]
-"""Those that are numbers of texts."""
+TEXTS = ("function", "file", "module", "old_file")
+"""Columns of places that are numbers of texts."""
+_POSITION = ("line", "old_line", "column", "end_line", "end_column")
+PLACE = (*TEXTS, *_POSITION, "language", "origin", "kind")
+"""Columns of places. In a comparison, a line that only the older recording has and that has no
+number in the newer one is told by its ``old_file`` and ``old_line``, else 0."""
+OLD = ("old_file", "old_line")
+"""Those that only comparisons have."""
 
 
 @dataclass(frozen=True)
