@@ -10,6 +10,9 @@ from click.testing import CliRunner
 from tests.recording.make import SECOND, Builder, Change
 
 from heaptide.cli.show import show
+from heaptide.profile import Profile
+from heaptide.recording import Recording
+from heaptide.views.page.header import header_of
 
 SLICES = 100
 PARENT, CHILD = 10, 11
@@ -47,6 +50,20 @@ def told(path: str, *options: str) -> bool:
     found = NOTE in [note["text"] for note in json.loads(document)["notes"]]
     assert found == (NOTE in " ".join(text.split()))
     return found
+
+
+def test_the_page_tells_it_too(path: str) -> None:
+    """With the verdict, and where leaks are chosen, which it names in words."""
+    note = NOTE.replace("--metric alive has it", "it is part of what is alive at exit")
+    with Recording.open(path) as recording:
+        profile = Profile(recording)
+        alone, compared = (header_of(profile, base, live=False) for base in (None, profile))
+    assert note in [one["text"] for one in alone["notes"]]
+    assert note not in [one["text"] for one in compared["notes"]]  # there are no verdicts
+    for header, notes in ((alone, [note]), (compared, [note, f"before: {note}"])):
+        told = {one["name"]: one["notes"] for one in header["metrics"]}
+        assert told.pop("leaked") == told.pop("leaked-blocks") == notes
+        assert not any(told.values())
 
 
 @pytest.mark.parametrize("options", [(), ("--process", str(CHILD)), ("--by", "line")])

@@ -116,7 +116,7 @@ function describe(given: Description): Described {
     version: 2,
     metrics: METRICS.map((column) => ({
       name: column.split("_")[0]!, words: column, unit: "bytes", column,
-      beside: column, beside_words: "", definition: "",
+      beside: column, beside_words: "", definition: "", notes: [],
     })),
     threads: [1, 2].map((tid, like) => (
       { process: 0, tid, name: "", like, start_ns: 0, end_ns: null }

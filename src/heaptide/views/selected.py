@@ -64,8 +64,8 @@ def selection_notes(profile: Profile, metric: Metric, *, grown: bool = False) ->
     return [
         *_about_time(profile, metric),
         *_about_sizes(profile, metric),
-        *_about_leaks(profile, metric),
-        *(_about_ended(profile) if grown or metric.leaks else []),
+        *(too_short(profile) if metric.leaks else []),
+        *(about_ended(profile) if grown or metric.leaks else []),
     ]
 
 
@@ -104,18 +104,16 @@ def _about_sizes(profile: Profile, metric: Metric) -> list[Note]:
     return [Note("note", text)]
 
 
-def _about_leaks(profile: Profile, metric: Metric) -> list[Note]:
-    if not metric.leaks:
-        return []
-    recording = profile.recording
-    time = profile.covered
-    if windows(recording, time) is not None:
+def too_short(profile: Profile) -> list[Note]:
+    """That nothing can leak in so short a time, if it is."""
+    if windows(profile.recording, profile.covered) is not None:
         return []
     return [Note("warning", "too short to tell leaks: nothing can be seen to grow and grow")]
 
 
-def _about_ended(profile: Profile) -> list[Note]:
-    """Processes that held memory when they ended, of which none counts as leaked."""
+def about_ended(profile: Profile, *, see: str = "--metric alive has it") -> list[Note]:
+    """Processes that held memory when they ended, of which none counts as leaked. ``see``: where
+    that is told."""
     recording = profile.recording
     held = METRICS["alive"].of(profile.figures)
     rows = np.flatnonzero((held > 0) & ended(recording, profile.covered))
@@ -125,6 +123,6 @@ def _about_ended(profile: Profile) -> list[Note]:
     text = (
         "memory of processes that had ended is not among the leaked: "
         f"{units.some(count, 'process', 'processes')} held {units.size(int(held[rows].sum()))} "
-        "at the end; --metric alive has it"
+        f"at the end; {see}"
     )
     return [Note("note", text)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.formats.files import DATA
-from tests.recording.make import Builder, example
+from tests.recording.make import SECOND, Builder, Change, example
 
+from heaptide.cli.show import show
 from heaptide.formats import open_recording
 from heaptide.profile import Profile
 from heaptide.recording import Recording
@@ -72,6 +75,30 @@ def test_what_samples_do_not_tell_is_null(tmp_path: Path) -> None:
     unknown = {name for name, figure in header["summary"].items() if figure is None}
     assert unknown == {"temporary_allocations", "short_lived_allocations"}
     assert header["timeline"]
+
+
+@pytest.mark.parametrize("seconds", [3, 100])
+@pytest.mark.parametrize("leak", [False, True])
+def test_verdicts_are_those_of_show(tmp_path: Path, seconds: int, leak: bool) -> None:
+    """Of what leaks, what does not, and what is too short to tell it."""
+    build = Builder()
+    build.process(1, end=seconds * SECOND)
+    build.thread(0)
+    context = build.context(0, build.stack(build.python("f", "/home/u/a.py", 1)))
+    for second in range(seconds):
+        change = Change(1, 100) if leak or not second else Change(1, 100, 1, 100)
+        build.slice(second * SECOND, (second + 1) * SECOND, {context: change})
+    build.peak({context: (seconds, seconds * 100)})
+    build.finish(seconds * SECOND)
+    path = build.write(tmp_path / "a.tide")
+    shown = CliRunner().invoke(show, [path, "--json"], catch_exceptions=False).stdout
+    header = header_of_file(Path(path))
+    assert header["verdicts"] == json.loads(shown)["verdicts"]
+    names = {one["name"] for one in header["verdicts"]}
+    assert ("growth" in names) == (leak and seconds > 3)
+    short = "too short to tell leaks: nothing can be seen to grow and grow"
+    leaked = next(one for one in header["metrics"] if one["name"] == "leaked")
+    assert (short in leaked["notes"]) == (seconds == 3)
 
 
 def test_metrics_are_offered_in_bytes_and_in_counts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ export interface Metric {
   beside: string; // the figure that tells the other half: how many, or how much
   beside_words: string;
   definition: string;
+  notes: string[]; // to know where it is shown
 }
 
 /** A metric of a range of time, computed from changes. */

@@ -15,6 +15,7 @@ import { opened } from "./open";
 import { Source } from "./source";
 import type { Change, State, Store } from "./state";
 import { Panel, tabOf, Tabs } from "./tabs";
+import { clean } from "./text";
 import { Timeline } from "./timeline";
 import type { Views } from "./views";
 
@@ -160,6 +161,11 @@ export function App({ views, store, served, live }: AppProps) {
             <p class="definition" id="definition">
               <b>{metric.words}</b>: {metric.definition}
             </p>
+            {metric.notes.map((text) => (
+              <p key={text} class="definition">
+                note: {clean(text)}
+              </p>
+            ))}
           </section>
           <Tabs state={state} data={views.data} onChange={onChange} />
           <Panel

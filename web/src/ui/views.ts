@@ -16,6 +16,7 @@ export interface Metric {
   words: string;
   unit: Unit;
   definition: string;
+  notes: string[]; // to know where it is shown
   /** Shown as the difference of two amounts, of before and of after. */
   pair: [Terms, Terms] | null;
   before: string; // what the first of both is called
@@ -54,11 +55,14 @@ export class Views {
   metrics(state: State): Metric[] {
     const { ranges, metrics, diff } = this.data.header;
     const offered = state.range ? ranges.filter((one) => this.isKnown(one)) : metrics;
+    const noted = (name: string): string[] =>
+      (!state.range && metrics.find((one) => one.name === name)?.notes) || [];
     return offered.map(({ name, words, unit, definition }) => ({
       name,
       words: toldBy(name).told === "survived" && !this.knowsAges("new") ? `${words} (at least)` : words,
       unit,
       definition,
+      notes: noted(name),
       ...(diff ? compared(name) : ofOne(name)),
     }));
   }

@@ -14,6 +14,7 @@ from heaptide.recording import LIFETIME_BOUNDS, LIFETIME_TIME_BOUNDS_NS, SIZE_BO
 from ..commands import process_command, recorded_command
 from ..growth import growth_of
 from ..notes import exited, notes
+from ..selected import about_ended, too_short
 from ..verdicts import verdicts
 from .tables import EXTRA
 from .words import DEFINITIONS, NEEDED, RANGES
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from heaptide.profile import Metric, Profile, Summary
     from heaptide.profile.actors import LikeThreads
     from heaptide.recording import Recording
+
+    from ..notes import Note
 
 VERSION = 2
 _MOST_MARKS = 1000  # that the page shows: a program may set one in every turn of a loop
@@ -33,6 +36,13 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
     recording = profile.recording
     summary = summarize(profile)
     like = like_threads(profile)
+    found = verdicts(
+        summary,
+        exited=exited(recording),
+        unknown=unknown(recording),
+        growth=growth_of(profile),
+    )
+    grown = base is None and any(verdict.name == "growth" for verdict in found)
     sides = [profile] if base is None else [profile, base]
     return {
         "version": VERSION,
@@ -42,18 +52,11 @@ def header_of(profile: Profile, base: Profile | None, *, live: bool) -> dict[str
         "summary": _summary(recording, summary),
         "timeline": all(_has_timeline(side.recording) for side in sides),
         "verdicts": [
-            asdict(verdict)
-            for verdict in verdicts(
-                summary,
-                exited=exited(recording),
-                unknown=unknown(recording),
-                growth=growth_of(profile),
-            )
-            if not (live and verdict.name == "alive_at_exit")
+            asdict(verdict) for verdict in found if not (live and verdict.name == "alive_at_exit")
         ],
         "notes": [
             {"level": note.level, "text": note.text}
-            for note in notes(profile)
+            for note in (*notes(profile), *(_about_ended(profile) if grown else []))
             if not (live and note.text.startswith(_NO_END))
         ],
         "metrics": _metrics(profile, base),
@@ -161,9 +164,23 @@ def _metrics(profile: Profile, base: Profile | None) -> list[dict[str, Any]]:
                 "beside": metric.beside if beside else "",
                 "beside_words": metric.beside_words if beside else "",
                 "definition": DEFINITIONS.get(metric.name) or _as_told(profile.recording),
+                "notes": _about_leaks(profile, base) if metric.leaks else [],
             }
         )
     return found
+
+
+def _about_leaks(profile: Profile, base: Profile | None) -> list[str]:
+    """What to know where leaks are shown, as ``show`` has it."""
+    found = [note.text for note in (*too_short(profile), *_about_ended(profile))]
+    if base is not None:
+        found += [f"before: {note.text}" for note in (*too_short(base), *_about_ended(base))]
+    return found
+
+
+def _about_ended(profile: Profile) -> list[Note]:
+    words = profile.worded(METRICS["alive"]).words
+    return about_ended(profile, see=f"it is part of what is {words}")
 
 
 def _as_told(recording: Recording) -> str:
