@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,11 +20,13 @@ class Fake:
         self.version = 0
         self.ended = False
         self.changed = threading.Condition()
+        self.asked: list[tuple[int, int, list[int]]] = []
 
     def page(self) -> bytes:
         return "<p>é</p>".encode()
 
-    def data(self) -> bytes:
+    def data(self, start: int = 0, end: int = 0, cuts: Sequence[int] = ()) -> bytes:
+        self.asked.append((start, end, list(cuts)))
         return b"\x00\x01"
 
     def source(self, file: int) -> str | None:
@@ -167,3 +169,22 @@ def test_a_port_that_is_taken(url: str, content: Fake) -> None:
     assert port is not None
     with pytest.raises(OutputError, match="choose another --port"):
         PageServer(content, port)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", (0, 0, [])),
+        ("?from=5&to=90", (5, 90, [])),
+        ("?from=5&to=90&cut=7&cut=80&cut=81", (5, 90, [7, 80])),
+        ("?cut=7", (0, 0, [7])),
+        ("?from=5", (0, 0, [])),
+        ("?from=-5&to=1e9&cut=x", (0, 0, [])),
+        (f"?from=0&to={'9' * 19}", (0, 0, [])),
+    ],
+)
+def test_data_are_asked_for_by_time(
+    content: Fake, url: str, query: str, asked: tuple[int, int, list[int]]
+) -> None:
+    assert ask(url, f"data{query}")[0] == 200
+    assert content.asked == [asked]

@@ -4,7 +4,7 @@ import type { Dataset } from "./model";
 import { App } from "./ui/app";
 import { frameTimes } from "./ui/frames";
 import { settled } from "./ui/later";
-import { follow, isServed, load } from "./ui/load";
+import { follow, isServed, load, wantedTimes } from "./ui/load";
 import { renumbered } from "./ui/renumber";
 import { clean } from "./ui/text";
 import { Store, type State } from "./ui/state";
@@ -56,40 +56,53 @@ function fail(error: unknown): void {
   render(element, emptied());
 }
 
+let asked = ""; // the times that the server was asked for last
+let busy = false;
+let more = false;
+
 async function again(): Promise<void> {
-  const next = new Views(await load());
+  asked = wantedTimes(store.state);
+  const next = new Views(await load(asked));
   if (views) store.set(renumbered(store.state, views, next), false);
   views = next;
   show();
 }
 
-/** Fetch anew when the server says so; one fetch at a time, and the last word counts. */
+/** Fetch anew; one fetch at a time, and the last word counts. */
+async function refetch(): Promise<void> {
+  more = true;
+  if (busy) return;
+  busy = true;
+  while (more) {
+    more = false;
+    await again().catch(() => undefined);
+  }
+  busy = false;
+}
+
+/** Fetch when the server says that there is more. */
 function keepUp(): void {
-  let busy = false;
-  let more = false;
-  const changed = async (): Promise<void> => {
-    more = true;
-    if (busy) return;
-    busy = true;
-    while (more) {
-      more = false;
-      await again().catch(() => undefined);
-    }
-    busy = false;
-  };
   follow(
-    () => void changed(),
+    () => void refetch(),
     () => {
       live = false;
-      void changed();
+      void refetch();
       show();
     },
   );
 }
 
+/** Fetch when the timeline shows another time, or a range is chosen that spans do not part at. */
+function zoomed(state: State, before: State): void {
+  const wanted = wantedTimes(state);
+  const moved = String(state.seen) !== String(before.seen);
+  if (wanted !== asked && (moved || !views?.isExact(state.range))) void refetch();
+}
+
 async function start(): Promise<void> {
   try {
-    views = new Views(await load());
+    asked = wantedTimes(store.state);
+    views = new Views(await load(asked));
     live = served && views.data.header.live;
     document.title = `${clean(views.data.header.title)} · heaptide`;
     show();
@@ -99,6 +112,13 @@ async function start(): Promise<void> {
     return;
   }
   if (live) keepUp();
+  if (served) {
+    let before = store.state;
+    store.listen((state) => {
+      zoomed(state, before);
+      before = state;
+    });
+  }
   // Effects and the first drawing are behind the next frame.
   await new Promise<void>((done) => {
     requestAnimationFrame(() => setTimeout(done, 0));

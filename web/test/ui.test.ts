@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { calledBy, EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Row } from "../src/model";
+import { calledBy, EVERYTHING, Flame, Groups, nodeValues, sampleValues, type FlameNode, type Header, type Row } from "../src/model";
 import { mostOf } from "../src/ui/answer";
 import { changeFill, frameFill } from "../src/ui/colours";
 import { figuresOf } from "../src/ui/figures";
 import { ordered, sortOf, sortText } from "../src/ui/grouptable";
 import { CULL, Layout } from "../src/ui/layout";
+import { wantedTimes } from "../src/ui/load";
 import { matchingFrames } from "../src/ui/matches";
 import { follow, fullName, pathTo, rowName, shortName } from "../src/ui/naming";
+import type { Theme } from "../src/ui/paint";
 import { renumbered } from "../src/ui/renumber";
 import { fromFragment, INITIAL, toFragment, type State } from "../src/ui/state";
 import { clean, fileName, indexOfByte, seenFrom, shortPath, tail } from "../src/ui/text";
 import { alikeThreads } from "../src/ui/threads";
 import { tabOf, tabsOf } from "../src/ui/tabs";
+import { timeplotsOf } from "../src/ui/timeplot";
 import { bothWords, Views } from "../src/ui/views";
 import { make, Random, randomDescription } from "./make";
 
@@ -100,7 +103,7 @@ test("columns in bytes are found in text of any script", () => {
 
 test("the fragment holds the whole state", () => {
   const state: State = {
-    metric: "total", change: "grown", range: [5, 70], tab: "files", view: "inverted",
+    metric: "total", change: "grown", range: [5, 70], seen: [0, 90], tab: "files", view: "inverted",
     zoom: [3, 0, 12], sandwich: 0, folded: [7], search: "a+b&c=d/é", by: "line",
     interpreter: "show", library: "merge", recursion: "merge", templates: "hide", threads: [],
     processes: [1, 2], sort: "-self", source: [4, 17], theme: "dark", time: "table",
@@ -108,6 +111,43 @@ test("the fragment holds the whole state", () => {
   };
   assert.deepEqual(fromFragment(toFragment(state)), state);
   assert.equal(toFragment(INITIAL), "");
+});
+
+test("a server is asked for finer spans where the timeline is looked at, and where a range ends", () => {
+  assert.equal(wantedTimes(INITIAL), "");
+  assert.equal(wantedTimes({ seen: null, range: [5, 70] }), "?cut=5&cut=70");
+  assert.equal(wantedTimes({ seen: [0, 90], range: [5, 70] }), "?from=0&to=90&cut=5&cut=70");
+  const views = compared(true); // with edges at 10 and 20, and before at 12 and 20
+  const exact = (range: [number, number] | null): boolean => views.isExact(range);
+  assert.deepEqual([null, [0, 10], [12, 20], [0, 20]].map((one) => exact(one as [number, number])), [
+    true, true, true, true,
+  ]);
+  assert.equal(exact([10, 12]), false);
+});
+
+test("a timeline that is zoomed in is as high as what it shows", () => {
+  const spans = [0, 1, 2, 3].map((i): [number, number] => [i * 10, i * 10 + 10]);
+  const views = new Views(
+    make({
+      places: [{ function: "a" }],
+      samples: [{ stack: [0] }],
+      bins: spans,
+      changes: [[5, 0], [900, 0], [0, 800], [50, 0]].map(([bytes_in, bytes_out], bin) => (
+        { bin, sample: 0, bytes_in: bytes_in!, bytes_out: bytes_out! }
+      )),
+      columns: { "time.time": [10, 20, 30, 40], "time.live": [5, 905, 105, 155], "time.peak": [5, 990, 905, 160] },
+      header: { recording: { duration_ns: 40 }, marks: [], forks: [] } as object as Header,
+    }),
+  );
+  const plotOf = (seen: State["seen"]) =>
+    timeplotsOf(views, { ...INITIAL, seen }, { dark: false } as Theme, false)[0]!.plot;
+  const bounds = (seen: State["seen"]): number[] => {
+    const { start, end, highest } = plotOf(seen);
+    return [start, end, Math.round(highest / 1.04)];
+  };
+  assert.deepEqual(bounds(null), [0, 40, 990]);
+  assert.deepEqual(bounds([0, 10]), [0, 10, 5]);
+  assert.deepEqual(bounds([30, 40]), [30, 40, 160]);
 });
 
 test("threads that follow one another are written by their ends", () => {

@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,18 @@ _HEADERS = {
 }
 _KEEP_ALIVE_SECONDS = 15.0
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_TIME = re.compile(r"[0-9]{1,18}")
+
+
+def _times(query: dict[str, list[str]]) -> tuple[int, int, list[int]]:
+    """What `data` is asked for; what is no time is left out."""
+
+    def read(name: str, most: int) -> list[int]:
+        return [int(text) for text in query.get(name, [])[:most] if _TIME.fullmatch(text)]
+
+    start, end = read("from", 1), read("to", 1)
+    span = (start[0], end[0]) if start and end else (0, 0)
+    return (*span, read("cut", 2))
 
 
 class Content(Protocol):
@@ -40,8 +52,9 @@ class Content(Protocol):
         """The HTML, which fetches its data."""
         ...
 
-    def data(self) -> bytes:
-        """The columns of the page, compressed (`heaptide.views.page`)."""
+    def data(self, start: int = 0, end: int = 0, cuts: Sequence[int] = ()) -> bytes:
+        """The columns of the page, compressed (`heaptide.views.page`). Times in ns: from `start` to
+        `end` as fine as it is known, and exact at `cuts`."""
         ...
 
     def source(self, file: int) -> str | None:
@@ -137,7 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name == "":
             self._send(HTTPStatus.OK, self.content.page(), "text/html; charset=utf-8")
         elif name == "data":
-            self._send(HTTPStatus.OK, self.content.data(), "application/octet-stream")
+            body = self.content.data(*_times(parse_qs(target.query)))
+            self._send(HTTPStatus.OK, body, "application/octet-stream")
         elif name == "source":
             self._source(parse_qs(target.query))
         elif name == "events":

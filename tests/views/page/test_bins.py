@@ -14,7 +14,7 @@ from tests.recording.make import SECOND, Builder, Change
 
 from heaptide.profile import LEAKED, Profile
 from heaptide.recording import Births, Recording
-from heaptide.views.page.bins import CHANGES, changes_of
+from heaptide.views.page.bins import CHANGES, Focus, changes_of, edges_of
 from heaptide.views.page.gather import tables_of
 
 CONTEXTS = 5
@@ -54,7 +54,7 @@ def test_bins_are_runs_of_slices(seed: int, slices: int, most: int, data: st.Dat
         vars(recording)["births"] = Births(*{**vars(births), "times": np.array(moments)}.values())
         # The first context is left out, the next two are one sample.
         number = np.array([-1, 0, 0, 1, 2], np.int32)[: len(recording.contexts)]
-        changes = changes_of(recording, number, most)
+        changes = changes_of(recording, number, edges_of(recording, most))
         assert len(changes) <= max(most, len(moments) + 1)
         assert (len(changes) > 0) == (slices > 0)
         starts, stops = changes.start.tolist(), changes.end.tolist()
@@ -98,3 +98,45 @@ def test_pages_of_one_process(seed: int) -> None:
             changed = tables.new.changes.columns["bytes_out"].astype(np.int64).sum()
             assert int(changed) == int(recording.totals.bytes_out[own].sum())
         recording.close()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 60), st.integers(1, 40), st.data())
+@settings(max_examples=60, deadline=None)
+def test_spans_are_finer_where_it_is_asked(
+    seed: int, slices: int, most: int, data: st.DataObject
+) -> None:
+    """All edges stay, a cut is one, and nothing is lost."""
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Recording.open(uneven(seed, slices).write(Path(folder) / "a.tide"))
+        length = recording.summary.duration_ns
+        times = st.integers(0, length + SECOND)
+        start, end = sorted((data.draw(times), data.draw(times)))
+        bounds = [0, *recording.slices.start.tolist(), *recording.slices.end.tolist()]
+        cut = data.draw(st.sampled_from(bounds))
+        even = edges_of(recording, most)
+        edges = edges_of(recording, most, Focus(start, end, (cut,)))
+        assert set(even.tolist()) <= set(edges.tolist())
+        assert len(edges) <= len(even) + most + 4
+        number = np.arange(len(recording.contexts), dtype=np.int32)
+        changes = changes_of(recording, number, edges)
+        if not len(even) > 1:
+            return
+        assert cut == 0 or cut in [*changes.start.tolist(), *changes.end.tolist()]
+        for name in CHANGES:
+            whole = getattr(recording.totals, name).sum()
+            assert changes.columns[name].sum() == whole
+
+
+def test_each_slice_is_a_span_where_there_is_room(tmp_path: Path) -> None:
+    make = Builder()
+    make.process()
+    make.thread()
+    context = make.context(0, make.stack(make.python("f", "/home/u/a.py", 1)))
+    for second in range(1000):
+        make.slice(second * SECOND, (second + 1) * SECOND, {context: Change(1, 1)})
+    make.finish(1000 * SECOND)
+    recording = Recording.open(make.write(tmp_path / "a.tide"))
+    edges = edges_of(recording, 240, Focus(300 * SECOND, 500 * SECOND, (7 * SECOND,)))
+    assert set(range(300, 501)) <= set(edges.tolist())
+    assert 7 in edges
+    assert len(edges) < 240 + 200

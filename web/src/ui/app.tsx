@@ -32,7 +32,9 @@ export function App({ views, store, served, live }: AppProps) {
   const asked = useStore(store);
   const tab = tabOf(asked, views.data);
   const range = useMemo(() => views.within(asked.range), [views, asked.range]);
-  const state = tab === asked.tab && range === asked.range ? asked : { ...asked, tab, range };
+  const seen = useMemo(() => views.within(asked.seen), [views, asked.seen]);
+  const same = tab === asked.tab && range === asked.range && seen === asked.seen;
+  const state = same ? asked : { ...asked, tab, range, seen };
   const dark = useDark(state.theme);
   const field = useRef<HTMLInputElement>(null);
   const [selected, setSelected] = useState<number[] | null>(null);
@@ -123,7 +125,7 @@ export function App({ views, store, served, live }: AppProps) {
         )}
       </Later>
     ),
-    [views, dark, live, state.time, state.range, ...narrowing(state)],
+    [views, dark, live, state.time, state.range, state.seen, ...narrowing(state)],
   );
   const printed = useMemo(
     () => (

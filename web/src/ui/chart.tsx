@@ -1,6 +1,6 @@
 /** A chart of the live heap over time: looked at by pointing, and a range chosen by dragging or keys. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { duration, size, snap, type Spans } from "../model";
+import { durations, duration, size, snap, touched, type Spans } from "../model";
 import { keyOn, type Ground, type Range } from "./brush";
 import { themeOf } from "./paint";
 import { formOf } from "./series";
@@ -92,7 +92,8 @@ export function Chart(props: {
     if (event.ctrlKey || event.metaKey || event.altKey || !ruler.count) return;
     // Keys count in spans, so that a range that is moved keeps its length.
     const toSpans = (at: Range): Range => [spanAt(ruler.end, at[0]), spanAt(ruler.end, at[1] - 1) + 1];
-    const counted: Ground = { start: 0, end: ruler.count, step: keyStep(ruler.count) };
+    const [from, until] = touched(ruler, [plot.start, plot.end]);
+    const counted: Ground = { start: from, end: until, step: keyStep(until - from) };
     const at = moment === null ? null : spanAt(ruler.end, moment);
     const done = keyOn(counted, state.range && toSpans(state.range), at, event.key, event.shiftKey);
     if (!done) return;
@@ -153,9 +154,12 @@ function middleOf({ start, end, count }: Spans, span: number): number {
 }
 
 function labelOf(made: Timeplot, state: State, moment: number | null, views: Views): string {
-  const peak = made.plot.peak;
+  const { peak, ...plot } = made.plot;
+  const [start, end] = plot.start
+    ? durations(plot.start / 1e9, plot.end / 1e9)
+    : ["0", duration(plot.end / 1e9)];
   const parts = [
-    `Live heap${made.title && `, ${made.title},`} from 0 to ${duration(made.plot.end / 1e9)}`,
+    `Live heap${made.title && `, ${made.title},`} from ${start} to ${end}`,
     peak ? `peak ${size(peak.bytes)} at ${duration(peak.time / 1e9)}` : "",
     state.range
       ? `chosen ${duration(state.range[0] / 1e9)} to ${duration(state.range[1] / 1e9)}`

@@ -1,15 +1,26 @@
 /** Where the data comes from: this very file, or the server that the page is from. */
 import { decode, fromBase64, type Dataset } from "../model";
+import type { State } from "./state";
 
 const ELEMENT = "heaptide-data";
 
 /** Whether a server answers for what is not in the page. */
 export const isServed = (): boolean => document.getElementById(ELEMENT) === null;
 
-/** The data. Rejects with an Error whose message says what is wrong, for a person. */
-export async function load(): Promise<Dataset> {
+/** What a server is asked for: spans are finer where the timeline is looked at, and part where the range ends. */
+export function wantedTimes({ seen, range }: Pick<State, "seen" | "range">): string {
+  const parts = seen ? [`from=${seen[0]}`, `to=${seen[1]}`] : [];
+  parts.push(...(range ?? []).map((time) => `cut=${time}`));
+  return parts.length ? `?${parts.join("&")}` : "";
+}
+
+/**
+ * The data; of a server with the times that are `wanted`. Rejects with an Error whose message says
+ * what is wrong, for a person.
+ */
+export async function load(wanted: string): Promise<Dataset> {
   const element = document.getElementById(ELEMENT);
-  if (!element) return decode(await fetched());
+  if (!element) return decode(await fetched(wanted));
   let bytes: Uint8Array;
   try {
     bytes = fromBase64(element.textContent ?? "");
@@ -20,10 +31,10 @@ export async function load(): Promise<Dataset> {
   return decode(bytes);
 }
 
-async function fetched(): Promise<Uint8Array> {
+async function fetched(wanted: string): Promise<Uint8Array> {
   let answer: Response;
   try {
-    answer = await fetch("data");
+    answer = await fetch(`data${wanted}`);
   } catch {
     throw new Error("the server does not answer; is heaptide still running?");
   }

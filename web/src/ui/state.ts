@@ -18,6 +18,7 @@ export interface State {
   metric: string; // of the whole recording; "": the first there is
   change: string; // of a range; "": the first there is
   range: [number, number] | null; // ns
+  seen: [number, number] | null; // ns, that the timeline shows; null: all
   tab: Tab;
   view: (typeof VIEWS)[number];
   zoom: number[]; // groups, from below the root to the frame that fills the width
@@ -42,6 +43,7 @@ export const INITIAL: State = {
   metric: "",
   change: "",
   range: null,
+  seen: null,
   tab: "flame",
   view: "stack",
   zoom: [],
@@ -75,8 +77,8 @@ const CHOICES: { [K in keyof State]?: readonly string[] } = {
   frames: SHOWN,
 };
 const TEXTS: (keyof State)[] = ["metric", "change", "search", "sort"];
-const LISTS: (keyof State)[] = ["zoom", "folded", "threads", "processes", "source", "range"];
-const PAIRS: (keyof State)[] = ["source", "range"];
+const LISTS: (keyof State)[] = ["zoom", "folded", "threads", "processes", "source", "range", "seen"];
+const PAIRS: (keyof State)[] = ["source", "range", "seen"];
 const SETS: (keyof State)[] = ["threads", "processes"]; // sorted; many that follow one another
 const MOST = 1_000_000; // members of a set
 
@@ -108,7 +110,8 @@ export function fromFragment(fragment: string): State {
         text === "" ? [] : SETS.includes(name) ? members(text) : text.split(".").map(Number);
       const sound = numbers.every((n) => Number.isSafeInteger(n) && n >= 0);
       if (!sound || (PAIRS.includes(name) && numbers.length !== 2)) continue;
-      if (name !== "range" || numbers[0]! < numbers[1]!) state[name] = numbers;
+      const ordered = (name !== "range" && name !== "seen") || numbers[0]! < numbers[1]!;
+      if (ordered) state[name] = numbers;
     } else if (name === "sandwich" && /^\d{1,9}$/.test(text)) {
       state[name] = Number(text);
     }

@@ -7,6 +7,7 @@ import { drawLines, drawPeak, drawRange } from "./marks";
 import type { Theme } from "./paint";
 import type { Face, Plot } from "./plot";
 import { columnsOf, seriesOf } from "./series";
+import { isShown } from "./timeplot";
 
 const LEAST = 4; // px that a drag has to cover to be one
 const NEAR = 2; // px beside the chart that still point at it
@@ -192,7 +193,10 @@ export class TimeChart {
   /** Where the chosen range stands, in px of the chart. */
   private chosen(): Range | null {
     const { range } = this;
-    return range && [this.u.valToPos(range[0], "x"), this.u.valToPos(range[1], "x")];
+    if (!range) return null;
+    const width = this.u.bbox.width / uPlot.pxRatio;
+    const [from, to] = range.map((time) => Math.min(Math.max(this.u.valToPos(time, "x"), 0), width));
+    return [from!, to!];
   }
 
   private select(redraw = true): void {
@@ -230,11 +234,11 @@ export class TimeChart {
     drawLines(ctx, plot, face, theme);
     if (plot.gap) nameGap(ctx, plot, face, theme);
     ctx.restore();
-    if (this.range || select.width > 0) {
+    if (select.width > 0) {
       const from = face.left + select.left;
       drawRange(ctx, [from, from + select.width], face, theme);
     }
-    if (plot.peak) drawPeak(ctx, plot, face, theme, plot.peak);
+    if (plot.peak && isShown(plot, plot.peak.time)) drawPeak(ctx, plot, face, theme, plot.peak);
     ctx.restore();
   }
 }

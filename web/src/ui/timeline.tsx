@@ -4,7 +4,7 @@ import { Chart, type Looked } from "./chart";
 import { themeOf } from "./paint";
 import type { Change, State } from "./state";
 import { At, TimeLegend } from "./timeparts";
-import { timeplotsOf } from "./timeplot";
+import { isShown, timeplotsOf } from "./timeplot";
 import { BriefTimes, TimeTable } from "./timetable";
 import type { Views } from "./views";
 import { RangeWords } from "./words";
@@ -22,11 +22,12 @@ export function Timeline(props: Props) {
   const [withRss, setRss] = useState(true);
   const [looked, setLooked] = useState<Looked | null>(null);
   const { header } = views.data;
+  const { range, seen } = state;
   const isKnown = views.ruler("new").count > 0;
   const { threads, processes, templates, recursion } = state;
   const made = useMemo(
     () => timeplotsOf(views, state, themeOf(document.documentElement), withRss),
-    [views, threads, processes, templates, recursion, withRss, props.theme],
+    [views, threads, processes, templates, recursion, withRss, props.theme, String(seen)],
   );
   const empty = made.every(
     ({ plot }) => plot.x.length < 2 && !plot.curves.some((curve) => curve.x.length),
@@ -49,6 +50,16 @@ export function Timeline(props: Props) {
             <span class="hint wide-on">drag, or use arrow keys with shift, to choose a range</span>
           )
         )}
+        {seen && (
+          <button type="button" class="quiet" onClick={() => onChange({ seen: null })}>
+            whole time
+          </button>
+        )}
+        {range && String(range) !== String(seen) && (
+          <button type="button" class="quiet" onClick={() => onChange({ seen: range })}>
+            zoom in
+          </button>
+        )}
         <button
           type="button"
           class="quiet"
@@ -70,11 +81,11 @@ export function Timeline(props: Props) {
               {...props}
               made={side}
               sides={made}
-              looked={looked}
+              looked={looked && isShown(side.plot, looked.moment) ? looked : null}
               onLook={setLooked}
             />
           ))}
-          <BriefTimes views={views} stack={header.diff ? null : stack} />
+          <BriefTimes views={views} stack={header.diff ? null : stack} plot={made[made.length - 1]!.plot} />
           <TimeLegend keys={keys} withRss={withRss} onRss={setRss} onSite={props.onSite} />
         </>
       )}

@@ -37,7 +37,7 @@ export function timeplotsOf(views: Views, state: State, theme: Theme, withRss: b
   if (!both) return [aloneOf(views, state, theme, withRss)];
   const top = Math.max(...both.stacks.map(({ highest }) => largest(highest)));
   const [old, fresh] = both.stacks.map((stack, i): Timeplot => {
-    const plot = emptyPlot(views);
+    const plot = emptyPlot(views, state.seen);
     plot.peak = peakOf(i ? views.data.header : diff);
     const keys = stackOn(plot, stack, both.groups, theme, both.stacks);
     outlineOn(plot, stack, top, theme);
@@ -57,7 +57,7 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   const found = header.diff ? null : views.stack(state);
   const narrowed = state.threads !== null || state.processes !== null;
   const hasRss = !narrowed && !header.diff && timeline.rss.some((rss) => rss > 0);
-  const plot = emptyPlot(views);
+  const plot = emptyPlot(views, state.seen);
   if (!narrowed) plot.peak = peakOf(header);
   const keys: Key[] = [];
   if (found) {
@@ -93,15 +93,16 @@ function aloneOf(views: Views, state: State, theme: Theme, withRss: boolean): Ti
   return made;
 }
 
-/** Over the whole time of what is shown. */
-function emptyPlot(views: Views): Plot {
+/** Over the time that is shown. */
+function emptyPlot(views: Views, seen: State["seen"]): Plot {
   const { header, sides } = views.data;
   const ends = Object.values(sides).flatMap(({ bins, timeline }) => [endOf(bins), last(timeline.time)]);
   const lengths = [header.recording, header.diff?.recording].map((one) => one?.duration_ns ?? 0);
   const end = Math.max(...lengths, ...ends);
   const none = new Float64Array(0);
+  const [from, to] = seen ?? [0, end || 1];
   return {
-    start: 0, end: end || 1, highest: 1, x: none, bands: [], outline: null, curves: [], gap: null,
+    start: from, end: to, highest: 1, x: none, bands: [], outline: null, curves: [], gap: null,
     lines: [], peak: null,
   };
 }
@@ -210,9 +211,15 @@ function noteOf(narrowed: boolean, noRss: boolean, views: Views): string {
 const headroom = ({ lines }: Plot): number => (lines.length ? 1.12 : 1.04);
 
 function highestOf(plot: Plot, stack: Stack | null): number {
-  let highest = plot.peak?.bytes ?? 0;
-  for (const curve of plot.curves) for (const y of curve.y) highest = Math.max(highest, y);
-  return stack ? Math.max(highest, largest(stack.highest)) : highest;
+  const { start, end, peak } = plot;
+  let highest = peak && isShown(plot, peak.time) ? peak.bytes : 0;
+  for (const { x, y } of plot.curves) {
+    // From the last before to the first behind: its lines come in from there.
+    const first = Math.max(rowAt(x, start), 0);
+    const stop = Math.min(rowAt(x, end) + 2, x.length);
+    highest = Math.max(highest, largest(y, first, stop));
+  }
+  return stack ? Math.max(highest, highestIn(stack, [start, end]) ?? 0) : highest;
 }
 
 function processName(views: Views, row: number): string {
@@ -221,6 +228,8 @@ function processName(views: Views, row: number): string {
   const command = clean(process.command).split(" ");
   return `${process.pid} ${basename(command[0] ?? "")} ${command.slice(1, 3).map(basename).join(" ")}`.trim();
 }
+
+export const isShown = ({ start, end }: Plot, time: number): boolean => start <= time && time <= end;
 
 const last = (values: ArrayLike<number>): number => Number(values[values.length - 1] ?? 0);
 const floats = (values: ArrayLike<number>): Float64Array => Float64Array.from(values);

@@ -1,7 +1,8 @@
 /** The timeline as a table: a row for each span of time that is kept. */
 import { useMemo } from "preact/hooks";
-import { duration, durations, largest, rowTops, size, type Spans, type Stack } from "../model";
-import { highestIn, rowAt, valueAt, type Timeplot } from "./timeplot";
+import { duration, durations, largest, rowTops, size, touched, type Spans, type Stack } from "../model";
+import type { Plot } from "./plot";
+import { highestIn, isShown, rowAt, valueAt, type Timeplot } from "./timeplot";
 import { Rows, type Column } from "./rows";
 import type { Views } from "./views";
 
@@ -36,7 +37,12 @@ const times = (spans: Spans): Column => ({
 });
 
 function BothBins({ views, made, onRange }: Props) {
-  const spans = views.ruler("new");
+  const { plot } = made[made.length - 1]!;
+  const all = views.ruler("new");
+  const [first, stop] = touched(all, [plot.start, plot.end]);
+  const spans: Spans = {
+    start: all.start.subarray(first, stop), end: all.end.subarray(first, stop), count: stop - first,
+  };
   const at = (side: number, of: (stack: Stack, span: [number, number]) => number | null) =>
     (row: number): string => {
       const { stack } = made[side]!;
@@ -79,18 +85,22 @@ function Bins(props: Props & { stack: Stack }) {
     const row = rowAt(timeline.time, Number(bins.end[bin]));
     return row >= 0 && timeline.rss[row] ? size(timeline.rss[row]!) : "";
   };
+  const { plot } = props.made[0]!;
+  const [first, stop] = touched(bins, [plot.start, plot.end]);
+  const from = (of: (bin: number) => string) => (row: number) => of(first + row);
+  const { stack, onRange } = props;
   return (
     <Rows
       label={LABEL}
-      count={bins.count}
-      onOpen={(bin) => props.onRange([Number(bins.start[bin]), Number(bins.end[bin])])}
+      count={stop - first}
+      onOpen={(row) => onRange([Number(bins.start[first + row]), Number(bins.end[first + row])])}
       columns={[
-        times(bins),
-        figure("live", "live at its end", (bin) => size(props.stack.total[bin]!)),
-        figure("highest", "highest in it", (bin) => size(props.stack.highest[bin]!)),
-        figure("came", "allocated", (bin) => size(sums.came[bin]!)),
-        figure("went", "freed", (bin) => size(sums.went[bin]!)),
-        figure("rss", "RSS", rss),
+        { ...times(bins), cell: from(times(bins).cell as (bin: number) => string) },
+        figure("live", "live at its end", from((bin) => size(stack.total[bin]!))),
+        figure("highest", "highest in it", from((bin) => size(stack.highest[bin]!))),
+        figure("came", "allocated", from((bin) => size(sums.came[bin]!))),
+        figure("went", "freed", from((bin) => size(sums.went[bin]!))),
+        figure("rss", "RSS", from(rss)),
       ]}
     />
   );
@@ -99,7 +109,7 @@ function Bins(props: Props & { stack: Stack }) {
 const BRIEF = 40; // rows
 
 /** The timeline in few rows, for who cannot see it. */
-export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null }) {
+export function BriefTimes({ views, stack, plot }: { views: Views; stack: Stack | null; plot: Plot }) {
   const { timeline, bins, header, sides } = views.data;
   const older = sides.base.timeline;
   const before = (time: number): string => {
@@ -107,8 +117,9 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
     return row >= 0 ? size(older.live[row]!) : "";
   };
   const ends = stack ? bins.end : timeline.time;
-  const rows = Math.min(ends.length, BRIEF);
-  const at = Array.from({ length: rows }, (_, i) => Math.floor(((i + 1) * ends.length) / rows) - 1);
+  const shown = Array.from(ends.keys()).filter((row) => isShown(plot, Number(ends[row])));
+  const rows = Math.min(shown.length, BRIEF);
+  const at = Array.from({ length: rows }, (_, i) => shown[Math.floor(((i + 1) * shown.length) / rows) - 1]!);
   const tops = stack ? stack.highest : rowTops(timeline);
   return (
     <div class="only-read">
@@ -130,7 +141,7 @@ export function BriefTimes({ views, stack }: { views: Views; stack: Stack | null
               <tr key={i}>
                 <th scope="row">{seconds(Number(ends[i]))}</th>
                 <td>{size(live)}</td>
-                <td>{size(largest(tops, k ? at[k - 1]! + 1 : 0, i + 1))}</td>
+                <td>{size(largest(tops, k ? at[k - 1]! + 1 : shown[0], i + 1))}</td>
                 <td>
                   {header.diff
                     ? before(Number(ends[i]))

@@ -1,7 +1,7 @@
 /** All that the page shows of one data set, computed when first asked for and kept while it holds. */
 import {
   amount, bothStacks, endOf, figure, Flame, Groups, groupTable, heaviest, largest, nodeValues, ownerTable, rulerOf,
-  sampleValues, search, stack, survivalSpan, toldBy, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
+  sampleValues, search, snap, stack, survivalSpan, toldBy, total, touched, type Dataset, type FlameNode, type Found, type Grouping,
   type RangeMetric, type Row, type Selection, type Spans, type Stack, type Unit, type Weighed, type Which,
 } from "../model";
 import type { State } from "./state";
@@ -256,6 +256,11 @@ export class Views {
     const end = Math.max(endOf(this.ruler("new")), endOf(this.ruler("base")));
     if (!range || range[0] >= end) return null;
     return range[1] > end ? [range[0], end] : range;
+  }
+
+  /** Whether the range is one of whole spans, of either recording. */
+  isExact(range: State["range"]): boolean {
+    return !range || (["new", "base"] as const).some((which) => String(snap(this.ruler(which), range)) === String(range));
   }
 
   /** What a range on the chart of a recording snaps to. */

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from heaptide.profile.shared import Shared
 
 from . import html
+from .bins import Focus, edges_of
 from .blob import Blob, Encoder
 from .columns import columns_of
 from .gather import tables_of
@@ -25,10 +28,11 @@ from .sources import changed_since, embedded, source_text
 
 if TYPE_CHECKING:
     from heaptide.profile import Profile
+    from heaptide.recording import Recording
 
     from .tables import Tables
 
-__all__ = ["DEFAULT_MOST", "Page", "build", "empty_page"]
+__all__ = ["DEFAULT_MOST", "Focus", "Page", "build", "empty_page", "is_finer"]
 
 DEFAULT_MOST = 20_000_000  # bytes of the file
 _BINS = 240
@@ -71,12 +75,14 @@ def build(
     sources: bool = False,
     served: bool = False,
     live: bool = False,
+    focus: Focus | None = None,
     progress: Progress | None = None,
 ) -> Page:
     """The page of what ``profile`` selects; with ``base``, of the difference to that older one.
 
     ``most``: bytes of the file, for which small stacks are folded. ``sources``: with the text of
     the source files, as far as they are here; ``served``: these are shown when they are asked for.
+    ``focus``: where time is finer than it is elsewhere.
     ``progress(done, steps, what comes now)``.
     """
 
@@ -90,7 +96,7 @@ def build(
     was, now = (None, None) if base is None else shared_names(Shared(base, profile))
     extras = [metric.name for metric in own_metrics(profile, base)]
     tables, together = tables_of(
-        profile, bins=_BINS, samples=_MOST_SAMPLES, names=now, extras=extras
+        profile, bins=_BINS, samples=_MOST_SAMPLES, names=now, extras=extras, focus=focus
     )
     tables = only_chosen(header, tables, profile)
     said = []
@@ -99,7 +105,9 @@ def build(
         together.extend(header, profile.recording)
     else:  # of two recordings, owners are not told apart anyhow
         step(2, "the older recording")
-        older, _ = tables_of(base, bins=_BINS, samples=_MOST_SAMPLES, names=was, extras=extras)
+        older, _ = tables_of(
+            base, bins=_BINS, samples=_MOST_SAMPLES, names=was, extras=extras, focus=focus
+        )
         tables = compact(with_base(tables, older))
     texts: dict[str, str] = {}
     if sources:
@@ -114,7 +122,7 @@ def build(
         numbers = {text: number for number, text in enumerate(tables.texts)} if texts else {}
         found = {str(numbers[name]): text for name, text in texts.items() if name in numbers}
         full = {**header, "sources": found, "folded": said}
-        columns = columns_of(tables, profile, base)
+        columns = columns_of(tables, profile, base, focus)
         return encoder.encode(full, columns, tables.texts, fast=fast)
 
     room = (most - html.overhead()) * 3 // 4 - 512  # base64, and the sentences to come
@@ -140,6 +148,13 @@ def build(
         len(shrunk.tables.parent),
         said,
         shrunk.tables.texts,
+    )
+
+
+def is_finer(focus: Focus, *recordings: Recording) -> bool:
+    """Whether a page with that ``focus`` has other spans of time than one without."""
+    return any(
+        not np.array_equal(edges_of(one, _BINS, focus), edges_of(one, _BINS)) for one in recordings
     )
 
 

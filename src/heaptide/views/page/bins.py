@@ -23,6 +23,17 @@ CHANGES = (
     "short_lived",
 )
 
+
+@dataclass(frozen=True)
+class Focus:
+    """Where spans of time are finer, from ``start`` to ``end`` (ns; equal: nowhere), and moments
+    ``cuts`` at which they part besides, as nearly as slices do."""
+
+    start: int = 0
+    end: int = 0
+    cuts: tuple[int, ...] = ()
+
+
 _Part = tuple[Column, list[Column]]  # samples, and their figures
 
 
@@ -71,13 +82,12 @@ class Changes:
         return _joined(self.start[::2], ends, parts)
 
 
-def changes_of(recording: Recording, number: Column, bins: int) -> Changes:
-    """The recording's slices in at most ``bins`` spans of about equal length.
+def changes_of(recording: Recording, number: Column, edges: Ints) -> Changes:
+    """The recording's slices in the spans that ``edges_of`` made.
 
     ``number``: the sample of each context; -1: none. Memory is that of the result and of a bin.
     """
     slices = recording.slices
-    edges = edges_of(recording, bins)
     parts: list[_Part] = []
     for first, stop in zip(edges[:-1].tolist(), edges[1:].tolist()):
         rows = recording.deltas(first, stop)
@@ -91,10 +101,27 @@ def changes_of(recording: Recording, number: Column, bins: int) -> Changes:
     return _joined(starts, ends, parts)
 
 
-def edges_of(recording: Recording, bins: int) -> Ints:
+def edges_of(recording: Recording, bins: int, focus: Focus | None = None) -> Ints:
     """Rows of slices at which bins begin, at most ``bins`` spans of about equal length, and the
     number of slices. Where the recorder has counted what lives there is an edge, so that a range
-    between two such moments can be shown exactly."""
+    between two such moments can be shown exactly. ``focus``: with as many again there."""
+    edges = _even(recording, bins)
+    if focus is None or len(edges) < 2:
+        return edges
+    slices = recording.slices
+    cuts = np.searchsorted(slices.start, np.array((focus.start, focus.end, *focus.cuts), np.int64))
+    first = int(np.searchsorted(slices.end, focus.start, side="right"))
+    stop = int(np.searchsorted(slices.start, focus.end))
+    if focus.start >= focus.end or first >= stop:
+        return np.union1d(edges, cuts[2:])
+    starts = slices.start[first:stop].astype(np.float64)
+    length = max(float(slices.end[stop - 1]) - starts[0], 1.0)
+    bin_of = ((starts - starts[0]) / length * bins).astype(np.int64)
+    fresh = first + np.flatnonzero(np.append(True, np.diff(bin_of) != 0))
+    return np.union1d(edges, np.concatenate([fresh, cuts]))
+
+
+def _even(recording: Recording, bins: int) -> Ints:
     slices, moments = recording.slices, recording.births.times
     if not len(slices):
         return np.zeros(1, np.int64)

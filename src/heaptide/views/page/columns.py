@@ -15,11 +15,15 @@ from .tables import FIGURES, OLD, PLACE, Histogram, Side, Tables
 if TYPE_CHECKING:
     from heaptide.profile import Profile
 
+    from .bins import Focus
+
 Column = npt.NDArray[Any]
 
 
-def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[str, Column]:
-    """All columns but the texts. ``tables`` must be compact."""
+def columns_of(
+    tables: Tables, profile: Profile, base: Profile | None, focus: Focus | None = None
+) -> dict[str, Column]:
+    """All columns but the texts. ``tables`` must be compact. ``focus``: where time is finer."""
     found: dict[str, Column] = {
         **{f"location.{name}": tables.places[name] for name in PLACE if _told(tables, name)},
         "node.depth": Tree(tables.parent).depth,
@@ -33,11 +37,11 @@ def columns_of(tables: Tables, profile: Profile, base: Profile | None) -> dict[s
         **_histogram("size", tables.sizes),
         **_histogram("life", tables.lifetimes),
         **_histogram("age", tables.ages),
-        **_timeline("time", profile),
+        **_timeline("time", profile, focus),
     }
     if base is not None and tables.base is not None:
         found.update(_side("base.", "base", tables.base, tables))
-        found.update(_timeline("base.time", base))
+        found.update(_timeline("base.time", base, focus))
         found.update({**_exits("", tables.new), **_exits("base.", tables.base)})
     if tables.spreads.known:
         rows = dict(vars(tables.spreads))
@@ -114,13 +118,20 @@ def _histogram(name: str, histogram: Histogram) -> dict[str, Column]:
 _MOST_POINTS = 2000
 
 
-def _timeline(name: str, profile: Profile) -> dict[str, Column]:
-    """At most some thousand rows; of those that fall together the last, with the highest peak."""
+def _step(rows: int) -> int:
+    return max(-(-rows // _MOST_POINTS), 1)
+
+
+def _timeline(name: str, profile: Profile, focus: Focus | None) -> dict[str, Column]:
+    """At most some thousand rows, and as many where the ``focus`` is; of those that fall together
+    the last, with the highest peak."""
     timeline = timeline_of(profile)
     rows = len(timeline)
-    step = max(-(-rows // _MOST_POINTS), 1)
-    starts = np.arange(0, rows, step)
-    last = np.minimum(starts + step, rows) - 1
+    starts = np.arange(0, rows, _step(rows))
+    if focus is not None:
+        first, stop = np.searchsorted(timeline.time, (focus.start, focus.end)).tolist()
+        starts = np.union1d(starts, np.arange(first, stop, _step(stop - first)))
+    last = np.append(starts, rows)[1:] - 1
     peak = np.maximum(timeline.peak_bytes, timeline.live_bytes)
     highest = {"peak": peak, "rss": timeline.rss, "pss": timeline.pss}
     found: dict[str, Column] = {

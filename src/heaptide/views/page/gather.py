@@ -14,7 +14,7 @@ import numpy as np
 
 from heaptide.profile import COLUMNS
 
-from .bins import Changes, changes_of, edges_of
+from .bins import Changes, Focus, changes_of, edges_of
 from .exits import Exits, exits_of, gone_at
 from .matched import Names, own_names
 from .order import arranged
@@ -45,12 +45,13 @@ def tables_of(
     samples: int,
     names: Names | None = None,
     extras: Sequence[str] = (),
+    focus: Focus | None = None,
 ) -> tuple[Tables, Together]:
     """The tables of what ``profile`` selects, compact (``order``), in at most ``bins`` spans of
     time; and which processes and threads are not told apart, for more than ``samples`` of them.
     ``names``: for a comparison, which does not tell processes apart, what places are called in it:
     with what processes left behind, and without sizes and lifetimes. ``extras``: names of metrics
-    that the format alone has.
+    that the format alone has. ``focus``: where spans are finer.
 
     Contexts without any figure are left out: they did nothing.
     """
@@ -62,7 +63,8 @@ def tables_of(
     sample = np.full(len(profile.recording.contexts), -1, np.int32)
     sample[rows] = number
     recording = profile.recording
-    changes = changes_of(recording, sample, bins)
+    edges = edges_of(recording, bins, focus)
+    changes = changes_of(recording, sample, edges)
     found = replace(
         shape,
         new=Side(
@@ -76,7 +78,7 @@ def tables_of(
     if compared:
         return found, together
     sizes, lifetimes, ages = _histograms(recording, sample)
-    spreads = spreads_of(profile, edges_of(recording, bins), together)
+    spreads = spreads_of(profile, edges, together)
     found = replace(found, sizes=sizes, lifetimes=lifetimes, ages=ages, spreads=spreads)
     return found, together
 

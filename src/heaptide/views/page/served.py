@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from heaptide.errors import HeaptideError
 from heaptide.profile import Profile
 from heaptide.recording import Recording
 
-from . import Page, build, empty_page
+from . import Focus, Page, build, empty_page, is_finer
 
 MOST_BYTES = 200_000_000  # of the data: what a browser still opens in a few seconds
 _LEAST_SECONDS = 1.0  # between two looks at a recording that grows
@@ -45,18 +45,26 @@ class Served:
         self._changed = threading.Condition()
         self._version = 0
         self._complete = False
+        self._building = threading.Lock()  # a recording is read by one thread at a time
+        self._finer: tuple[Page, Focus, bytes] | None = None  # what was asked for last
         recording = look()
+        self._shown = recording
         self._page = self._build(recording)
         self._thread = threading.Thread(target=self._keep_up, args=(recording,), daemon=True)
         self._thread.start()
 
-    def _build(self, recording: Recording) -> Page:
+    def _build(self, recording: Recording, focus: Focus | None = None) -> Page:
         from heaptide.profile import rows_of_pid
 
         rows = None if self._pid is None else rows_of_pid(recording, self._pid)
         growing = self._live and recording.end is None
         return build(
-            Profile(recording, rows), self._base, most=MOST_BYTES, served=True, live=growing
+            Profile(recording, rows),
+            self._base,
+            most=MOST_BYTES,
+            served=True,
+            live=growing,
+            focus=focus,
         )
 
     def close(self) -> None:
@@ -69,8 +77,27 @@ class Served:
     def page(self) -> bytes:
         return empty_page(self._page.title)
 
-    def data(self) -> bytes:
-        return self._page.data
+    def data(self, start: int = 0, end: int = 0, cuts: Sequence[int] = ()) -> bytes:
+        with self._changed:
+            page, shown = self._page, self._shown
+        if start >= end and not cuts:
+            return page.data
+        focus = Focus(start, end, tuple(cuts))
+        with self._building:
+            if self._finer is None or self._finer[:2] != (page, focus):
+                self._finer = (page, focus, self._data_of(page, shown, focus))
+            return self._finer[2]
+
+    def _data_of(self, page: Page, shown: Recording, focus: Focus) -> bytes:
+        sides = (shown,) if self._base is None else (shown, self._base.recording)
+        try:
+            if not is_finer(focus, *sides):
+                return page.data
+            finer = self._build(shown, focus)
+        except HeaptideError:  # a file that goes on, of which that is gone
+            return page.data
+        # Files are asked for by their numbers, which folding changes.
+        return finer.data if finer.files == page.files else page.data
 
     def source(self, file: int) -> str | None:
         return self._page.source(file)
@@ -99,7 +126,9 @@ class Served:
                 if first or now != seen:
                     shown = recording if recording.symbols is not None else recording.named()
                     if not first or shown is not recording:
-                        self._show(self._build(shown))
+                        with self._building:
+                            page = self._build(shown)
+                        self._show(page, shown)
                 seen = now
                 ended = ended or recording.end is not None
             except HeaptideError:  # a file that is gone, or in the middle of being replaced
@@ -113,9 +142,9 @@ class Served:
             self._complete = True
             self._changed.notify_all()
 
-    def _show(self, page: Page) -> None:
+    def _show(self, page: Page, shown: Recording) -> None:
         with self._changed:
-            self._page = page
+            self._page, self._shown = page, shown
             self._version += 1
             self._changed.notify_all()
 
