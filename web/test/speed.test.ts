@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import {
-  Dataset, EVERYTHING, Flame, Groups, groupTable, nodeValues, sampleValues, search, stack, total,
+  Dataset, EVERYTHING, Flame, Groups, groupTable, heaviest, nodeValues, sampleValues, search, stack, total,
   type FlameNode, type Grouping, type Header, type Selection,
 } from "../src/model";
 import { pack, Random } from "./make";
@@ -145,7 +145,10 @@ test(`${NODES} nodes, ${BINS * CHANGES} changes`, (context) => {
     });
     assert.ok(down.drawn > 100 && up.drawn > 100);
     assert.deepEqual([down.total, up.total], [total(values), total(values)]);
-    const found = time("search", () => search(data, groups, "function_12", nodes));
+    const placed = time("places of groups", () =>
+      groups.placed(heaviest(data, groups, { samples: values, nodes, base: null })),
+    );
+    const found = time("search", () => search(data, placed, "function_12", nodes));
     assert.ok(found.value > 0 && found.value < total(values));
     const rows = time("table", () => groupTable(data, groups, values, nodes));
     assert.equal(rows.reduce((all, row) => all + row.site, 0), total(values));

@@ -28,6 +28,12 @@ export interface Frames {
   group: Int32Array;
 }
 
+/** By location numbers below that of locations: of its line within its group, and of its function on that line. */
+export interface Lines {
+  line: Int32Array;
+  named: Int32Array;
+}
+
 /** Which locations are one group, wherever it is placed. */
 class Members {
   readonly ofLocation: Int32Array;
@@ -37,6 +43,7 @@ class Members {
   readonly first: Int32Array; // by group: its first location
   readonly names: (string | undefined)[] = [];
   private found: Frames | null = null;
+  private told: Lines | null = null;
 
   constructor(
     private readonly data: Dataset,
@@ -76,6 +83,10 @@ class Members {
   get frames(): Frames {
     return (this.found ??= framesOf(this.data, this));
   }
+
+  get lines(): Lines {
+    return (this.told ??= linesOf(this.data, this.ofLocation));
+  }
 }
 
 export class Groups {
@@ -107,6 +118,11 @@ export class Groups {
   /** Computed at the first call. */
   get frames(): Frames {
     return this.members.frames;
+  }
+
+  /** Computed at the first call. */
+  get lines(): Lines {
+    return this.members.lines;
   }
 
   /** What the group is called: a function, `file:line`, a file or a module. */
@@ -202,6 +218,21 @@ function keyOf(data: Dataset, by: Grouping["by"], i: number, name: number): stri
   if ((by === "file" || by === "module") && module) return `m${module}`;
   // A function without a file is told from its namesakes by the module that it is in.
   return `${name},${file},${file ? 0 : module}`;
+}
+
+function linesOf(data: Dataset, ofLocation: Int32Array): Lines {
+  const { count, file, line, oldLine, function: name } = data.locations;
+  const numbered = (key: (i: number) => string): Int32Array => {
+    const numbers = new Map<string, number>();
+    return Int32Array.from({ length: count }, (_, i) => {
+      const text = key(i);
+      const known = numbers.get(text) ?? numbers.size;
+      numbers.set(text, known);
+      return known;
+    });
+  };
+  const lines = numbered((i) => `${ofLocation[i]!},${file[i]!},${line[i]!},${oldLine[i]!}`);
+  return { line: lines, named: numbered((i) => `${lines[i]!},${name[i]!}`) };
 }
 
 function framesOf(data: Dataset, groups: Members): Frames {

@@ -89,46 +89,37 @@ function placeMost(
   done: Uint8Array | null,
   found: Int32Array,
 ): Uint8Array {
-  const { count, file, line, oldLine, function: name } = data.locations;
-  const { ofLocation } = groups;
-  const now = new Float64Array(count);
+  const { count } = data.locations;
+  const { line, named } = groups.lines;
+  const used = new Uint8Array(count);
+  const change = new Float64Array(count); // by line
+  const now = new Float64Array(count); // by function on a line
   const then = new Float64Array(count);
   for (let i = 0; i < where.length; i++) {
-    now[where[i]!]! += values[i]!;
-    if (before) then[where[i]!]! += before[i]!;
-  }
-  const lines = new Map<string, { change: number }>();
-  const functions = new Map<string, { now: number; then: number }>();
-  const parts: { at: number; group: number; line: { change: number }; of: { now: number; then: number } }[] = [];
-  for (let at = 0; at < count; at++) {
-    const group = ofLocation[at]!;
-    if ((!now[at] && !then[at]) || done?.[group]) continue;
-    const key = `${group},${file[at]!},${line[at]!},${oldLine[at]!}`;
-    const own = entry(lines, key, () => ({ change: 0 }));
-    const of = entry(functions, `${key},${name[at]!}`, () => ({ now: 0, then: 0 }));
-    own.change += now[at]! - then[at]!;
-    of.now += now[at]!;
-    of.then += then[at]!;
-    parts.push({ at, group, line: own, of });
+    const at = where[i]!;
+    const [value, was] = [values[i]!, before ? before[i]! : 0];
+    if (!value && !was) continue;
+    used[at] = 1;
+    change[line[at]!]! += value - was;
+    now[named[at]!]! += value;
+    then[named[at]!]! += was;
   }
   const placed = new Uint8Array(groups.count);
-  const best = new Map<number, [number, number]>();
-  for (const { at, group, line: own, of } of parts) {
+  const most = new Float64Array(groups.count);
+  const best = new Float64Array(groups.count);
+  for (let at = 0; at < count; at++) {
+    const group = groups.ofLocation[at]!;
+    if (!used[at] || done?.[group]) continue;
     // A function that is gone has what it had: most of a line may have been another one's.
-    const weights: [number, number] = [Math.abs(own.change), Math.max(of.now, of.then)];
-    const most = best.get(group);
-    if (most && (weights[0] - most[0] || weights[1] - most[1]) <= 0) continue;
-    best.set(group, weights);
+    const weight = Math.abs(change[line[at]!]!);
+    const part = Math.max(now[named[at]!]!, then[named[at]!]!);
+    if (placed[group] && (weight - most[group]! || part - best[group]!) <= 0) continue;
     placed[group] = 1;
+    most[group] = weight;
+    best[group] = part;
     found[group] = at;
   }
   return placed;
-}
-
-function entry<T>(map: Map<string, T>, key: string, make: () => T): T {
-  let found = map.get(key);
-  if (found === undefined) map.set(key, (found = make()));
-  return found;
 }
 
 /** By group, from the frames that are shown. What has none above it is in no group's self. */
