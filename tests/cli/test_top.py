@@ -278,10 +278,17 @@ def test_on_a_terminal(start: Start) -> None:
     assert terminal.seen.count(b"\x1b[?1049h") == terminal.seen.count(b"\x1b[?1049l") == 1
 
 
-def test_list_on_a_terminal(start: Start) -> None:
+def test_list_on_a_terminal(start: Start, tmp_path: Path) -> None:
     """The list of all; Enter opens one, Escape goes back."""
     one, two = start("one.py"), start("two.py")
-    terminal = Terminal([*HEAPTIDE, "top"], environment(), rows=100)  # others may record here too
+    driver = tmp_path / "driver.py"  # which sees no recordings that other tests make
+    driver.write_text(
+        "from heaptide.cli import main\n"
+        "from heaptide.recorder import sessions\n"
+        f"sessions._processes = lambda proc: {[one.session.collector, two.session.collector]}\n"
+        "main.main()\n"
+    )
+    terminal = Terminal([sys.executable, str(driver), "top"], environment(), rows=24)
 
     def shown(text: str) -> bool:
         return any(text in line for line in terminal.screen.display)
