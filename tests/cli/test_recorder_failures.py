@@ -78,6 +78,7 @@ def test_interrupted_before_the_start(start_fake: Start, tmp_path: Path) -> None
     ran = tmp_path / "ran"
     with start_fake("stuck", "touch", ran) as process:
         while not (tmp_path / "r.tide").exists():
+            assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         process.communicate()
