@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 SCREENSHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
 _ARGUMENTS = [
@@ -31,6 +31,22 @@ def until(page: Page, expression: str, seconds: float = 20.0) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"never came true: {expression}"
         page.wait_for_timeout(20)
+
+
+def drag(page: Page, chart: Locator, start: float, end: float) -> list[int]:
+    """From one part of a chart's width to another: the range that is chosen then."""
+    page.evaluate("window.scrollTo(0, 0)")
+    box = chart.locator(".u-over").bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 2
+    before = page.evaluate("JSON.stringify(window.__heaptide.state.range)")
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, y, steps=4)
+    page.mouse.up()
+    until(page, f"JSON.stringify(window.__heaptide.state.range) !== {before!r}")
+    found: list[int] = page.evaluate("window.__heaptide.state.range")
+    return found
 
 
 @pytest.fixture(scope="module")  # while it lives there is an event loop, and can be no other

@@ -17,7 +17,7 @@ from heaptide.profile.metrics import KEPT
 from heaptide.recording import Recording
 from heaptide.views import units
 from heaptide.views.page import build
-from tests.browser.conftest import Open, until
+from tests.browser.conftest import Open, drag, until
 from tests.support.building import PROGRAMS
 from tests.support.recorded import HEAPTIDE
 
@@ -63,21 +63,6 @@ def chart(page: Page, side: str) -> Any:
     return page.get_by_role("application", name=f"Live heap, {side}, from 0")
 
 
-def drag(page: Page, side: str, start: float, end: float) -> list[int]:
-    """From one part of a chart's width to another: the range that is chosen then."""
-    page.evaluate("window.scrollTo(0, 0)")
-    box = chart(page, side).locator(".u-over").bounding_box()
-    y = box["y"] + box["height"] / 2
-    before = page.evaluate("JSON.stringify(window.__heaptide.state.range)")
-    page.mouse.move(box["x"] + box["width"] * start, y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * end, y, steps=4)
-    page.mouse.up()
-    until(page, f"JSON.stringify(window.__heaptide.state.range) !== {before!r}")
-    found: list[int] = page.evaluate("window.__heaptide.state.range")
-    return found
-
-
 def covered(page: Page, which: str) -> list[int]:
     """From where to where the spans of a recording are that the range touches."""
     found: list[int] = page.evaluate(
@@ -118,7 +103,7 @@ def signed(size: int) -> str:
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_range_compares_both_in_it(open_page: Open, compared: Compared, side: str) -> None:
     page = open_page(compared.page, viewport={"width": 1280, "height": 900})
-    chosen = drag(page, side, 0.1, 0.36)
+    chosen = drag(page, chart(page, side), 0.1, 0.36)
     assert covered(page, "new" if side == "after" else "base") == chosen
     for name in ("before", "after"):  # it is shown on both
         select = chart(page, name).locator(".u-select")
@@ -177,7 +162,7 @@ def test_blocks_are_compared_like_bytes(open_page: Open, compared: Compared) -> 
 
 def test_growth_is_of_both_ends(open_page: Open, compared: Compared) -> None:
     page = open_page(compared.page, fragment="#change=grown")
-    drag(page, "after", 0.1, 0.45)
+    drag(page, chart(page, "after"), 0.1, 0.45)
     sums = page.evaluate(
         """() => ['new', 'base'].map((which) => {
           const { data, state } = window.__heaptide;
@@ -211,7 +196,7 @@ def test_a_range_behind_the_end_of_one(open_page: Open, compared: Compared) -> N
         })"""
     )
     assert older < 0.9 * newer
-    drag(page, "before", older / newer + 0.02, 0.97)
+    drag(page, chart(page, "before"), older / newer + 0.02, 0.97)
     said = page.get_by_role("status").first
     expect(said).to_contain_text("The older recording had ended at ")
     page.locator(".metric select").select_option("allocated")

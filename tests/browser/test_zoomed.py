@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from heaptide.profile import METRICS, Profile, Selection
 from heaptide.recording import Recording
@@ -16,7 +16,7 @@ from heaptide.views import units
 from heaptide.views.page import build
 from heaptide.views.page.served import Served
 from heaptide.views.server import PageServer
-from tests.browser.conftest import Open, until
+from tests.browser.conftest import Open, drag, until
 from tests.recording.make import Builder, Change
 
 SLICES = 1500
@@ -53,20 +53,8 @@ def recordings(tmp_path: Path) -> Iterator[tuple[Recording, Recording]]:
         yield one, other
 
 
-def drag(page: Page, start: float, end: float, nth: int = 0) -> list[int]:
-    """From one part of the chart's width to another: the range that is chosen then."""
-    page.evaluate("window.scrollTo(0, 0)")
-    box = page.locator(".chart .u-over").nth(nth).bounding_box()
-    assert box
-    y = box["y"] + box["height"] / 2
-    before = page.evaluate("JSON.stringify(window.__heaptide.state.range)")
-    page.mouse.move(box["x"] + box["width"] * start, y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * end, y, steps=4)
-    page.mouse.up()
-    until(page, f"JSON.stringify(window.__heaptide.state.range) !== {before!r}")
-    found: list[int] = page.evaluate("window.__heaptide.state.range")
-    return found
+def plot(page: Page, nth: int = 0) -> Locator:
+    return page.locator(".chart").nth(nth)
 
 
 def bins(page: Page, which: str = "new") -> list[list[int]]:
@@ -99,7 +87,7 @@ def test_it_is_as_fine_as_the_recording(
     with PageServer(content).in_background() as url:
         page = open_page(url, viewport={"width": 1280, "height": 900})
         coarse = bins(page)
-        span = drag(page, 0.4, 0.5)
+        span = drag(page, plot(page), 0.4, 0.5)
         page.get_by_role("button", name="zoom in").click()
         until(page, f"window.__heaptide.data.bins.count > {len(coarse)}")
         fine = within(bins(page), span)
@@ -110,7 +98,7 @@ def test_it_is_as_fine_as_the_recording(
         tops = dict(zip(rows.time.tolist(), rows.peak_bytes.tolist()))
         assert [row[2] for row in fine] == [tops[row[1]] for row in fine]
         screenshot(page, "timeline-zoomed")
-        chosen = drag(page, 0.31, 0.52)
+        chosen = drag(page, plot(page), 0.31, 0.52)
         assert span[0] < chosen[0] < chosen[1] < span[1]
         assert chosen not in [[row[0], row[1]] for row in coarse]
         said = page.get_by_role("status").first
@@ -139,13 +127,13 @@ def test_both_sides_of_a_comparison_are(
     with PageServer(content).in_background() as url:
         page = open_page(url, viewport={"width": 1280, "height": 900})
         coarse = len(bins(page))
-        span = drag(page, 0.2, 0.3)
+        span = drag(page, plot(page), 0.2, 0.3)
         page.get_by_role("button", name="zoom in").click()
         until(page, f"window.__heaptide.data.bins.count > {coarse}")
         for which in ("new", "base"):
             fine = within(bins(page, which), span)
             assert len(fine) == (span[1] - span[0]) // LONG
-        chosen = drag(page, 0.2, 0.7, nth=1)
+        chosen = drag(page, plot(page, 1), 0.2, 0.7)
         totals = " and ".join(allocated(one, chosen) for one in (old, new))
         expect(page.get_by_role("status").first).to_contain_text(f"allocated {totals}")
     content.close()
@@ -158,7 +146,7 @@ def test_a_file_shows_the_spans_that_it_has(
     path = tmp_path / "page.html"
     path.write_bytes(build(Profile(recordings[0])).html())
     page = open_page(path)
-    span = drag(page, 0.4, 0.5)
+    span = drag(page, plot(page), 0.4, 0.5)
     page.get_by_role("button", name="zoom in").click()
     chart = page.get_by_role("application", name=re.compile("Live heap from [56]"))
     expect(chart).to_be_visible()

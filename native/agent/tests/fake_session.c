@@ -44,6 +44,19 @@ void new_session(uint64_t interval) {
   atomic_store(&ht.off, 0);
 }
 
+const uint64_t *next_event(ring_reader *reader) {
+  ht_ring_header *ring = (ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET);
+  for (;;) {
+    uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+    const uint64_t *words =
+        ht_session_ring(0) + reader->block % HT_RING_BLOCKS * HT_BLOCK_WORDS + reader->at;
+    if (reader->at < HT_BLOCK_WORDS && __atomic_load_n(words, __ATOMIC_ACQUIRE) != 0) return words;
+    if (reader->block >= head) return NULL;
+    *reader = (ring_reader){reader->block + 1, 1};
+    __atomic_store_n(&ring->tail, reader->block, __ATOMIC_RELEASE);
+  }
+}
+
 void *in_thread(void *(*work)(void *), void *argument) {
   pthread_t thread;
   void *result = NULL;

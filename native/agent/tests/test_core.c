@@ -163,25 +163,17 @@ static void *read_events(void *argument) {
   (void)argument;
   ht_ring_header *ring = (ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET);
   while (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) != HT_RING_LIVE) usleep(10);
-  uint64_t block = 0, next = 1, wrong = 0;
-  unsigned at = 1;
+  ring_reader reader = {0, 1};
+  uint64_t next = 1, wrong = 0;
   while (next <= EVENTS) {
-    uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-    uint64_t *words = ht_session_ring(0) + block % HT_RING_BLOCKS * HT_BLOCK_WORDS;
-    uint64_t word = at < HT_BLOCK_WORDS ? __atomic_load_n(&words[at], __ATOMIC_ACQUIRE) : 0;
-    if (word == 0) {
-      if (block < head) {
-        block++;
-        at = 1;
-        __atomic_store_n(&ring->tail, block, __ATOMIC_RELEASE);
-      } else {
-        usleep(next % 7 == 0 ? 300 : 1);
-      }
+    const uint64_t *event = next_event(&reader);
+    if (event == NULL) {
+      usleep(next % 7 == 0 ? 300 : 1);
       continue;
     }
-    wrong += word >> 8 != next;
-    for (unsigned k = 1; k < (word & 0xff); k++) wrong += words[at + k] != (next ^ k);
-    at += word & 0xff;
+    wrong += *event >> 8 != next;
+    for (unsigned k = 1; k < (*event & 0xff); k++) wrong += event[k] != (next ^ k);
+    reader.at += *event & 0xff;
     next++;
   }
   return (void *)wrong;

@@ -73,37 +73,27 @@ static void *read_stepped(void *argument) {
   (void)argument;
   ht_ring_header *ring = (ht_ring_header *)(memory + HT_RING_HEADERS_OFFSET);
   while (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) != HT_RING_LIVE) usleep(10);
-  uint64_t block = 0, own = 0, theirs = 0, wrong = 0;
-  unsigned at = 1;
+  ring_reader reader = {0, 1};
+  uint64_t own = 0, theirs = 0, wrong = 0;
   bool ended = false;
   for (;;) {
     bool last = *(volatile bool *)argument;
-    uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-    uint64_t *words = ht_session_ring(0) + block % HT_RING_BLOCKS * HT_BLOCK_WORDS;
-    uint64_t word = at < HT_BLOCK_WORDS ? __atomic_load_n(&words[at], __ATOMIC_ACQUIRE) : 0;
-    if (word == 0) {
-      if (block < head) {
-        block++;
-        at = 1;
-        __atomic_store_n(&ring->tail, block, __ATOMIC_RELEASE);
-      } else if (ended) {
-        break;
-      }
+    const uint64_t *event = next_event(&reader);
+    if (event == NULL) {
+      if (ended) break;
       ended = last;
       continue;
     }
-    if (HT_AUX(word) & BY_HANDLER) {
-      wrong += HT_VALUE(word) != ++theirs;
-      at++;
+    if (HT_AUX(*event) & BY_HANDLER) {
+      wrong += HT_VALUE(*event) != ++theirs;
+      reader.at++;
       continue;
     }
     uint64_t i = ++own;
-    wrong += HT_VALUE(word) != i || HT_OP(word) != (i % 3 == 0 ? HT_OP_FREE : HT_OP_ALLOC);
-    if (i % 3 == 1) wrong += words[at + 1] != i;
-    if (i % 3 == 2) {
-      wrong += words[at + 1] != i << 32 || words[at + 2] != i || words[at + 3] != i << 32;
-    }
-    at += (unsigned[]){1, 2, 4}[i % 3];
+    wrong += HT_VALUE(*event) != i || HT_OP(*event) != (i % 3 == 0 ? HT_OP_FREE : HT_OP_ALLOC);
+    if (i % 3 == 1) wrong += event[1] != i;
+    if (i % 3 == 2) wrong += event[1] != i << 32 || event[2] != i || event[3] != i << 32;
+    reader.at += (unsigned[]){1, 2, 4}[i % 3];
   }
   wrong += theirs != handled || own != STEPPED_EVENTS;
   return (void *)wrong;

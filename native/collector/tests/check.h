@@ -2,6 +2,8 @@
 #ifndef HEAPTIDE_COLLECTOR_TESTS_CHECK_H
 #define HEAPTIDE_COLLECTOR_TESTS_CHECK_H
 
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <iostream>
 #include <string>
@@ -39,6 +41,17 @@ class Scratch {
  private:
   std::string path_;
 };
+
+// Runs `body` with a limit on file sizes: a disk that is full at a known byte.
+template <class Body>
+void with_size_limit(rlim_t bytes, Body body) {
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit limit = {bytes, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  body();
+  setrlimit(RLIMIT_FSIZE, &before);
+}
 
 // Deterministic, and the same everywhere.
 class Random {

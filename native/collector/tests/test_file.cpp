@@ -1,6 +1,5 @@
 // Chunks and the recording file, by a reader that knows only docs/format.md.
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@ namespace {
 using testing::read_recording;
 using testing::ReadChunk;
 using testing::Scratch;
+using testing::with_size_limit;
 
 Chunk strings_chunk(size_t bytes, uint64_t key = 0) {
   Payload payload;
@@ -131,17 +131,6 @@ TEST(a_file_that_cannot_be_created_says_why) {
   CHECK_EQUAL(ENOENT, nowhere.error());
   CHECK(!full.create("/dev/full", true));
   CHECK_EQUAL(ENOSPC, full.error());
-}
-
-// Runs `body` in a child with a limit on file sizes: a disk that is full at a known byte.
-template <class Body>
-void with_size_limit(rlim_t bytes, Body body) {
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  rlimit limit = {bytes, before.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &limit);
-  body();
-  setrlimit(RLIMIT_FSIZE, &before);
 }
 
 TEST(a_full_disk_leaves_whole_chunks_and_an_end) {

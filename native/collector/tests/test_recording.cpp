@@ -1,6 +1,5 @@
 // From rings to the file: whole recordings of producers whose events are known.
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -242,22 +241,19 @@ TEST(garbage_in_a_ring_does_no_harm) {
 TEST(a_full_disk_ends_the_recording_cleanly) {
   Scratch scratch;
   TestSession session;
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
   Recorder recorder(session, options_for(scratch));
   uint32_t slot = session.register_process();
-  rlimit limit = {400'000, before.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &limit);
-  in_thread(session, slot, [&](Producer &p) {
-    uint32_t node = HT_NODE_FIRST;
-    for (uint64_t i = 1; !p.refused(); i++) {
-      p.node(node, i * 8);
-      p.allocate(i * 16, 10, node++);
-      if (i % 100 == 0) usleep(500);
-    }
+  with_size_limit(400'000, [&] {
+    in_thread(session, slot, [&](Producer &p) {
+      uint32_t node = HT_NODE_FIRST;
+      for (uint64_t i = 1; !p.refused(); i++) {
+        p.node(node, i * 8);
+        p.allocate(i * 16, 10, node++);
+        if (i % 100 == 0) usleep(500);
+      }
+    });
+    recorder.wait();
   });
-  recorder.wait();
-  setrlimit(RLIMIT_FSIZE, &before);
   const ht_session_header &header = session.session.header();
   CHECK_EQUAL(static_cast<uint32_t>(HT_STATE_STOPPED), header.state);
   CHECK_EQUAL(static_cast<uint32_t>(HT_ERROR_DISK_FULL), header.error);
@@ -273,30 +269,27 @@ TEST(a_full_disk_ends_the_recording_cleanly) {
 TEST(a_full_disk_ends_the_peak_with_the_deltas) {
   Scratch scratch;
   TestSession session;
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
   Recorder recorder(session, options_for(scratch));
   uint32_t slot = session.register_process();
-  rlimit limit = {120'000, before.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &limit);
-  in_thread(session, slot, [&](Producer &p) {
-    uint32_t node = HT_NODE_FIRST;
-    for (uint64_t i = 1; i <= 8050; i++) {
-      p.node(node, i * 8);
-      p.allocate(i * 16, 10, node++);
-      if (i == 50) usleep(300'000);
-      if (i > 50) p.free(i * 16);
-    }
-    p.node(node, 8);
-    p.allocate(1 << 20, 1'000'000, node);
-    while (!p.refused()) {
-      p.allocate(2 << 20, 10, HT_NODE_FIRST);
-      p.free(2 << 20);
-      usleep(500);
-    }
+  with_size_limit(120'000, [&] {
+    in_thread(session, slot, [&](Producer &p) {
+      uint32_t node = HT_NODE_FIRST;
+      for (uint64_t i = 1; i <= 8050; i++) {
+        p.node(node, i * 8);
+        p.allocate(i * 16, 10, node++);
+        if (i == 50) usleep(300'000);
+        if (i > 50) p.free(i * 16);
+      }
+      p.node(node, 8);
+      p.allocate(1 << 20, 1'000'000, node);
+      while (!p.refused()) {
+        p.allocate(2 << 20, 10, HT_NODE_FIRST);
+        p.free(2 << 20);
+        usleep(500);
+      }
+    });
+    recorder.wait();
   });
-  recorder.wait();
-  setrlimit(RLIMIT_FSIZE, &before);
   ReadRecording r(scratch.path("a.tide"));
   CHECK_EQUAL(std::string("disk-full"), r.end_reason);
   CHECK(r.total(kPeak, "bytes") <= r.total(kDeltas, "bytes_in"));
