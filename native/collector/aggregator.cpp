@@ -73,7 +73,8 @@ void Aggregator::collect_book(const Book &book, SliceRows *rows) const {
   for (uint32_t index : book.changed()) {
     const Context &c = book.contexts()[index];
     const SliceStart &start = book.contexts().slice_start(index);
-    uint64_t blocks_in = c.blocks_in - start.blocks_in;
+    Counted counted = book.contexts().counted(c);
+    uint64_t blocks_in = counted.blocks_in() - start.blocks_in;
     uint64_t bytes_in = c.bytes_in - start.bytes_in;
     rows->context.push_back(book.contexts().row(index));
     rows->blocks_in.push_back(blocks_in);
@@ -82,8 +83,8 @@ void Aggregator::collect_book(const Book &book, SliceRows *rows) const {
     rows->bytes_out.push_back(bytes_in - (c.live_bytes - start.live_bytes));
     rows->reallocations.push_back(start.reallocations);
     rows->copied_bytes.push_back(start.copied_bytes);
-    rows->temporary.push_back(book.temporary_until(c) - start.temporary);
-    rows->short_lived.push_back(book.short_lived_until(c) - start.short_lived);
+    rows->temporary.push_back(counted.temporary() - start.temporary);
+    rows->short_lived.push_back(counted.short_lived() - start.short_lived);
   }
   book.collect_spread(&rows->spread);
 }

@@ -18,7 +18,7 @@ inline uint64_t mix(uint64_t a, uint64_t b = 0x9e3779b97f4a7c15ull) {
 }
 
 // Number of bits needed for the value, which is below 2^63: 0 for 0.
-inline unsigned bit_width(uint64_t value) {
+constexpr unsigned bit_width(uint64_t value) {
   return 63u - static_cast<unsigned>(__builtin_clzll(value << 1 | 1));
 }
 

@@ -149,31 +149,26 @@ void Book::add_live_by_thread(std::vector<uint64_t> *live) const {
 // ------------------------------------------------------------------------------------ slices
 
 void Book::begin_slice(uint32_t index, Context &c) {
-  contexts_.slice_start(index) = {c.live_bytes,       c.live_blocks,        c.bytes_in, c.blocks_in,
-                                  temporary_until(c), short_lived_until(c), 0,          0};
+  Counted counted = contexts_.counted(c);
+  contexts_.slice_start(index) = {
+      c.live_bytes,        c.live_blocks,         c.bytes_in, counted.blocks_in(),
+      counted.temporary(), counted.short_lived(), 0,          0};
   changed_.push_back(index);
-  spreads_.begin(contexts_, c);
-}
-
-uint64_t Book::temporary_until(const Context &c) const {
-  return contexts_.counted(c, kByAllocations);
+  spreads_.begin(c, counted);
 }
 
 uint64_t Book::count_temporary() const {
   uint64_t sum = 0;
-  for (uint32_t i = 0; i < contexts_.size(); i++) sum += temporary_until(contexts_[i]);
+  for (uint32_t i = 0; i < contexts_.size(); i++)
+    sum += contexts_.counted(contexts_[i]).temporary();
   return sum;
 }
 
 uint64_t Book::count_short_lived() const {
   uint64_t sum = 0;
-  for (uint32_t i = 0; i < contexts_.size(); i++) sum += short_lived_until(contexts_[i]);
-  return sum;
-}
-
-uint64_t Book::short_lived_until(const Context &c) const {
-  uint64_t sum = 0;
-  for (unsigned i = 0; i < kShortLivedBuckets; i++) sum += contexts_.counted(c, kByAllocations + i);
+  for (uint32_t i = 0; i < contexts_.size(); i++) {
+    sum += contexts_.counted(contexts_[i]).short_lived();
+  }
   return sum;
 }
 
@@ -245,7 +240,7 @@ void Book::sum_up(uint32_t index, ContextSums *sums) const {
   const Context &c = contexts_[index];
   sums->row = contexts_.row(index);
   sums->kind = c.kind;
-  for (unsigned i = 0; i < kCounters; i++) sums->counters[i] = contexts_.counted(c, i);
+  static_cast<Counted &>(*sums) = contexts_.counted(c);
   bool saved = has_peak(c);
   sums->peak_bytes = saved ? c.peak_bytes : c.live_bytes;
   sums->peak_blocks = saved ? c.peak_blocks : c.live_blocks;

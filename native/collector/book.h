@@ -22,10 +22,9 @@
 namespace heaptide {
 
 // What a book says of one context, whether it is open or archived.
-struct ContextSums {
+struct ContextSums : Counted {
   uint32_t row;
   uint8_t kind;
-  uint64_t counters[kCounters];
   uint64_t peak_bytes, peak_blocks; // at the process's peak
   uint64_t sum_bytes, sum_blocks;   // at the peak of the sum over all processes
 };
@@ -40,8 +39,6 @@ class Book {
   // ------------------------------------------------------------------------------- hot path
 
   // An allocation by `thread` at `address`; a misfit if a block lives there. False: refused.
-  // kPlain: is_plain() holds.
-  template <bool kPlain = false>
   HT_HOT bool allocate(Thread &thread, uint64_t address, uint64_t size, uint32_t context,
                        Misfit misfit) {
     Life *life = live_.place(address, size);
@@ -49,34 +46,15 @@ class Book {
       if (!make_room(address, misfit)) return false;
       life = live_.place(address, size);
     }
-    Weight weight = begin_life<kPlain>(life, thread, address, size, context);
+    Weight weight = begin_life(life, thread, address, size, context);
     Context &c = contexts_[context];
-    enter<kPlain>(context, c, weight);
-    count<kPlain>(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
-    raised<kPlain>();
-    return true;
-  }
-
-  // An allocation and its free by the same thread, with nothing of it in between: neither the live
-  // blocks nor what is live in the context need be told. False: nothing is done, it takes the two calls.
-  HT_HOT bool allocate_and_free(Thread &thread, uint64_t address, uint64_t size, uint32_t context) {
-    if (disordered_ || live_bytes_ + size > window_peak_ || !live_.is_vacant(address)) [[unlikely]]
-      return false;
-    Context &c = contexts_[context];
-    touch<true>(context, c);
-    thread.sequence++;
-    thread.deallocations++;
-    thread.bytes += size;
-    c.bytes_in += size;
-    c.blocks_in++;
-    contexts_.count_one(c, c.by_size, bucket_by_size(size), kBySize);
-    contexts_.count_one(c, c.by_allocations, 0, kByAllocations);
-    contexts_.count_one(c, c.by_time, 0, kByTime);
+    enter(context, c, weight);
+    contexts_.count(c, c.by_size, bucket_by_size(size), kBySize, weight.blocks);
+    raised();
     return true;
   }
 
   // A free by `thread`; a misfit if nothing lives there.
-  template <bool kPlain = false>
   HT_HOT bool free(Thread &thread, uint64_t address, Misfit misfit) {
     LiveBlocks::Spot spot = live_.spot(address);
     if (spot.page == nullptr || disordered_) [[unlikely]]
@@ -85,7 +63,7 @@ class Book {
     const Life &kept = spot.life();
     const Life life{kept.size_low, kept.context, kept.sequence, kept.born};
     live_.take(spot, address);
-    end_of_life<kPlain>(thread, address, life.size_low, life);
+    end_of_life(thread, address, life.size_low, life);
     return true;
   }
 
@@ -94,6 +72,7 @@ class Book {
     return !ledger_.many && ledger_.sample_interval <= 1 && !ledger_.by_thread;
   }
   // Whether what events touch is too much for the nearer caches.
+  bool is_disordered() const { return disordered_; }
   bool is_large() const { return live_.bytes() > kNearBytes; }
   // What the decoder asks memory for ahead of the events, see LiveBlocks.
   const LiveBlocks &live() const { return live_; }
@@ -248,8 +227,6 @@ class Book {
 
   // Contexts that changed in the slice being counted. Their slice_* hold how it began.
   const std::vector<uint32_t> &changed() const { return changed_; }
-  uint64_t temporary_until(const Context &c) const;   // since the start
-  uint64_t short_lived_until(const Context &c) const; // since the start
   void collect_spread(SpreadRows *rows) const { spreads_.collect(contexts_, changed_, rows); }
   // Forgets them: slice `next` begins.
   void begin_slice(uint32_t next) {
@@ -274,6 +251,7 @@ class Book {
   void begin_shares(bool at_peak);
 
  private:
+  friend class PlainBook;
   static constexpr size_t kNearBytes = size_t{6} << 20;
 
   struct Share {
@@ -287,18 +265,20 @@ class Book {
   };
 
   // Before any change of what is live in a context: keeps what the peaks and the slice are owed.
-  template <bool kPlain = false>
   HT_HOT void touch(uint32_t index, Context &c) {
-    if (uint64_t news = c.stamp ^ stamp_; news != 0) {
-      if (news >> 32 != 0) {
-        c.peak_bytes = c.live_bytes;
-        c.peak_blocks = c.live_blocks;
-      }
-      if (static_cast<uint32_t>(news) != 0) [[unlikely]]
-        begin_slice(index, c);
-      c.stamp = stamp_;
+    if (c.stamp != stamp_) touch_alone(index, c);
+    if (ledger_.many) keep_share(index, c);
+  }
+  // The same for the only process, if the stamp is another one.
+  HT_HOT void touch_alone(uint32_t index, Context &c) {
+    uint64_t news = c.stamp ^ stamp_;
+    if (news >> 32 != 0) {
+      c.peak_bytes = c.live_bytes;
+      c.peak_blocks = c.live_blocks;
     }
-    if (!kPlain && ledger_.many) keep_share(index, c);
+    if (static_cast<uint32_t>(news) != 0) [[unlikely]]
+      begin_slice(index, c);
+    c.stamp = stamp_;
   }
   // Whether the peak was saved when the context last changed.
   bool has_peak(const Context &c) const { return (c.stamp ^ stamp_) >> 32 == 0; }
@@ -309,38 +289,35 @@ class Book {
     share = {c.live_bytes, c.live_blocks, ledger_.epoch};
   }
 
-  template <bool kPlain = false>
   HT_HOT void enter(uint32_t index, Context &c, Weight weight) {
-    touch<kPlain>(index, c);
+    touch(index, c);
     c.live_bytes += weight.bytes;
     c.live_blocks += weight.blocks;
     c.bytes_in += weight.bytes;
-    c.blocks_in += weight.blocks;
     live_bytes_ += weight.bytes;
     live_blocks_ += weight.blocks;
-    if (!kPlain && ledger_.many) {
+    if (ledger_.many) {
       ledger_.live_bytes += weight.bytes;
       ledger_.live_blocks += weight.blocks;
     }
-    if (!kPlain && ledger_.by_thread) {
+    if (ledger_.by_thread) {
       c.thread->live_bytes += weight.bytes;
       c.thread->live_blocks += weight.blocks;
       c.thread->peak_bytes = std::max(c.thread->peak_bytes, c.thread->live_bytes);
     }
   }
 
-  template <bool kPlain = false>
   HT_HOT void leave(uint32_t index, Context &c, Weight weight) {
-    touch<kPlain>(index, c);
+    touch(index, c);
     c.live_bytes -= weight.bytes;
     c.live_blocks -= weight.blocks;
     live_bytes_ -= weight.bytes;
     live_blocks_ -= weight.blocks;
-    if (!kPlain && ledger_.many) {
+    if (ledger_.many) {
       ledger_.live_bytes -= weight.bytes;
       ledger_.live_blocks -= weight.blocks;
     }
-    if (!kPlain && ledger_.by_thread) {
+    if (ledger_.by_thread) {
       c.thread->live_bytes -= weight.bytes;
       c.thread->live_blocks -= weight.blocks;
     }
@@ -353,34 +330,30 @@ class Book {
     stamp_ += uint64_t{1} << 32;
   }
 
-  template <bool kPlain = false>
   HT_HOT void raised() {
     if (live_bytes_ > window_peak_) {
       window_peak_ = live_bytes_;
-      if (live_bytes_ > peak_bytes_ && (kPlain || peak_of_ == nullptr)) take_peak();
+      if (live_bytes_ > peak_bytes_ && peak_of_ == nullptr) take_peak();
     }
-    if (!kPlain && peak_of_ != nullptr && peak_of_->live_bytes > peak_of_thread_) {
+    if (peak_of_ != nullptr && peak_of_->live_bytes > peak_of_thread_) {
       peak_of_thread_ = peak_of_->live_bytes;
       take_peak();
     }
-    if (!kPlain && ledger_.many) ledger_.raised();
+    if (ledger_.many) ledger_.raised();
   }
 
-  template <bool kPlain = false>
   HT_HOT Weight weight_of(uint64_t address, uint64_t size, uint32_t born) const {
-    if (kPlain || ledger_.sample_interval <= 1) return {1, size};
+    if (ledger_.sample_interval <= 1) return {1, size};
     return weigh(size, ledger_.sample_interval, address, born);
   }
-  template <bool kPlain = false>
   HT_HOT Weight weight_of(const Block &block) const {
-    return weight_of<kPlain>(block.address(), block.size(), block.born);
+    return weight_of(block.address(), block.size(), block.born);
   }
 
   // Fills in the life; advances the thread's clock and totals.
-  template <bool kPlain = false>
   HT_HOT Weight begin_life(Life *life, Thread &thread, uint64_t address, uint64_t size,
                            uint32_t context) {
-    Weight weight = weight_of<kPlain>(address, size, ledger_.ticks);
+    Weight weight = weight_of(address, size, ledger_.ticks);
     thread.sequence += weight.blocks;
     thread.bytes += weight.bytes;
     life->context = context;
@@ -389,34 +362,25 @@ class Book {
     return weight;
   }
 
-  template <bool kPlain = false>
   HT_HOT void end_of_life(Thread &thread, uint64_t address, uint64_t size, const Life &life) {
     Context &c = contexts_[life.context];
-    Weight weight = weight_of<kPlain>(address, size, life.born);
-    leave<kPlain>(life.context, c, weight);
-    count_lifetime<kPlain>(c, life.sequence, life.born, weight.blocks);
+    Weight weight = weight_of(address, size, life.born);
+    leave(life.context, c, weight);
+    count_lifetime(c, life.sequence, life.born, weight.blocks);
     thread.deallocations += weight.blocks;
   }
   void end_of_life(Thread &thread, const Block &block) {
     end_of_life(thread, block.address(), block.size(), block);
   }
 
-  template <bool kPlain = false>
   HT_HOT void count_lifetime(Context &c, uint32_t sequence, uint32_t born, uint64_t blocks) {
     uint32_t further = static_cast<uint32_t>(c.thread->sequence) - sequence;
-    if (!kPlain && ledger_.by_thread && further == 0) c.thread->temporary += blocks;
-    count<kPlain>(c, c.by_allocations, bucket_by_allocations(further), kByAllocations, blocks);
-    count<kPlain>(c, c.by_time, bucket_by_time(ledger_.ticks - born), kByTime, blocks);
-  }
-
-  template <bool kPlain = false>
-  HT_HOT void count(Context &c, uint16_t *counters, unsigned bucket, unsigned first,
-                    uint64_t blocks) {
-    if (kPlain) {
-      contexts_.count_one(c, counters, bucket, first);
-    } else {
-      contexts_.count(c, counters, bucket, first, blocks);
-    }
+    if (ledger_.by_thread && further == 0) c.thread->temporary += blocks;
+    contexts_.count(c, c.by_allocations, bucket_by_allocations(further), kByAllocations, blocks);
+    uint32_t ticks = ledger_.ticks - born;
+    if (ticks < kFirstTicks) [[likely]]
+      return;
+    contexts_.count(c, c.by_time, bucket_by_time(ticks), kByTime, blocks);
   }
 
   // --- what is out of order

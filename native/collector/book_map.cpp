@@ -13,7 +13,6 @@ void Book::enter_mapped(uint32_t index, uint64_t bytes, uint64_t blocks) {
   c.live_bytes += bytes;
   c.live_blocks += blocks;
   c.bytes_in += bytes;
-  c.blocks_in += blocks;
   arena_bytes_ += bytes;
   if (arena_bytes_ > arena_peak_bytes_) arena_peak_bytes_ = arena_bytes_;
 }

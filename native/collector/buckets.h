@@ -25,6 +25,8 @@ inline unsigned bucket_by_allocations(uint32_t further) {
 // The buckets below which a block counts as short-lived.
 inline constexpr unsigned kShortLivedBuckets = 3;
 
+inline constexpr uint32_t kFirstTicks = 10; // below this is the first bucket by time
+
 // By time: below 1 ms, 10 ms, 100 ms, 1 s, 10 s, 100 s, 1000 s, more.
 inline unsigned bucket_by_time(uint32_t ticks) {
   // The bucket of the smallest number of that width; at most one bound lies between it and twice it.
@@ -38,8 +40,8 @@ inline unsigned bucket_by_time(uint32_t ticks) {
 }
 
 // By size: up to 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536, 1048576, more.
-inline unsigned bucket_by_size(uint64_t size) {
-  static constexpr uint8_t kByWidth[65] = {
+constexpr unsigned bucket_by_size(uint64_t size) {
+  constexpr uint8_t kByWidth[65] = {
       0,  0,  0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  7,  8,  8,  9,  9,  10, 10, 10, 10, 11,
       11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11,
       11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11};

@@ -2,8 +2,13 @@
 #ifndef HEAPTIDE_COLLECTOR_CONTEXT_H
 #define HEAPTIDE_COLLECTOR_CONTEXT_H
 
+#include <array>
 #include <cstdint>
 #include <vector>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "collector/buckets.h"
 
@@ -31,12 +36,14 @@ struct Thread {
 // Two cache lines, both touched by each allocation and each free.
 struct alignas(128) Context {
   uint64_t live_bytes, live_blocks;
-  uint64_t bytes_in, blocks_in;     // since the start
+  uint64_t bytes_in; // since the start; blocks are as many as by_size has
+  uint64_t unused_word;
   uint64_t peak_bytes, peak_blocks; // live at the process's peak, if the stamp has its number
   uint64_t stamp;                   // the book's when this last changed
   Thread *thread;
 
-  // Histograms since the start, modulo 2^16; Contexts has the rest.
+  // Histograms since the start, modulo 2^16; Contexts has the rest. The first of by_time is not counted: it is
+  // what by_allocations has more than the others.
   uint16_t by_allocations[kLifetimeBuckets];
   uint16_t by_time[kLifetimeBuckets];
   uint16_t by_size[kSizeBuckets];
@@ -59,7 +66,16 @@ inline constexpr unsigned kByTime = kByAllocations + kLifetimeBuckets;
 inline constexpr unsigned kBySize = kByTime + kLifetimeBuckets;
 inline constexpr unsigned kCounters = kBySize + kSizeBuckets;
 
-// Contexts of one process by a dense index. They do not move.
+// All counters of a context's histograms, and what follows from them.
+struct Counted {
+  uint64_t counters[kCounters];
+
+  uint64_t blocks_in() const;
+  uint64_t temporary() const { return counters[kByAllocations]; }
+  uint64_t short_lived() const;
+};
+
+// Contexts of one process by a dense index. They move when one is added.
 class Contexts {
  public:
   Contexts() = default;
@@ -67,8 +83,9 @@ class Contexts {
   Contexts(const Contexts &) = delete;
   Contexts &operator=(const Contexts &) = delete;
 
-  HT_HOT Context &operator[](uint32_t index) { return pages_[index / kPage][index % kPage]; }
-  const Context &operator[](uint32_t index) const { return pages_[index / kPage][index % kPage]; }
+  HT_HOT Context &operator[](uint32_t index) { return contexts_[index]; }
+  const Context &operator[](uint32_t index) const { return contexts_[index]; }
+  Context *data() { return contexts_; }
   SliceStart &slice_start(uint32_t index) { return slice_starts_[index]; }
   const SliceStart &slice_start(uint32_t index) const { return slice_starts_[index]; }
   uint32_t row(uint32_t index) const { return rows_[index]; } // in the file
@@ -97,40 +114,49 @@ class Contexts {
     uint16_t value = static_cast<uint16_t>(counters[bucket] + 1);
     counters[bucket] = value;
     if (value == 0) [[unlikely]]
-      spill(context, first + bucket, uint64_t{1} << 16);
+      spill_one(context, first + bucket);
   }
-  uint64_t counted(const Context &context, unsigned counter) const;
-  // Adds all counters to `sums` (kCounters), or takes them away, modulo 2^64.
-  template <bool kAdd>
-  void sum_counters(const Context &context, uint64_t *sums) const {
-    auto all = [sums](const auto *counters, unsigned count, unsigned first) {
-      for (unsigned i = 0; i < count; i++) {
-        if (kAdd) {
-          sums[first + i] += counters[i];
-        } else {
-          sums[first + i] -= counters[i];
-        }
-      }
-    };
-    all(context.by_allocations, kLifetimeBuckets, kByAllocations);
-    all(context.by_time, kLifetimeBuckets, kByTime);
-    all(context.by_size, kSizeBuckets, kBySize);
-    if (context.spill != 0) all(spilled_[context.spill - 1].counters, kCounters, 0);
+  // The same for one of eight counters that are aligned, all at once: after a store to one of them, by its
+  // place, the load of any other would have to wait.
+  HT_HOT void count_one_of_eight(Context &context, uint16_t *counters, unsigned bucket,
+                                 unsigned first) {
+#if defined(__SSE2__)
+    __m128i *at = reinterpret_cast<__m128i *>(counters);
+    __m128i one = _mm_load_si128(reinterpret_cast<const __m128i *>(&kOneOfEight[bucket]));
+    __m128i sums = _mm_add_epi16(_mm_load_si128(at), one);
+    _mm_store_si128(at, sums);
+    if ((_mm_movemask_epi8(sums) & 0xaaaa) != 0) [[unlikely]] // bits 15
+      spill_high(context, counters, first);
+#else
+    count_one(context, counters, bucket, first);
+#endif
   }
+  // What has been counted since the start.
+  Counted counted(const Context &context) const;
 
  private:
-  static constexpr uint32_t kPage = 256;
+  static constexpr size_t kFirst = 128;
 
-  struct Spilled {
-    uint64_t counters[kCounters];
+  struct alignas(16) Eight {
+    uint16_t counters[8];
   };
+  static constexpr std::array<Eight, 8> kOneOfEight = [] {
+    std::array<Eight, 8> ones{};
+    for (unsigned i = 0; i < 8; i++) ones[i].counters[i] = 1;
+    return ones;
+  }();
 
   void spill(Context &context, unsigned counter, uint64_t by);
+  [[gnu::noinline, gnu::cold]] void spill_one(Context &context, unsigned counter);
+  [[gnu::noinline, gnu::cold]] void spill_high(Context &context, uint16_t *counters,
+                                               unsigned first);
+  void grow();
 
-  std::vector<Context *> pages_;
+  Context *contexts_ = nullptr; // mapped
+  size_t capacity_ = 0;
   std::vector<SliceStart> slice_starts_;
   std::vector<uint32_t> rows_;
-  std::vector<Spilled> spilled_;
+  std::vector<Counted> spilled_;
 };
 
 } // namespace heaptide

@@ -2,16 +2,13 @@
 
 #include <algorithm>
 
+#include "collector/plain_book.h"
+
 namespace heaptide {
 namespace {
 
 bool is_mapping(unsigned kind) {
   return kind == HT_KIND_MMAP || kind == HT_KIND_SBRK || kind == HT_KIND_ARENA;
-}
-
-// The first word of the free of the block whose allocation begins with `word`.
-HT_HOT uint64_t free_of(uint64_t word) {
-  return HT_WORD(HT_OP_FREE, HT_AUX(word) & 0xf, HT_VALUE(word));
 }
 
 } // namespace
@@ -32,107 +29,141 @@ Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
     : aggregator_(aggregator),
       listener_(listener),
       cache_(kFirstCache),
+      singles_(kFirstCache),
       cache_mask_(kFirstCache - 1) {}
 
 // ------------------------------------------------------------------------------- looking ahead
 
-// Calls visit(at) for each event of [at, end).
+// Calls visit(at) for each of the events.
 template <class Visit>
-HT_HOT void Decoder::each_event(const uint64_t *at, const uint64_t *end, Visit visit) {
-  for (unsigned words; at < end && (words = whole(at, end)) != 0; at += words) visit(at);
+HT_HOT void Decoder::each_event(Events events, Visit visit) {
+  for (const uint64_t *at = events.at; at < events.until;) {
+    unsigned words = whole(at, events.end);
+    if (words == 0) break;
+    visit(at);
+    at += words;
+  }
 }
 
-// Asks for what is read first of the events in [at, end): the pages of their blocks, and what is known
-// of their contexts.
-void Decoder::look(const Stream &stream, const uint64_t *at, const uint64_t *end) {
+// Asks for what is read first of the events: the pages of their blocks, and what is known of their
+// contexts.
+void Decoder::look(const Stream &stream, const Events &events) {
   const LiveBlocks &live = stream.book->live();
   const uint32_t row = stream.thread->row << 4;
-  each_event(at, end, [&](const uint64_t *event) {
+  each_event(events, [&](const uint64_t *event) {
     live.ask_page(HT_VALUE(*event));
     __builtin_prefetch(&cache_[cache_place(names_of(event), row | (HT_AUX(*event) & 0xf))]);
   });
-  looked_at_ = at;
+  looked_at_ = events.at;
 }
 
-template <bool kPlain>
-const uint64_t *Decoder::count_far(Stream &stream, const uint64_t *at, const uint64_t *end,
-                                   Force force, const Ahead &ahead) {
+// Asks for the rest, and for what is read first of those ahead.
+void Decoder::look_closer(const Stream &stream, const Events &events, const Ahead &ahead) {
   const Book &book = *stream.book;
   const LiveBlocks &live = book.live();
   const uint32_t row = stream.thread->row << 4;
-  if (looked_at_ != at) look(stream, at, end);
-  each_event(at, end, [&](const uint64_t *event) { live.ask_life(HT_VALUE(*event)); });
-  if (ahead.stream != nullptr) look(*ahead.stream, ahead.at, ahead.end);
-  each_event(at, end, [&](const uint64_t *event) {
+  if (looked_at_ != events.at) look(stream, events);
+  each_event(events, [&](const uint64_t *event) { live.ask_life(HT_VALUE(*event)); });
+  if (ahead.stream != nullptr) look(*ahead.stream, ahead.events);
+  each_event(events, [&](const uint64_t *event) {
     const Life *life = live.expected(HT_VALUE(*event));
     book.ask_context(life != nullptr ? life->context
                                      : remembered(names_of(event), row | (HT_AUX(*event) & 0xf)));
   });
-  return count<kPlain>(stream, at, end, force);
 }
 
 // ------------------------------------------------------------------------------------ counting
 
-const uint64_t *Decoder::decode(Stream &stream, const uint64_t *at, const uint64_t *end,
-                                Force force, const Ahead &ahead) {
+const uint64_t *Decoder::decode(Stream &stream, const Events &events, Force force,
+                                const Ahead &ahead) {
   aggregator_.advance(stream.time);
-  bool plain = stream.book->is_plain();
-  if (stream.book->is_large()) {
-    return plain ? count_far<true>(stream, at, end, force, ahead)
-                 : count_far<false>(stream, at, end, force, ahead);
-  }
-  return plain ? count<true>(stream, at, end, force) : count<false>(stream, at, end, force);
+  if (stream.book->is_large()) look_closer(stream, events, ahead);
+  return count(stream, events, force);
 }
 
-// Counts the events of [at, end), and returns where it stopped; `end`: it did not. Allocations and frees
-// of the usual kinds, with what is known of their contexts, go a short way.
-template <bool kPlain>
-const uint64_t *Decoder::count(Stream &stream, const uint64_t *at, const uint64_t *end,
-                               Force force) {
-  Book &book = *stream.book;
-  Thread &thread = *stream.thread;
-  const uint32_t row = thread.row << 4;
-  Misfit misfit = force.first ? force.first_as : force.rest;
-  bool undefined = force.first;
-  while (at < end) {
-    uint64_t word = *at;
-    if (!undefined) [[likely]] {
-      unsigned head = static_cast<unsigned>(word >> 48); // op, flags, kind
-      if (head - (HT_OP_FREE << 8) < HT_KIND_MMAP) {
-        if (!book.free<kPlain>(thread, HT_VALUE(word), misfit)) [[unlikely]]
-          return at;
-        at++;
-        continue;
-      }
-      if ((head & ~HT_ALLOC_NATIVE) - (HT_OP_ALLOC << 8) < HT_KIND_MMAP) {
-        const uint64_t *next = at + 2 + (head >> 4 & 1);
-        uint32_t context = remembered(names_of(at), row | (head & 0xf));
-        if (context != Book::kNone && next <= end && HT_VALUE(word) != 0) [[likely]] {
-          if (kPlain && *next == free_of(word) && next < end &&
-              book.allocate_and_free(thread, HT_VALUE(word), static_cast<uint32_t>(at[1]),
-                                     context)) {
-            at = next + 1;
-            continue;
-          }
-          if (!book.allocate<kPlain>(thread, HT_VALUE(word), static_cast<uint32_t>(at[1]), context,
-                                     misfit)) [[unlikely]]
-            return at;
-          at = next;
-          continue;
-        }
-      }
+// Counts events as long as they go the shortest way, and returns where the first one is that does not.
+const uint64_t *Decoder::count_plain(Stream &stream, const Events &events) {
+  // Op, kind and the lowest bits of the address, in one number; the kinds of small blocks come first.
+  auto head = [](uint64_t word) {
+    return static_cast<uint32_t>(word << 16 | word >> 48) & 0xfffff;
+  };
+  constexpr uint32_t kFree = HT_OP_FREE << 8, kAllocation = HT_OP_ALLOC << 8,
+                     kWithNative = kAllocation | HT_ALLOC_NATIVE;
+  constexpr uint64_t kFreeOf = uint64_t{HT_OP_ALLOC - HT_OP_FREE} << 56,
+                     kFreeOfNative = kFreeOf | uint64_t{HT_ALLOC_NATIVE} << 48;
+  PlainBook book(*stream.book, *stream.thread);
+  const uint32_t row = stream.thread->row << 4;
+  Single *const singles = singles_.data();
+  const uint64_t mask = singles_mask(), salt = stream.thread->row * kSalt;
+  const uint64_t *at = events.at, *const until = events.until, *const end = events.end;
+  while (at < until) {
+    const uint64_t word = *at;
+    const uint32_t what = head(word);
+    if (what - kFree < HT_KIND_MMAP) {
+      if (!book.free(word)) [[unlikely]]
+        break;
+      at++;
+      continue;
     }
-    unsigned words = whole(at, end);
-    if (words == 0) [[unlikely]] {
-      if (word != 0) garbage_++;
+    const uint64_t *next;
+    uint64_t free_of;
+    uint32_t context;
+    if (what - kAllocation < HT_KIND_MMAP) [[likely]] {
+      next = at + 2;
+      if (next > end) [[unlikely]]
+        break;
+      uint64_t kind = what & 0xf, name = (at[1] & ~uint64_t{UINT32_MAX}) | row | kind;
+      Single *single = single_at(singles, mask, name, kind, salt);
+      context = single->context;
+      if (single->name != name) [[unlikely]] {
+        context = remembered(names_of(at), row | (what & 0xf));
+        if (context == Book::kNone) break;
+        *single = {name, context};
+      }
+      free_of = word - kFreeOf;
+    } else if (what - kWithNative < HT_KIND_MMAP) {
+      next = at + 3;
+      if (next > end) [[unlikely]]
+        break;
+      context = remembered(names_of(at), row | (what & 0xf));
+      if (context == Book::kNone) [[unlikely]]
+        break;
+      free_of = word - kFreeOfNative;
+    } else {
       break;
     }
-    if (!uncommon(stream, at, misfit, undefined)) return at;
-    at += words;
+    const uint64_t size = static_cast<uint32_t>(at[1]);
+    if (*next == free_of && next < end && book.allocate_and_free(word, size, context)) {
+      at = next + 1;
+      continue;
+    }
+    if (!book.allocate(word, size, context)) [[unlikely]]
+      break;
+    at = next;
+  }
+  return at;
+}
+
+const uint64_t *Decoder::count(Stream &stream, Events events, Force force) {
+  const bool plain = stream.book->is_plain();
+  Misfit misfit = force.first ? force.first_as : force.rest;
+  bool undefined = force.first;
+  while (events.at < events.until) {
+    if (plain && !undefined && !stream.book->is_disordered()) [[likely]] {
+      events.at = count_plain(stream, events);
+      if (events.at >= events.until) break;
+    }
+    unsigned words = whole(events.at, events.end);
+    if (words == 0) [[unlikely]] {
+      if (*events.at != 0) garbage_++;
+      return events.end;
+    }
+    if (!uncommon(stream, events.at, misfit, undefined)) return events.at;
+    events.at += words;
     misfit = force.rest;
     undefined = false;
   }
-  return end;
+  return events.at;
 }
 
 bool Decoder::uncommon(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined) {
@@ -191,6 +222,8 @@ void Decoder::grow_cache() {
   size_t sets = cache_.size() * 4;
   give_back(cache_); // what it knows is soon known again
   cache_.resize(sets);
+  give_back(singles_);
+  singles_.resize(sets);
   cache_mask_ = sets - 1;
 }
 

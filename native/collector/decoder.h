@@ -64,17 +64,21 @@ class Decoder {
   // Words that may be read behind the end of what decode and `ahead` are given.
   static constexpr unsigned kPadding = 4;
 
-  // What the next call will probably be about: words of a producer with the same book.
-  struct Ahead {
-    const Stream *stream = nullptr; // nullptr: nothing
-    const uint64_t *at = nullptr, *end = nullptr;
+  // The events that begin in [at, until) and end by `end`; at most a block.
+  struct Events {
+    const uint64_t *at, *until, *end;
   };
 
-  // Decodes the events in [at, end): returns `end`, or where an event stands that has come too early.
-  // A zero word ends the block. What the events in `ahead` need is asked from memory meanwhile. At
-  // most a block each.
-  const uint64_t *decode(Stream &stream, const uint64_t *at, const uint64_t *end, Force force,
-                         const Ahead &ahead);
+  // What the next call will probably be about: events of a producer with the same book.
+  struct Ahead {
+    const Stream *stream = nullptr; // nullptr: nothing
+    Events events{};
+  };
+
+  // Decodes the events: returns where the next one begins, at `until` or behind it, or where one stands that
+  // has come too early. A zero word ends the block. What the events in `ahead` need is asked from memory
+  // meanwhile.
+  const uint64_t *decode(Stream &stream, const Events &events, Force force, const Ahead &ahead);
 
   // To be called when the words last given as `ahead`, or their stream, have changed.
   void forget_ahead() { looked_at_ = nullptr; }
@@ -109,16 +113,31 @@ class Decoder {
     Known known[kWays];
   };
   static constexpr size_t kFirstCache = size_t{1} << 12, kMostCache = size_t{1} << 17;
+  // A context by the name of its only node and its thread and kind, in front of those.
+  struct Single {
+    uint64_t name = UINT64_MAX; // the node in the upper half; there is no such node
+    uint32_t context = Book::kNone;
+  };
+  static_assert(sizeof(Single) == 16);
 
   static unsigned whole(const uint64_t *at, const uint64_t *end);
   static StackNames names_of(const uint64_t *at);
   template <class Visit>
-  static void each_event(const uint64_t *at, const uint64_t *end, Visit visit);
+  static void each_event(Events events, Visit visit);
 
   HT_HOT size_t cache_place(StackNames names, uint32_t thread_kind) const {
     uint64_t hash = (uint64_t{names.second} << 32 | names.first) ^ uint64_t { thread_kind } << 40;
     return hash * 0x9e3779b97f4a7c15ull >> 40 & cache_mask_;
   }
+
+  // `salt`: of the thread, its row times kSalt.
+  static constexpr uint64_t kSalt = 61 * sizeof(Single);
+  HT_HOT static Single *single_at(Single *singles, uint64_t mask, uint64_t name, uint64_t kind,
+                                  uint64_t salt) {
+    uint64_t bytes = (name >> 28) ^ kind << 12 ^ salt;
+    return reinterpret_cast<Single *>(reinterpret_cast<char *>(singles) + (bytes & mask));
+  }
+  uint64_t singles_mask() const { return (singles_.size() - 1) * sizeof(Single); }
 
   // The context, or kNone: it is not known.
   HT_HOT uint32_t remembered(StackNames names, uint32_t thread_kind) const {
@@ -137,12 +156,10 @@ class Decoder {
   // In a large book, what a block's events read is asked for in three steps, each for what the step
   // before has found: pages, while the block before is counted; then lives; then contexts. So a
   // block's worth of cache misses is under way at once.
-  void look(const Stream &stream, const uint64_t *at, const uint64_t *end);
-  template <bool kPlain>
-  const uint64_t *count_far(Stream &stream, const uint64_t *at, const uint64_t *end, Force force,
-                            const Ahead &ahead);
-  template <bool kPlain>
-  const uint64_t *count(Stream &stream, const uint64_t *at, const uint64_t *end, Force force);
+  void look(const Stream &stream, const Events &events);
+  void look_closer(const Stream &stream, const Events &events, const Ahead &ahead);
+  const uint64_t *count(Stream &stream, Events events, Force force);
+  const uint64_t *count_plain(Stream &stream, const Events &events);
 
   // Each counts one event; false: it has come too early. `undefined`: its stack may be, too.
   bool uncommon(Stream &stream, const uint64_t *at, Misfit misfit, bool undefined);
@@ -154,6 +171,7 @@ class Decoder {
   Aggregator &aggregator_;
   MetaListener &listener_;
   std::vector<KnownSet> cache_;
+  std::vector<Single> singles_;
   size_t cache_mask_;
   const uint64_t *looked_at_ = nullptr; // the words that have been asked for ahead
   uint64_t garbage_ = 0;

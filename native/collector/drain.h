@@ -58,13 +58,6 @@ class Drain {
     Cursor *cursor;
     bool operator<(const Entry &other) const { return key > other.key; } // a heap's top is least
   };
-  struct Buffer {
-    const Cursor *cursor = nullptr;
-    RingPlace place;
-    unsigned words = 0;
-    uint64_t data[HT_BLOCK_WORDS + Decoder::kPadding];
-  };
-
   void look_twice(Round *round);
   bool go_on_with_stuck();
   bool reach_for_stuck();
@@ -80,8 +73,9 @@ class Drain {
   uint64_t key_of(const Cursor &cursor) const;
   uint64_t earliest_of(const Cursor &cursor) const;
   uint64_t bound_of(const Cursor &cursor) const;
-  unsigned piece_end(const Cursor &cursor) const;
-  void load(const Cursor &cursor, Buffer *buffer);
+  unsigned piece_end(const Cursor &cursor, const uint64_t *words) const;
+  Decoder::Events load(Cursor &cursor);
+  Decoder::Ahead ahead_of(Cursor &cursor, const Decoder::Events &events);
   void run(Cursor &cursor, bool force_first);
   void finished(Cursor &cursor);
   void retry_stuck();
@@ -100,8 +94,6 @@ class Drain {
   std::vector<Cursor *> waiting_; // for the end of the process's former image
   uint64_t round_begun_ = 0;      // TSC
   unsigned searched_ = 0;         // words, in this round
-  Buffer buffers_[2];
-  int current_ = 0;
   uint64_t forced_ = 0;
   uint64_t blocks_ = 0;
 };

@@ -358,7 +358,7 @@ bool HeaptrackLog::allocation_info(std::string_view rest) {
 // ------------------------------------------------------------------------------------- events
 
 void HeaptrackLog::allocate_at(uint64_t address, uint64_t size, uint32_t context) {
-  into_.book().allocate<true>(into_.thread(), address, size, context, Misfit::kCount);
+  into_.book().allocate(into_.thread(), address, size, context, Misfit::kCount);
 }
 
 void HeaptrackLog::count_temporary(uint32_t context) { temporary_[context]++; }
@@ -408,7 +408,7 @@ bool HeaptrackLog::free(std::string_view rest) {
   if (with_pointers()) {
     const Life *life = book.live().find(index);
     if (temporary && life != nullptr) count_temporary(life->context);
-    book.free<true>(into_.thread(), index, Misfit::kCount);
+    book.free(into_.thread(), index, Misfit::kCount);
     return true;
   }
   if (index >= infos_.size()) return fail("there is no such kind of allocation");
@@ -419,7 +419,7 @@ bool HeaptrackLog::free(std::string_view rest) {
   info.newest = older_[block];
   older_[block] = unused_;
   unused_ = block + 1;
-  book.free<true>(into_.thread(), kFirstAddress + block * kBlockDistance, Misfit::kCount);
+  book.free(into_.thread(), kFirstAddress + block * kBlockDistance, Misfit::kCount);
   return true;
 }
 

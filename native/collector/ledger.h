@@ -21,8 +21,7 @@ struct Ledger {
   uint64_t window_peak = 0; // since the timeline's last row
   uint64_t peak_bytes = 0, peak_time = 0;
 
-  template <bool kPlain = false>
-  HT_HOT void raised() {
+  void raised() {
     if (live_bytes <= window_peak) return;
     window_peak = live_bytes;
     if (live_bytes <= peak_bytes) return;

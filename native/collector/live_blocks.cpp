@@ -1,11 +1,16 @@
 #include "collector/live_blocks.h"
 
+#include <algorithm>
+
 namespace heaptide {
 
 Life *LiveBlocks::place_with_care(uint64_t address, uint64_t size) {
   if (find(address) != nullptr) return nullptr;
   if (size <= LivePages::kLargestBlock && LivePages::Page::is_even(address)) {
-    if (LivePages::Page *page = pages_.make_room(address)) {
+    bool fresh = pages_.find(address) == nullptr;
+    LivePages::Page *page = pages_.make_room(address);
+    if (fresh) mark_elsewhere(page);
+    if (page != nullptr) {
       Life *life = page->add(address);
       life->size_low = static_cast<uint32_t>(size);
       return life;
@@ -20,7 +25,26 @@ Life *LiveBlocks::place_other(uint64_t address, uint64_t size) {
   block->set(address, size);
   others_count_++;
   enter_filter(address);
+  set_mark(address, LivePages::kElsewhere);
   return block;
+}
+
+// In the address's page, if there is one.
+void LiveBlocks::set_mark(uint64_t address, unsigned mark) {
+  LivePages::Page *page = LivePages::Page::is_even(address) ? pages_.find(address) : nullptr;
+  if (page != nullptr) page->places[LivePages::Page::offset(address)] = static_cast<uint8_t>(mark);
+}
+
+// In a page that is new: the blocks that were there before it.
+void LiveBlocks::mark_elsewhere(LivePages::Page *page) {
+  uint64_t first = page->number << 12;
+  const uint8_t *counts = &filter_[filter_place(first) & ~size_t{0xff}];
+  if (std::all_of(counts, counts + 256, [](uint8_t count) { return count == 0; })) return;
+  for (uint64_t address = first; address < first + 4096; address += 16) {
+    if (filter_[filter_place(address)] != 0 &&
+        others_.find(others_.spot(address), address) != nullptr)
+      set_mark(address, LivePages::kElsewhere);
+  }
 }
 
 bool LiveBlocks::take(uint64_t address, Block *block) {
@@ -34,6 +58,7 @@ bool LiveBlocks::take(uint64_t address, Block *block) {
   others_count_--;
   uint8_t &count = filter_[filter_place(address)];
   if (count != UINT8_MAX) count--;
+  set_mark(address, 0);
   return true;
 }
 
@@ -54,7 +79,6 @@ void LiveBlocks::clear() {
   others_.clear();
   others_count_ = 0;
   std::vector<uint8_t>(kFirstFilter).swap(filter_);
-  set_filter();
 }
 
 void LiveBlocks::enter_filter(uint64_t address) {
@@ -65,7 +89,6 @@ void LiveBlocks::enter_filter(uint64_t address) {
 
 void LiveBlocks::grow_filter() {
   std::vector<uint8_t>(filter_.size() * 2).swap(filter_);
-  set_filter();
   others_.each([this](const Block &block) {
     uint8_t &count = filter_[filter_place(block.address())];
     if (count != UINT8_MAX) count++;
@@ -84,13 +107,14 @@ void LiveBlocks::trim_pages() {
 
 void LiveBlocks::ask_life(uint64_t address) const {
   const LivePages::Page *page = pages_.find(address);
-  unsigned place = page == nullptr ? 0 : page->place_of(address);
-  if (place != 0) {
+  unsigned place = page == nullptr ? LivePages::kElsewhere : page->place_of(address);
+  if (LivePages::Page::is_here(place)) {
     __builtin_prefetch(&page->life(place), 1);
-  } else if (page != nullptr) {
+  } else if (place == 0) {
     __builtin_prefetch(&page->life(page->unused), 1);
+  } else if (filter_[filter_place(address)] != 0) {
+    LiveTable::prefetch(others_.spot(address));
   }
-  if (place == 0 && filter_[filter_place(address)] != 0) LiveTable::prefetch(others_.spot(address));
 }
 
 const Life *LiveBlocks::expected(uint64_t address) const {

@@ -13,7 +13,7 @@ namespace heaptide {
 
 class LiveBlocks {
  public:
-  LiveBlocks() : filter_(kFirstFilter) { set_filter(); }
+  LiveBlocks() : filter_(kFirstFilter) {}
 
   // A small block as it is found at once, if at all.
   struct Spot {
@@ -27,27 +27,23 @@ class LiveBlocks {
     if (page == nullptr || !LivePages::Page::is_even(address)) [[unlikely]]
       return {nullptr, 0};
     unsigned place = page->place_of(address);
-    return {place == 0 ? nullptr : page, place};
+    return {LivePages::Page::is_here(place) ? page : nullptr, place};
   }
   // Takes out the block of a spot that was found.
   HT_HOT static void take(const Spot &spot, uint64_t address) {
     spot.page->remove(address, spot.place);
   }
 
-  // Whether it is known at once that no block lives at `address`.
-  HT_HOT bool is_vacant(uint64_t address) const {
-    const LivePages::Page *page = pages_.find(address);
-    return page != nullptr && page->place_of(address) == 0 &&
-           filter_at_[filter_place(address)] == 0;
-  }
+  // The pages alone, for the shortest way. An address of a page where no block begins has none elsewhere,
+  // either, if it is even.
+  LivePages::Index index() const { return pages_.index(); }
 
   // The life of a block at `address`, for the caller to fill in the rest; nullptr: one lives there
   // already. Valid until the next place or take.
   HT_HOT Life *place(uint64_t address, uint64_t size) {
     LivePages::Page *page = pages_.find(address);
     if (page == nullptr || page->unused == 0 || page->place_of(address) != 0 ||
-        !LivePages::Page::is_even(address) || size > LivePages::kLargestBlock ||
-        filter_at_[filter_place(address)] != 0) [[unlikely]] {
+        !LivePages::Page::is_even(address) || size > LivePages::kLargestBlock) [[unlikely]] {
       return place_with_care(address, size);
     }
     Life *life = page->add(address);
@@ -91,15 +87,13 @@ class LiveBlocks {
   static constexpr uint64_t kBudget = 40, kFree = 256 << 10;
 
   size_t filter_place(uint64_t address) const {
-    return (address >> 4 ^ address >> 14) & filter_mask_;
+    return (address >> 4 ^ address >> 14 << 8) & (filter_.size() - 1);
   }
   Life *place_with_care(uint64_t address, uint64_t size);
+  void set_mark(uint64_t address, unsigned mark);
+  void mark_elsewhere(LivePages::Page *page);
   Life *place_other(uint64_t address, uint64_t size);
   void enter_filter(uint64_t address);
-  void set_filter() {
-    filter_at_ = filter_.data();
-    filter_mask_ = filter_.size() - 1;
-  }
   void grow_filter();
   void trim_pages();
 
@@ -107,10 +101,8 @@ class LiveBlocks {
   LiveTable others_;
   uint64_t others_count_ = 0;
   // How many of the others' addresses fall on each place: 0 for nearly all that are asked for. 255 is
-  // for good.
+  // for good. A page's 256 addresses fall on 256 that lie together.
   std::vector<uint8_t> filter_;
-  const uint8_t *filter_at_;
-  uint64_t filter_mask_;
   uint64_t trim_at_ = 0; // bytes: half as much again as the last time left
 };
 

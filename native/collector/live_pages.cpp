@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kFirstEntries = 64;
 // Places of a page, one size after the other. With a header of 272 bytes.
-constexpr uint8_t kCapacities[] = {8, 14, 20, 28, 40, 56, 72, 96, 128, 176, 255};
+constexpr uint8_t kCapacities[] = {8, 14, 20, 28, 40, 56, 72, 96, 128, 176, 254};
 
 uint8_t next_capacity(uint8_t capacity) {
   for (uint8_t next : kCapacities) {
@@ -36,6 +36,12 @@ void LivePages::clear() {
   rehash();
 }
 
+unsigned LivePages::Page::used() const {
+  unsigned used = 0;
+  for (uint8_t place : places) used += is_here(place);
+  return used;
+}
+
 LivePages::Page *LivePages::find_further(uint64_t number) const {
   for (size_t at = home(number);; at = (at + 1) & mask_) {
     if (entries_[at].number == number) return entries_[at].page;
@@ -49,11 +55,12 @@ void LivePages::enter(Page *page) {
   entries_[at] = {page->number, page};
 }
 
-// Makes the entries anew, as many as the pages need. Half of them at most are in use.
+// Makes the entries anew, as many as the pages need. A third of them at most are in use, so that nearly
+// all are one of the two at their home.
 void LivePages::rehash() {
   Entry *old = entries_;
   size_t old_size = old == nullptr ? 0 : mask_ + 1, size = kFirstEntries;
-  while (size < pages_ * 2 + 2) size *= 2;
+  while (size < pages_ * 3 + 3) size *= 2;
   entries_ = static_cast<Entry *>(std::malloc(size * sizeof(Entry)));
   if (entries_ == nullptr) {
     entries_ = old;
@@ -61,7 +68,7 @@ void LivePages::rehash() {
   }
   for (size_t i = 0; i < size; i++) entries_[i] = {kNone, nullptr};
   mask_ = size - 1;
-  shift_ = 64 - bit_width(size - 1);
+  shift_ = 33 - bit_width(size - 1);
   for (size_t i = 0; i < old_size; i++) {
     if (old[i].page != nullptr) enter(old[i].page);
   }
@@ -99,7 +106,7 @@ LivePages::Page *LivePages::make_room(uint64_t address) {
     page->unused = static_cast<uint8_t>(place);
   }
   if (old == nullptr) {
-    if (++pages_ * 2 > mask_) rehash();
+    if (++pages_ * 3 > mask_) rehash();
     enter(page);
   } else if (old != page) {
     size_t at = home(number);

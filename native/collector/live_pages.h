@@ -33,32 +33,39 @@ class LivePages {
     return entry.number == number ? entry.page : find_further(number);
   }
 
+  // Of a block whose life is kept elsewhere.
+  static constexpr unsigned kElsewhere = 255;
+
   struct alignas(16) Page {
     uint8_t places[256]; // by 16 bytes of memory; 0: no block begins there
     uint8_t unused;      // the first unused place, whose size_low is the next one; 0: none
     uint8_t capacity;    // places: 1 to this
-    uint16_t used;
+    uint16_t padding;
     uint32_t memory; // bytes
     uint64_t number;
 
-    Life &life(unsigned place) { return reinterpret_cast<Life *>(this + 1)[int(place) - 1]; }
-    const Life &life(unsigned place) const {
-      return reinterpret_cast<const Life *>(this + 1)[int(place) - 1];
-    }
+    Life &life(unsigned place) { return lives()[place]; }
+    const Life &life(unsigned place) const { return const_cast<Page *>(this)->lives()[place]; }
 
     HT_HOT static bool is_even(uint64_t address) { return (address & 15) == 0; }
     HT_HOT static unsigned offset(uint64_t address) { return address >> 4 & 0xff; }
 
-    // The place of the block at an even address; 0: there is none.
+    // The place of the block at an even address; 0: there is none; kElsewhere: it is not in this page.
     HT_HOT unsigned place_of(uint64_t address) const { return places[offset(address)]; }
+    HT_HOT static bool is_here(unsigned place) { return place - 1 < kElsewhere - 1; }
+    unsigned used() const; // blocks
 
+   private:
+    // Places count from 1.
+    Life *lives() { return reinterpret_cast<Life *>(this + 1) - 1; }
+
+   public:
     // An even address without a block, in a page with an unused place.
     HT_HOT Life *add(uint64_t address) {
       unsigned place = unused;
       Life &life = this->life(place);
       unused = static_cast<uint8_t>(life.size_low);
       places[offset(address)] = static_cast<uint8_t>(place);
-      used++;
       return &life;
     }
 
@@ -66,13 +73,35 @@ class LivePages {
       places[offset(address)] = 0;
       life(place).size_low = unused;
       unused = static_cast<uint8_t>(place);
-      used--;
     }
   };
   static_assert(sizeof(Page) == 272);
 
-  // A page for the address that has an unused place; nullptr: it is full. Other pages may move.
+  // A page for the address that has an unused place; nullptr: it is full. Other pages may move. Of one
+  // that is new (its capacity was 0) the caller is to tell which blocks are elsewhere.
   Page *make_room(uint64_t address);
+
+  // Where look-ups begin, for those that keep it at hand. Valid until make_room, trim or clear.
+  struct Entry {
+    uint64_t number; // kNone: no page
+    Page *page;
+  };
+  struct Index {
+    const Entry *entries;
+    unsigned shift;
+
+    // The page of the address in the lower 48 bits of a word, or nullptr: it is not found at once.
+    HT_HOT Page *find(uint64_t word) const {
+      uint64_t number = word << 16 >> (16 + kPageBits);
+      const Entry *entry = &entries[home(number, shift)];
+      if (entry->number != number && (++entry)->number != number) [[unlikely]]
+        return nullptr;
+      Page *page = entry->page;
+      if (page == nullptr) __builtin_unreachable();
+      return page;
+    }
+  };
+  Index index() const { return {entries_, shift_}; }
 
   uint64_t bytes() const { return bytes_; } // of memory
   void clear();
@@ -84,8 +113,9 @@ class LivePages {
     for (size_t i = 0; i <= mask_; i++) {
       Page *page = entries_[i].page;
       if (page == nullptr) continue;
-      if (page->used != 0 && page->memory <= budget * page->used) continue;
-      if (page->used != 0) evict(*page);
+      unsigned used = page->used();
+      if (used != 0 && page->memory <= budget * used) continue;
+      if (used != 0) evict(*page);
       release(&entries_[i]);
     }
     rehash();
@@ -95,7 +125,8 @@ class LivePages {
   template <class Visit>
   static void each(const Page &page, Visit visit) {
     for (unsigned i = 0; i < 256; i++) {
-      if (page.places[i] != 0) visit(page.number << kPageBits | i << 4, page.life(page.places[i]));
+      if (Page::is_here(page.places[i]))
+        visit(page.number << kPageBits | i << 4, page.life(page.places[i]));
     }
   }
 
@@ -104,7 +135,7 @@ class LivePages {
   void each(Visit visit) const {
     for (size_t i = 0; i <= mask_; i++) {
       const Page *page = entries_[i].page;
-      if (page != nullptr && page->used != 0) each(*page, visit);
+      if (page != nullptr) each(*page, visit);
     }
   }
 
@@ -116,14 +147,11 @@ class LivePages {
  private:
   static constexpr unsigned kPageBits = 12;
   static constexpr uint64_t kNone = UINT64_MAX;
-
-  struct Entry {
-    uint64_t number; // kNone: no page
-    Page *page;
-  };
-
-  // Pages that follow each other are spread evenly.
-  HT_HOT size_t home(uint64_t number) const { return number * 0x9e3779b97f4a7c15ull >> shift_; }
+  // Pages that follow each other are spread evenly. The first of two entries.
+  HT_HOT static size_t home(uint64_t number, unsigned shift) {
+    return size_t{static_cast<uint32_t>(number) * 0x9e3779b9u >> shift} * 2;
+  }
+  HT_HOT size_t home(uint64_t number) const { return home(number, shift_); }
   Page *find_further(uint64_t number) const;
   void enter(Page *page);
   void rehash();

@@ -21,6 +21,14 @@ struct RingPlace {
   auto operator<=>(const RingPlace &) const = default;
 };
 
+// A block of a ring as far as it has been read: what is in the ring may be changing under us if its producer
+// has scribbled over it.
+struct BlockCopy {
+  uint64_t block = UINT64_MAX;
+  unsigned filled = 0; // words
+  uint64_t words[HT_BLOCK_WORDS + Decoder::kPadding];
+};
+
 // One ring being read.
 struct Cursor {
   uint32_t ring = 0, generation = 0;
@@ -40,6 +48,8 @@ struct Cursor {
   uint64_t quiet_since = 0;   // nanoseconds
   uint32_t quiet_rounds = 0;  // whose first look has found nothing unread
   uint64_t next_check = 0;    // nanoseconds: whether its thread still runs
+
+  BlockCopy copies[2]; // by the block's number: of the one at `at`, and of one ahead
 
   // While it waits for what must come first.
   unsigned stuck_rank = 0; // how much is lost if it goes on anyway

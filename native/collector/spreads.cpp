@@ -4,15 +4,15 @@
 
 namespace heaptide {
 
-void Spreads::begin(const Contexts &contexts, const Context &context) {
+void Spreads::begin(const Context &context, const Counted &counted) {
   if (context.kind == HT_KIND_ARENA) return;
   Thread &thread = *context.thread;
   if (thread.spread == 0) {
     threads_.push_back({&thread, {}});
     thread.spread = static_cast<uint32_t>(threads_.size());
   }
-  if (context.blocks_in == 0) return; // a new one
-  contexts.sum_counters<false>(context, threads_[thread.spread - 1].blocks);
+  uint64_t *blocks = threads_[thread.spread - 1].blocks;
+  for (unsigned i = 0; i < kCounters; i++) blocks[i] -= counted.counters[i];
 }
 
 void Spreads::collect(const Contexts &contexts, const std::vector<uint32_t> &changed,
@@ -21,7 +21,9 @@ void Spreads::collect(const Contexts &contexts, const std::vector<uint32_t> &cha
   for (uint32_t index : changed) {
     const Context &context = contexts[index];
     if (context.kind == HT_KIND_ARENA) continue;
-    contexts.sum_counters<true>(context, threads[context.thread->spread - 1].blocks);
+    Counted counted = contexts.counted(context);
+    uint64_t *blocks = threads[context.thread->spread - 1].blocks;
+    for (unsigned i = 0; i < kCounters; i++) blocks[i] += counted.counters[i];
   }
   for (const Counts &one : threads) {
     for (unsigned i = 0; i < kCounters; i++) {

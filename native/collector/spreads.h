@@ -17,8 +17,8 @@ struct SpreadRows {
 
 class Spreads {
  public:
-  // `context` is about to change, the first time in the slice.
-  void begin(const Contexts &contexts, const Context &context);
+  // `context` is about to change, the first time in the slice. `counted`: of it so far.
+  void begin(const Context &context, const Counted &counted);
   // Appends the slice so far. `changed`: the contexts that have begun in it.
   void collect(const Contexts &contexts, const std::vector<uint32_t> &changed,
                SpreadRows *rows) const;

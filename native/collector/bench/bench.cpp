@@ -49,8 +49,8 @@ double run(Decoder *decoder, Stream *stream, Words *words) {
   for (const uint64_t *block = words->data(); block < end; block += HT_BLOCK_WORDS) {
     stream->time += 3000;
     const uint64_t *next = block + HT_BLOCK_WORDS;
-    decoder->decode(*stream, block + 1, next, {.rest = Misfit::kCount},
-                    {stream, next + 1, next + HT_BLOCK_WORDS});
+    decoder->decode(*stream, {block + 1, next, next}, {.rest = Misfit::kCount},
+                    {stream, {next + 1, next + HT_BLOCK_WORDS, next + HT_BLOCK_WORDS}});
   }
   return cpu_ns() - start;
 }
