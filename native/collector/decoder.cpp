@@ -25,6 +25,16 @@ HT_HOT Decoder::StackNames Decoder::names_of(const uint64_t *at) {
   return {static_cast<uint32_t>(at[1] >> 32), static_cast<uint32_t>(at[2]) & native};
 }
 
+// The name that Single has for it: without a native half.
+HT_HOT uint64_t Decoder::name_of(const uint64_t *at, uint32_t row) {
+  return (at[1] & ~uint64_t{UINT32_MAX}) | row | (HT_AUX(*at) & 0xf);
+}
+
+const Decoder::Single *Decoder::single_of(const uint64_t *at, uint32_t row) const {
+  return single_at(singles_.data(), singles_mask(), name_of(at, row), HT_AUX(*at) & 0xf,
+                   (row >> 4) * kSalt);
+}
+
 Decoder::Decoder(Aggregator &aggregator, MetaListener &listener)
     : aggregator_(aggregator),
       listener_(listener),
@@ -52,7 +62,11 @@ void Decoder::look(const Stream &stream, const Events &events) {
   const uint32_t row = stream.thread->row << 4;
   each_event(events, [&](const uint64_t *event) {
     live.ask_page(HT_VALUE(*event));
-    __builtin_prefetch(&cache_[cache_place(names_of(event), row | (HT_AUX(*event) & 0xf))]);
+    if ((HT_AUX(*event) & HT_ALLOC_NATIVE) == 0) {
+      __builtin_prefetch(single_of(event, row));
+    } else {
+      __builtin_prefetch(&cache_[cache_place(names_of(event), row | (HT_AUX(*event) & 0xf))]);
+    }
   });
   looked_at_ = events.at;
 }
@@ -67,8 +81,11 @@ void Decoder::look_closer(const Stream &stream, const Events &events, const Ahea
   if (ahead.stream != nullptr) look(*ahead.stream, ahead.events);
   each_event(events, [&](const uint64_t *event) {
     const Life *life = live.expected(HT_VALUE(*event));
-    book.ask_context(life != nullptr ? life->context
-                                     : remembered(names_of(event), row | (HT_AUX(*event) & 0xf)));
+    if (life != nullptr) return book.ask_context(life->context);
+    const Single *single = single_of(event, row);
+    bool known = single->name == name_of(event, row);
+    book.ask_context(known ? single->context
+                           : remembered(names_of(event), row | (HT_AUX(*event) & 0xf)));
   });
 }
 
@@ -112,7 +129,7 @@ const uint64_t *Decoder::count_plain(Stream &stream, const Events &events) {
       next = at + 2;
       if (next > end) [[unlikely]]
         break;
-      uint64_t kind = what & 0xf, name = (at[1] & ~uint64_t{UINT32_MAX}) | row | kind;
+      const uint64_t kind = what & 0xf, name = name_of(at, row);
       Single *single = single_at(singles, mask, name, kind, salt);
       context = single->context;
       if (single->name != name) [[unlikely]] {

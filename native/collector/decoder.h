@@ -132,11 +132,14 @@ class Decoder {
 
   // `salt`: of the thread, its row times kSalt.
   static constexpr uint64_t kSalt = 61 * sizeof(Single);
-  HT_HOT static Single *single_at(Single *singles, uint64_t mask, uint64_t name, uint64_t kind,
-                                  uint64_t salt) {
+  template <class T>
+  HT_HOT static T *single_at(T *singles, uint64_t mask, uint64_t name, uint64_t kind,
+                             uint64_t salt) {
     uint64_t bytes = (name >> 28) ^ kind << 12 ^ salt;
-    return reinterpret_cast<Single *>(reinterpret_cast<char *>(singles) + (bytes & mask));
+    return &singles[(bytes & mask) / sizeof(Single)];
   }
+  static uint64_t name_of(const uint64_t *at, uint32_t row);
+  const Single *single_of(const uint64_t *at, uint32_t row) const;
   uint64_t singles_mask() const { return (singles_.size() - 1) * sizeof(Single); }
 
   // The context, or kNone: it is not known.
