@@ -37,10 +37,9 @@ void LiveBlocks::set_mark(uint64_t address, unsigned mark) {
 
 // In a page that is new: the blocks that were there before it.
 void LiveBlocks::mark_elsewhere(LivePages::Page *page) {
-  uint64_t first = page->number << 12;
-  const uint8_t *counts = &filter_[filter_place(first) & ~size_t{0xff}];
+  const uint8_t *counts = &filter_[filter_place(page->begin()) & ~size_t{0xff}];
   if (std::all_of(counts, counts + 256, [](uint8_t count) { return count == 0; })) return;
-  for (uint64_t address = first; address < first + 4096; address += 16) {
+  for (uint64_t address = page->begin(); address < page->end(); address += 16) {
     if (filter_[filter_place(address)] != 0 &&
         others_.find(others_.spot(address), address) != nullptr)
       set_mark(address, LivePages::kElsewhere);

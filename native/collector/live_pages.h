@@ -33,6 +33,7 @@ class LivePages {
     return entry.number == number ? entry.page : find_further(number);
   }
 
+  static constexpr unsigned kPageBits = 12;
   // Of a block whose life is kept elsewhere.
   static constexpr unsigned kElsewhere = 255;
 
@@ -44,8 +45,9 @@ class LivePages {
     uint32_t memory; // bytes
     uint64_t number;
 
-    Life &life(unsigned place) { return lives()[place]; }
-    const Life &life(unsigned place) const { return const_cast<Page *>(this)->lives()[place]; }
+    // Places count from 1.
+    Life &life(unsigned place) { return (reinterpret_cast<Life *>(this + 1) - 1)[place]; }
+    const Life &life(unsigned place) const { return const_cast<Page *>(this)->life(place); }
 
     HT_HOT static bool is_even(uint64_t address) { return (address & 15) == 0; }
     HT_HOT static unsigned offset(uint64_t address) { return address >> 4 & 0xff; }
@@ -54,12 +56,9 @@ class LivePages {
     HT_HOT unsigned place_of(uint64_t address) const { return places[offset(address)]; }
     HT_HOT static bool is_here(unsigned place) { return place - 1 < kElsewhere - 1; }
     unsigned used() const; // blocks
+    uint64_t begin() const { return number << kPageBits; }
+    uint64_t end() const { return begin() + (uint64_t{1} << kPageBits); }
 
-   private:
-    // Places count from 1.
-    Life *lives() { return reinterpret_cast<Life *>(this + 1) - 1; }
-
-   public:
     // An even address without a block, in a page with an unused place.
     HT_HOT Life *add(uint64_t address) {
       unsigned place = unused;
@@ -125,8 +124,7 @@ class LivePages {
   template <class Visit>
   static void each(const Page &page, Visit visit) {
     for (unsigned i = 0; i < 256; i++) {
-      if (Page::is_here(page.places[i]))
-        visit(page.number << kPageBits | i << 4, page.life(page.places[i]));
+      if (Page::is_here(page.places[i])) visit(page.begin() | i << 4, page.life(page.places[i]));
     }
   }
 
@@ -145,7 +143,6 @@ class LivePages {
   }
 
  private:
-  static constexpr unsigned kPageBits = 12;
   static constexpr uint64_t kNone = UINT64_MAX;
   // Pages that follow each other are spread evenly. The first of two entries.
   HT_HOT static size_t home(uint64_t number, unsigned shift) {

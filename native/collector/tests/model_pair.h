@@ -3,6 +3,7 @@
 #ifndef HEAPTIDE_COLLECTOR_TESTS_MODEL_PAIR_H
 #define HEAPTIDE_COLLECTOR_TESTS_MODEL_PAIR_H
 
+#include "collector/plain_book.h"
 #include "collector/tests/check.h"
 #include "collector/tests/model.h"
 
@@ -31,6 +32,8 @@ class Pair {
       model.look_at_peaks(process);
     }
   }
+
+  uint64_t plain() const { return plain_; }
 
   void end_process(uint32_t process) {
     aggregator_.end_process(aggregator_.book(process));
@@ -138,6 +141,8 @@ class Pair {
   uint64_t some_size() {
     return random_.below(50) == 0 ? random_.below(uint64_t{1} << 36) : random_.below(300);
   }
+  // Half of the events are offered to the shortest way first.
+  bool try_plain() { return random_.below(2) == 0; }
   uint64_t some_address() { return 16 * (1 + random_.below(3000)); }
 
   void allocate(uint32_t process, Thread &thread) {
@@ -146,11 +151,22 @@ class Pair {
     Book &book = aggregator_.book(process);
     uint32_t row, index = context(process, thread, random_.below(5), &row);
     bool fits = !p.blocks.contains(address);
-    CHECK_EQUAL(fits, book.allocate(thread, address, size, index, Misfit::kRefuse));
+    bool freed = try_plain() && book.is_plain() &&
+                 PlainBook(book, thread).allocate_and_free(address, size, index);
+    bool counted = freed || (try_plain() && book.is_plain() &&
+                             PlainBook(book, thread).allocate(address, size, index));
+    if (counted) CHECK(fits);
+    plain_ += counted;
+    if (!counted) CHECK_EQUAL(fits, book.allocate(thread, address, size, index, Misfit::kRefuse));
     if (!fits) return;
     model.sequences[thread.row]++;
     p.blocks[address] = {size, row, model.sequences[thread.row], model.now};
     model.enter(row, size);
+    if (!freed) return;
+    model.end_of_life(p.blocks[address]);
+    model.leave(row, size, true);
+    model.frees[thread.row]++;
+    p.blocks.erase(address);
   }
 
   void free(uint32_t process, Thread &thread) {
@@ -161,7 +177,10 @@ class Pair {
     if (found != p.blocks.end() && random_.below(20) != 0) address = found->first;
     found = p.blocks.find(address);
     bool fits = found != p.blocks.end();
-    CHECK_EQUAL(fits, book.free(thread, address, Misfit::kRefuse));
+    bool counted = try_plain() && book.is_plain() && PlainBook(book, thread).free(address);
+    if (counted) CHECK(fits);
+    plain_ += counted;
+    if (!counted) CHECK_EQUAL(fits, book.free(thread, address, Misfit::kRefuse));
     if (!fits) {
       if (random_.below(2) != 0) return;
       CHECK(book.free(thread, address, Misfit::kCount));
@@ -346,6 +365,7 @@ class Pair {
   std::map<uint64_t, Summed> slices_;
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> spread_; // by thread and counter
   uint64_t last_end_ = 0, next_slice_ = 0;
+  uint64_t plain_ = 0; // events that went the shortest way
 };
 
 } // namespace heaptide::testing

@@ -1,4 +1,5 @@
 // The aggregator against a model, and what it is to do in particular cases.
+#include "collector/plain_book.h"
 #include "collector/tests/check.h"
 #include "collector/tests/model_pair.h"
 
@@ -13,6 +14,7 @@ TEST(figures_of_one_process_agree_with_a_model) {
     Pair pair(seed, 1);
     pair.run(20'000);
     pair.check();
+    CHECK(pair.plain() > 4'000);
   }
 }
 
@@ -53,12 +55,59 @@ TEST(histograms_count_on_beyond_their_counters) {
     book.allocate(thread, 64, 10, context, Misfit::kRefuse);
     book.free(thread, 64, Misfit::kRefuse);
   }
-  book.each_context([&](const ContextSums &sums) {
-    CHECK_EQUAL(kTimes, sums.counters[kByAllocations]);
-    CHECK_EQUAL(kTimes, sums.counters[kByTime]);
-    CHECK_EQUAL(kTimes, sums.counters[kBySize]);
-  });
-  CHECK_EQUAL(kTimes, book.temporary());
+  auto check = [&](uint64_t times) {
+    book.each_context([&](const ContextSums &sums) {
+      CHECK_EQUAL(times, sums.counters[kByAllocations]);
+      CHECK_EQUAL(times, sums.counters[kByTime]);
+      CHECK_EQUAL(times, sums.counters[kBySize]);
+    });
+    CHECK_EQUAL(times, book.temporary());
+    CHECK_EQUAL(times, thread.deallocations);
+    CHECK_EQUAL(times * 10, thread.bytes);
+    CHECK_EQUAL(0u, book.live_blocks());
+  };
+  check(kTimes);
+  {
+    PlainBook plain(book, thread);
+    for (uint64_t i = 0; i < kTimes; i++) {
+      CHECK(plain.allocate(64, 10, context));
+      CHECK(plain.free(64));
+    }
+  }
+  check(kTimes * 2);
+  {
+    PlainBook plain(book, thread);
+    for (uint64_t i = 0; i < kTimes; i++) CHECK(plain.allocate_and_free(64, 10, context));
+  }
+  check(kTimes * 3);
+}
+
+// What is kept elsewhere is nothing of the shortest way's, nor is an address that is taken.
+TEST(the_shortest_way_leaves_alone_what_it_does_not_know) {
+  Aggregator aggregator(0, [](const SliceRows &) {});
+  Book &book = aggregator.add_process();
+  Thread &thread = aggregator.add_thread(book);
+  uint32_t context = aggregator.context(book, thread, 1, HT_KIND_MALLOC);
+  constexpr uint64_t kLarge = 0x7000, kSmall = 0x7200, kUnused = 0x7240;
+  book.allocate(thread, kLarge, 5000, context, Misfit::kRefuse); // there before the page is
+  book.allocate(thread, kSmall, 50, context, Misfit::kRefuse);
+  CHECK(!PlainBook(book, thread).allocate(kLarge, 10, context));
+  CHECK(!PlainBook(book, thread).allocate_and_free(kLarge, 10, context));
+  CHECK(!PlainBook(book, thread).free(kLarge));
+  CHECK(!PlainBook(book, thread).allocate(kSmall, 10, context));
+  CHECK(!PlainBook(book, thread).allocate(kUnused, 5000, context));
+  CHECK(!PlainBook(book, thread).free(kUnused));
+  CHECK(!PlainBook(book, thread).free(0x123000)); // no page
+  CHECK_EQUAL(5050u, book.live_bytes());
+  CHECK(book.free(thread, kLarge, Misfit::kRefuse));
+  CHECK(PlainBook(book, thread).allocate(kLarge, 10, context));
+  book.allocate(thread, kUnused, 5000, context, Misfit::kRefuse); // the page is there
+  CHECK(!PlainBook(book, thread).allocate(kUnused, 10, context));
+  CHECK(book.free(thread, kUnused, Misfit::kRefuse));
+  CHECK(PlainBook(book, thread).free(kLarge));
+  CHECK(PlainBook(book, thread).free(kSmall));
+  CHECK_EQUAL(0u, book.live_bytes());
+  CHECK_EQUAL(0u, book.live_blocks());
 }
 
 // While a realloc is under way the heap neither dips nor rises.
