@@ -16,13 +16,6 @@ constexpr uint64_t kPulseBlocks = 256;
 // Words read of one ring before another gets its turn.
 constexpr unsigned kPiece = 32;
 
-// Copies words [from, until) of a block. All have been written for good; by whom, no sanitizer can know. Not
-// by a call of memcpy, which is one's own.
-[[gnu::no_sanitize("thread"), gnu::optimize("no-tree-loop-distribute-patterns")]] void copy_words(
-    uint64_t *to, const uint64_t *words, unsigned from, unsigned until) {
-  for (unsigned i = from; i < until; i++) to[i] = words[i];
-}
-
 } // namespace
 
 Drain::Drain(Processes &processes, Rings &rings, Decoder &decoder, const Clock &clock,
@@ -199,7 +192,8 @@ Decoder::Events Drain::load(Cursor &cursor) {
     }
   }
   if (copy.filled < end) {
-    copy_words(copy.words, rings_.words(cursor, cursor.at.block), copy.filled, end);
+    const uint64_t *words = rings_.words(cursor, cursor.at.block);
+    for (unsigned i = copy.filled; i < end; i++) copy.words[i] = peek(words + i);
     copy.filled = end;
     std::memset(copy.words + end, 0, Decoder::kPadding * sizeof *copy.words);
   }
