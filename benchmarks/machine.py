@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.building import build
+
 
 def processor() -> str:
     """The processor's name, and how many of them."""
@@ -21,6 +23,17 @@ def processor() -> str:
 
 def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def handover_ns(directory: Path) -> float | None:
+    """How long a cache line takes from one processor to another just now, nanoseconds. What a
+    program's threads write is read on another processor; and a virtual machine's may be neighbours
+    at one moment and far from each other at the next. None with one processor, or no compiler."""
+    program = build("handover.c", directory)
+    if program is None:
+        return None
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    return float(done.stdout) if done.returncode == 0 else None
 
 
 def _first_line(*command: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class Results:
     versions: dict[str, str]
     quick: bool
     rounds: int
+    handovers: list[float] = field(default_factory=list)  # nanoseconds, before each program
     slowdowns: list[Slowdown] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)
@@ -82,7 +84,14 @@ def markdown(results: Results) -> str:
 def _machine(results: Results) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     memory = f"{results.memory / 2**30:.0f} GiB"
-    return [f"Machine: {results.processor}, {memory}. {versions}. {results.rounds} rounds."]
+    lines = [f"Machine: {results.processor}, {memory}. {versions}. {results.rounds} rounds."]
+    if results.handovers:
+        lines.append(
+            f"A cache line took {statistics.median(results.handovers):.0f} ns "
+            f"({min(results.handovers):.0f} to {max(results.handovers):.0f}) from one processor to "
+            "another: the longer, the more recording costs."
+        )
+    return lines
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -44,6 +44,8 @@ def measure(options: argparse.Namespace, directory: Path) -> Results:
     if "programs" in options.only:
         for row in ROWS:
             if re.search(options.match, row.title):
+                handover = machine.handover_ns(directory)
+                results.handovers += [] if handover is None else [handover]
                 results.slowdowns += measure_row(row, options.quick, rounds, directory, _say)
         for one in results.slowdowns:
             if one.skipped:
