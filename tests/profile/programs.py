@@ -36,6 +36,7 @@ def python_program(
     build.thread()
     library = build.module(0, "/usr/lib/libwork.so")
     changes = {}
+    addresses: dict[str, int] = {}  # of what is called
     for number, line in enumerate(lines):
         start = (starts or {}).get(line.function, 0)
         key = (line.function, file, start)
@@ -54,7 +55,8 @@ def python_program(
         )
         stack = [frame]
         if line.calls:
-            called = build.native(library, 16 * (1 + hash(line.calls) % 1000))
+            address = addresses.setdefault(line.calls, 16 * (1 + len(addresses)))
+            called = build.native(library, address)
             build.symbol(called, line.calls, "", 0, Language.C)
             stack.append(called)
         changes[build.context(0, build.stack(*stack))] = Change(1, line.size)
