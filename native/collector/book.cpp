@@ -159,8 +159,9 @@ void Book::begin_slice(uint32_t index, Context &c) {
 
 uint64_t Book::count_temporary() const {
   uint64_t sum = 0;
-  for (uint32_t i = 0; i < contexts_.size(); i++)
+  for (uint32_t i = 0; i < contexts_.size(); i++) {
     sum += contexts_.counted(contexts_[i]).temporary();
+  }
   return sum;
 }
 

@@ -76,10 +76,6 @@ void Contexts::spill(Context &context, unsigned counter, uint64_t by) {
   spilled_[context.spill - 1].counters[counter] += by;
 }
 
-void Contexts::spill_one(Context &context, unsigned counter) {
-  spill(context, counter, uint64_t{1} << 16);
-}
-
 void Contexts::spill_high(Context &context, uint16_t *counters, unsigned first) {
   constexpr uint16_t kHigh = 0x8000;
   for (unsigned i = 0; i < 8; i++) {

@@ -114,7 +114,7 @@ class Contexts {
     uint16_t value = static_cast<uint16_t>(counters[bucket] + 1);
     counters[bucket] = value;
     if (value == 0) [[unlikely]]
-      spill_one(context, first + bucket);
+      spill(context, first + bucket, uint64_t{1} << 16);
   }
   // The same for one of eight counters that are aligned, all at once: after a store to one of them, by its
   // place, the load of any other would have to wait.
@@ -146,10 +146,8 @@ class Contexts {
     return ones;
   }();
 
-  void spill(Context &context, unsigned counter, uint64_t by);
-  [[gnu::noinline, gnu::cold]] void spill_one(Context &context, unsigned counter);
-  [[gnu::noinline, gnu::cold]] void spill_high(Context &context, uint16_t *counters,
-                                               unsigned first);
+  [[gnu::cold]] void spill(Context &context, unsigned counter, uint64_t by);
+  [[gnu::cold]] void spill_high(Context &context, uint16_t *counters, unsigned first);
   void grow();
 
   Context *contexts_ = nullptr; // mapped

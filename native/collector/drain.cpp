@@ -192,8 +192,8 @@ Decoder::Events Drain::load(Cursor &cursor) {
     }
   }
   if (copy.filled < end) {
-    const uint64_t *words = rings_.words(cursor, cursor.at.block);
-    for (unsigned i = copy.filled; i < end; i++) copy.words[i] = peek(words + i);
+    const uint64_t *ring = rings_.words(cursor, cursor.at.block);
+    for (unsigned i = copy.filled; i < end; i++) copy.words[i] = peek(ring + i);
     copy.filled = end;
     std::memset(copy.words + end, 0, Decoder::kPadding * sizeof *copy.words);
   }

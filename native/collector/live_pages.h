@@ -28,9 +28,8 @@ class LivePages {
 
   // The address's page, or nullptr.
   HT_HOT Page *find(uint64_t address) const {
-    uint64_t number = address >> kPageBits;
-    const Entry &entry = entries_[home(number)];
-    return entry.number == number ? entry.page : find_further(number);
+    Page *page = index().find(address);
+    return page != nullptr ? page : find_further(address >> kPageBits);
   }
 
   static constexpr unsigned kPageBits = 12;

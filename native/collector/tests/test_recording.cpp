@@ -238,20 +238,23 @@ TEST(garbage_in_a_ring_does_no_harm) {
   CHECK_EQUAL(1000u, sane);
 }
 
+// Each at a stack of its own.
+void allocate_until_refused(Producer &p) {
+  uint32_t node = HT_NODE_FIRST;
+  for (uint64_t i = 1; !p.refused(); i++) {
+    p.node(node, i * 8);
+    p.allocate(i * 16, 10, node++);
+    if (i % 100 == 0) usleep(500);
+  }
+}
+
 TEST(a_full_disk_ends_the_recording_cleanly) {
   Scratch scratch;
   TestSession session;
   Recorder recorder(session, options_for(scratch));
   uint32_t slot = session.register_process();
   with_size_limit(400'000, [&] {
-    in_thread(session, slot, [&](Producer &p) {
-      uint32_t node = HT_NODE_FIRST;
-      for (uint64_t i = 1; !p.refused(); i++) {
-        p.node(node, i * 8);
-        p.allocate(i * 16, 10, node++);
-        if (i % 100 == 0) usleep(500);
-      }
-    });
+    in_thread(session, slot, allocate_until_refused);
     recorder.wait();
   });
   const ht_session_header &header = session.session.header();
@@ -304,14 +307,7 @@ TEST(limits_end_the_recording) {
     (by_size ? options.max_bytes : options.duration_ns) = by_size ? 2'000'000 : 300'000'000;
     Recorder recorder(session, options);
     uint32_t slot = session.register_process();
-    in_thread(session, slot, [&](Producer &p) {
-      uint32_t node = HT_NODE_FIRST;
-      for (uint64_t i = 1; !p.refused(); i++) {
-        p.node(node, i * 8);
-        p.allocate(i * 16, 10, node++);
-        if (i % 100 == 0) usleep(500);
-      }
-    });
+    in_thread(session, slot, allocate_until_refused);
     recorder.wait();
     ReadRecording r(scratch.path("a.tide"));
     CHECK_EQUAL(std::string(by_size ? "max-size" : "duration"), r.end_reason);
