@@ -1,4 +1,4 @@
-"""Running a command once and what it took; medians and ratios of paired runs."""
+"""Running a command once and what it took; ratios to unprofiled runs beside it."""
 
 from __future__ import annotations
 
@@ -89,13 +89,33 @@ class Ratio:
         return cls(statistics.median(values), min(values), max(values), len(values))
 
 
+_STEADY = 0.1
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A run, and the unprofiled runs right before and after it."""
+
+    run: Run
+    before: Run
+    after: Run
+
+    def ratio(self, name: str) -> float:
+        """One of RATIOS, over the mean of both unprofiled runs."""
+        base = (getattr(self.before, name) + getattr(self.after, name)) / 2
+        return float(getattr(self.run, name) / max(base, 1e-9))
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the machine was as fast after the run as before it, to a tenth."""
+        first, last = sorted((self.before.inner_wall, self.after.inner_wall))
+        return last - first <= _STEADY * first
+
+
 RATIOS = ("inner_wall", "inner_cpu", "wall", "all_cpu")
-"""The figures that are compared with the plain run of the same round."""
+"""The figures that are compared with those of unprofiled runs."""
 
 
-def ratios(pairs: Sequence[tuple[Run, Run]]) -> dict[str, Ratio]:
-    """For each of RATIOS, the second run of each pair over the first."""
-    return {
-        name: Ratio.of([getattr(run, name) / max(getattr(base, name), 1e-9) for base, run in pairs])
-        for name in RATIOS
-    }
+def ratios(runs: Sequence[Beside]) -> dict[str, Ratio]:
+    """Each of RATIOS, over the runs."""
+    return {name: Ratio.of([run.ratio(name) for run in runs]) for name in RATIOS}

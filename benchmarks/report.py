@@ -36,13 +36,14 @@ class Results:
 
 
 _METHOD = """\
-Every figure comes from `python -m benchmarks.run`. A ratio compares a run with an unprofiled run of
-the same program made immediately before it, and is the median over the rounds, with the lowest and
-the highest; the runs of all tools are interleaved. *Own time* is the wall clock of the program's
-work as it measures itself, *own CPU* the CPU time of its process meanwhile; *command* is the wall
-clock of the whole command, start-up and end of the recorder included, and *all CPU* the CPU time of
-all its processes, the collector included. Symbols are looked up after the recording and are not
-counted. Other tools take part in half of the rounds.
+Every figure comes from `python -m benchmarks.run`. A ratio compares a run with the unprofiled runs
+of the same program right before and after it (their mean), and is the median over the rounds, with
+the lowest and the highest; the runs of all tools are interleaved. Where those two differ by more
+than a tenth, the machine was busy with something else: the run is not counted, and made again.
+*Own time* is the wall clock of the program's work as it measures itself, *own CPU* the CPU time of
+its process meanwhile; *command* is the wall clock of the whole command, start-up and end of the
+recorder included, and *all CPU* the CPU time of all its processes, the collector included. Symbols
+are looked up after the recording and are not counted. Other tools take part in half of the rounds.
 """
 
 
@@ -129,7 +130,12 @@ def _slowdowns(slowdowns: Sequence[Slowdown]) -> list[str]:
         rows.append([title, one.variant.name, *cells, "; ".join(filter(None, verdicts))])
     head = ["program, plain", "recorded by", "own time", "own CPU", "command", "all CPU", "goal"]
     table = _table(head, rows)
-    return ["", "## Programs against their unprofiled runs", *table] if table else []
+    if not table:
+        return []
+    counted = sum(one.ratios["wall"].pairs for one in slowdowns if one.ratios is not None)
+    unsteady = sum(one.unsteady for one in slowdowns)
+    note = f"Runs counted: {counted}; not counted, as the machine's speed changed: {unsteady}."
+    return ["", "## Programs against their unprofiled runs", *table, "", note]
 
 
 def _pairs(pairs: Sequence[Pair]) -> list[str]:

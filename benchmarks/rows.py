@@ -47,6 +47,13 @@ ROWS = (
         (heaptide(goal=1.45), memray(OBJECTS), memray(), TRACEMALLOC),
     ),
     Row(
+        "Python, dict of lists of strings",
+        "py_groups.py",
+        ("4000000",),
+        ("800000",),
+        (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
+    ),
+    Row(
         "Python, dict of lists of records",
         "py_records.py",
         ("6000000",),
@@ -61,10 +68,17 @@ ROWS = (
         (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
     ),
     Row(
-        "NumPy, arrays in a loop",
+        "NumPy, small and large arrays",
         "py_numpy.py",
-        ("250000",),
-        ("40000",),
+        ("200000", "1000000", "460"),
+        ("40000", "1000000", "460"),
+        (heaptide(goal=1.05), memray(OBJECTS), memray()),
+    ),
+    Row(
+        "NumPy, mostly small arrays",
+        "py_numpy.py",
+        ("250000", "8000", "20"),
+        ("40000", "8000", "20"),
         (heaptide(goal=1.05), memray(OBJECTS), memray(), TRACEMALLOC),
     ),
     Row(

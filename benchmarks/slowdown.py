@@ -1,18 +1,22 @@
-"""Programs against their unprofiled runs, paired and interleaved."""
+"""Programs against their unprofiled runs, side by side."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.building import command_of
-from benchmarks.measure import CommandFailedError, Ratio, Run, ratios, run_once
+from benchmarks.measure import Beside, CommandFailedError, Ratio, ratios, run_once
 from benchmarks.rows import Row
 from benchmarks.variants import PLAIN, Variant
 
 Say = Callable[[str], None]
+
+_LEAST_STEADY = 3
+"""With fewer steady runs than this all runs count."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Slowdown:
     variant: Variant
     base_seconds: float = 0.0
     ratios: dict[str, Ratio] | None = None
+    unsteady: int = 0  # runs that were not counted
     recording_bytes: int = 0
     allocations: int = 0  # of the recording, heaptide only
     skipped: str = ""
@@ -37,51 +42,58 @@ class Slowdown:
 
 def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -> list[Slowdown]:
     """All variants of a row. Peers take part in the first half of the rounds: they are slow, and
-    their figures are far from any bound."""
+    their figures are far from any bound. Our own runs go on until as many as there are rounds were
+    steady, but no longer than twice as long."""
     program = command_of(row.program, directory)
     if program is None:
         reason = f"no compiler for {row.program}"
         return [Slowdown(row.title, variant, skipped=reason) for variant in row.variants]
     program += row.quick if quick else row.arguments
     skipped = {variant: variant.missing() for variant in row.variants}
-    pairs: dict[Variant, list[tuple[Run, Run]]] = {variant: [] for variant in row.variants}
+    runs: dict[Variant, list[Beside]] = {variant: [] for variant in row.variants}
     outputs = {v: directory / f"recording-{i}" for i, v in enumerate(row.variants)}
-    run_once(PLAIN.command(program, directory))  # warms the disk's cache
-    for number in range(rounds):
+    plain = PLAIN.command(program, directory)
+    run_once(plain)  # warms the disk's cache
+    before = run_once(plain)
+    for number in range(rounds * 2):
         for variant in row.variants:
+            enough = sum(one.is_steady for one in runs[variant]) >= rounds
             late = number >= max(1, (rounds + 1) // 2)
-            if skipped[variant] or (late and not variant.own):
+            if skipped[variant] or enough or (late and not variant.own):
                 continue
             try:
-                # Each variant beside a plain run of its own: what the machine does to others
-                # changes within seconds.
-                base = run_once(PLAIN.command(program, directory))
                 run = run_once(variant.command(program, outputs[variant]))
+                after = run_once(plain)
             except CommandFailedError as error:
                 skipped[variant] = f"failed: {str(error).strip().splitlines()[-1]}"
                 say(str(error))
                 continue
-            pairs[variant].append((base, run))
+            one = Beside(run, before, after)
+            runs[variant].append(one)
+            before = after
             say(
-                f"{row.title}, {variant.name}: {base.inner_wall:.3f} s plain, "
-                f"{run.inner_wall / base.inner_wall:.2f}x"
+                f"{row.title}, {variant.name}: {one.before.inner_wall:.3f} and "
+                f"{one.after.inner_wall:.3f} s plain, {one.ratio('inner_wall'):.2f}x"
             )
     return [
-        _slowdown(row, variant, pairs[variant], outputs[variant], skipped[variant])
+        _slowdown(row, variant, runs[variant], outputs[variant], skipped[variant])
         for variant in row.variants
     ]
 
 
 def _slowdown(
-    row: Row, variant: Variant, pairs: list[tuple[Run, Run]], output: Path, skipped: str
+    row: Row, variant: Variant, runs: list[Beside], output: Path, skipped: str
 ) -> Slowdown:
-    if not pairs:
+    if not runs:
         return Slowdown(row.title, variant, skipped=skipped or "no run came to its end")
+    steady = [one for one in runs if one.is_steady]
+    counted = steady if len(steady) >= min(_LEAST_STEADY, len(runs)) else runs
     return Slowdown(
         row.title,
         variant,
-        base_seconds=sorted(base.inner_wall for base, _ in pairs)[len(pairs) // 2],
-        ratios=ratios(pairs),
+        base_seconds=statistics.median(one.before.inner_wall for one in counted),
+        ratios=ratios(counted),
+        unsteady=len(runs) - len(counted),
         recording_bytes=sum(f.stat().st_size for f in output.parent.glob(output.name + "*")),
         allocations=_allocations(output) if variant.own else 0,
     )

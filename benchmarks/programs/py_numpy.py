@@ -1,4 +1,7 @@
-"""NumPy arrays, small and large, made and dropped in a loop. usage: py_numpy.py ITERATIONS"""
+"""NumPy arrays, small and large, made and dropped in a loop.
+
+usage: py_numpy.py ITERATIONS ELEMENTS EVERY: large ones of ELEMENTS, once in EVERY iterations.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,22 @@ import numpy as np
 from bench_clock import Clock
 
 
-def run(iterations: int) -> float:
+def run(iterations: int, elements: int, every: int) -> float:
     small = np.arange(64.0)
-    large = np.arange(8_000.0)
+    large = np.arange(float(elements))
     total = 0.0
     for i in range(iterations):
         a = small * i + 1.0
         b = np.sqrt(a) - small
         total += float(b.sum())
-        if i % 20 == 0:
+        if i % every == 0:
             total += float((large * 0.5 + i).max())
     return total
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1])
-    run(count // 20)
+    count, elements, every = (int(argument) for argument in sys.argv[1:])
+    run(count // 20, elements, every)
     clock = Clock()
-    run(count)
+    run(count, elements, every)
     clock.report(count)
