@@ -70,6 +70,7 @@ ContextRows Aggregator::take_contexts() { return std::exchange(new_contexts_, {}
 // ------------------------------------------------------------------------------------ slices
 
 void Aggregator::collect_book(const Book &book, SliceRows *rows) const {
+  Spreads spreads = book.spreads();
   for (uint32_t index : book.changed()) {
     const Context &c = book.contexts()[index];
     const SliceStart &start = book.contexts().slice_start(index);
@@ -85,8 +86,9 @@ void Aggregator::collect_book(const Book &book, SliceRows *rows) const {
     rows->copied_bytes.push_back(start.copied_bytes);
     rows->temporary.push_back(counted.temporary() - start.temporary);
     rows->short_lived.push_back(counted.short_lived() - start.short_lived);
+    spreads.end(c, counted);
   }
-  book.collect_spread(&rows->spread);
+  spreads.append_to(&rows->spread);
 }
 
 // `rows` gets its columns; its other members stay.

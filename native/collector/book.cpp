@@ -157,20 +157,14 @@ void Book::begin_slice(uint32_t index, Context &c) {
   spreads_.begin(c, counted);
 }
 
-uint64_t Book::count_temporary() const {
-  uint64_t sum = 0;
+Book::Ended Book::count_ended() const {
+  Ended ended;
   for (uint32_t i = 0; i < contexts_.size(); i++) {
-    sum += contexts_.counted(contexts_[i]).temporary();
+    Counted counted = contexts_.counted(contexts_[i]);
+    ended.temporary += counted.temporary();
+    ended.short_lived += counted.short_lived();
   }
-  return sum;
-}
-
-uint64_t Book::count_short_lived() const {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < contexts_.size(); i++) {
-    sum += contexts_.counted(contexts_[i]).short_lived();
-  }
-  return sum;
+  return ended;
 }
 
 // ----------------------------------------------------------------------------------- the end
@@ -194,8 +188,7 @@ void Book::close() {
     ledger_.live_blocks -= live_blocks_;
   }
   archived_epoch_ = ledger_.epoch;
-  temporary_ = count_temporary();
-  short_lived_ = count_short_lived();
+  ended_ = count_ended();
   ContextSums sums;
   for (uint32_t i = 0; i < contexts_.size(); i++) {
     sum_up(i, &sums);

@@ -126,8 +126,11 @@ class Book {
   uint64_t copied_bytes() const { return copied_bytes_; }
   uint64_t unmatched_frees() const { return unmatched_frees_; }
   uint64_t unseen_frees() const { return unseen_frees_; } // of blocks that are gone all the same
-  uint64_t temporary() const { return closed_ ? temporary_ : count_temporary(); }
-  uint64_t short_lived() const { return closed_ ? short_lived_ : count_short_lived(); }
+  // Blocks that have ended, by both definitions of a short life.
+  struct Ended {
+    uint64_t temporary = 0, short_lived = 0;
+  };
+  Ended ended() const { return closed_ ? ended_ : count_ended(); }
   uint64_t table_bytes() const { return live_.bytes(); }
   bool closed() const { return closed_; }
 
@@ -227,7 +230,7 @@ class Book {
 
   // Contexts that changed in the slice being counted. Their slice_* hold how it began.
   const std::vector<uint32_t> &changed() const { return changed_; }
-  void collect_spread(SpreadRows *rows) const { spreads_.collect(contexts_, changed_, rows); }
+  const Spreads &spreads() const { return spreads_; } // of those, as they began
   // Forgets them: slice `next` begins.
   void begin_slice(uint32_t next) {
     changed_.clear();
@@ -413,8 +416,7 @@ class Book {
   void leave_mapped(uint32_t index, uint64_t bytes, uint64_t blocks);
   void leave_taken(Thread *thread, bool lives_end);
 
-  uint64_t count_temporary() const;
-  uint64_t count_short_lived() const;
+  Ended count_ended() const;
   void sum_up(uint32_t index, ContextSums *sums) const;
   void pack(const ContextSums &sums);
   static const uint8_t *unpack(const uint8_t *at, ContextSums *sums);
@@ -432,7 +434,7 @@ class Book {
   const Thread *peak_of_ = nullptr; // whose highest live bytes make the peak; none: the process's
   uint64_t peak_of_thread_ = 0;     // these
   uint64_t window_before_ = 0, sync_before_ = 0; // peaks that the other of take_..._peak has seen
-  uint64_t temporary_ = 0, short_lived_ = 0;     // once closed
+  Ended ended_;                                  // once closed
   uint64_t unmatched_frees_ = 0, unseen_frees_ = 0, copied_bytes_ = 0;
   uint64_t arena_bytes_ = 0, arena_peak_bytes_ = 0;
   std::vector<Share> shares_; // by context, empty while there is one process

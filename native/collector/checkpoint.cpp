@@ -246,6 +246,7 @@ void Checkpoint::add_processes(std::vector<Chunk> *chunks, bool last, bool faile
     if (process.written && !failed) continue;
     const Book &book = *process.book;
     Book::Totals totals = book.totals();
+    Book::Ended ended = book.ended();
     uint64_t row[] = {process.row,
                       process.pid,
                       process.ppid,
@@ -265,8 +266,8 @@ void Checkpoint::add_processes(std::vector<Chunk> *chunks, bool last, bool faile
                       totals.reallocations,
                       totals.bytes,
                       book.copied_bytes(),
-                      book.temporary(),
-                      book.short_lived(),
+                      ended.temporary,
+                      ended.short_lived,
                       book.unmatched_frees(),
                       book.arena_bytes(),
                       book.arena_peak_bytes(),

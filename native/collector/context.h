@@ -91,12 +91,10 @@ class Contexts {
   uint32_t row(uint32_t index) const { return rows_[index]; } // in the file
   uint32_t size() const { return static_cast<uint32_t>(rows_.size()); }
 
-  // By reading: collector_bench takes a third less time an event so than with prefetch instructions,
-  // with a million live blocks.
   void ask(uint32_t index) const {
     const Context &context = (*this)[index];
-    (void)*const_cast<const volatile uint64_t *>(&context.stamp);
-    (void)*const_cast<const volatile uint16_t *>(&context.by_allocations[0]);
+    __builtin_prefetch(&context.stamp, 1);
+    __builtin_prefetch(&context.by_allocations[0], 1);
   }
 
   uint32_t add(Thread *thread, uint32_t row, uint8_t kind);

@@ -77,15 +77,22 @@ void Decoder::look_closer(const Stream &stream, const Events &events, const Ahea
   const LiveBlocks &live = book.live();
   const uint32_t row = stream.thread->row << 4;
   if (looked_at_ != events.at) look(stream, events);
+  if (ahead.stream != nullptr) {
+    each_event(ahead.events, [&](const uint64_t *event) { live.ask_entry(HT_VALUE(*event)); });
+  }
   each_event(events, [&](const uint64_t *event) { live.ask_life(HT_VALUE(*event)); });
   if (ahead.stream != nullptr) look(*ahead.stream, ahead.events);
   each_event(events, [&](const uint64_t *event) {
-    const Life *life = live.expected(HT_VALUE(*event));
-    if (life != nullptr) return book.ask_context(life->context);
+    // Where a block is to be born another one often lives still: of an allocation what it says itself counts.
+    // Both are looked up of any event, for a branch on its kind would often be mispredicted.
     const Single *single = single_of(event, row);
-    bool known = single->name == name_of(event, row);
-    book.ask_context(known ? single->context
-                           : remembered(names_of(event), row | (HT_AUX(*event) & 0xf)));
+    const Life none{0, single->context, 0, 0};
+    const Life *life = live.expected(HT_VALUE(*event), &none);
+    bool born = HT_OP(*event) == HT_OP_ALLOC;
+    uint32_t context = born ? none.context : life->context;
+    if (born && single->name != name_of(event, row)) [[unlikely]]
+      context = remembered(names_of(event), row | (HT_AUX(*event) & 0xf));
+    book.ask_context(context);
   });
 }
 
@@ -240,7 +247,7 @@ void Decoder::grow_cache() {
   give_back(cache_); // what it knows is soon known again
   cache_.resize(sets);
   give_back(singles_);
-  singles_.resize(sets);
+  singles_.resize(sets * kWays);
   cache_mask_ = sets - 1;
 }
 

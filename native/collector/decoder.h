@@ -156,9 +156,9 @@ class Decoder {
   void remember(StackNames names, uint32_t thread_kind, uint32_t context);
   void grow_cache();
 
-  // In a large book, what a block's events read is asked for in three steps, each for what the step
-  // before has found: pages, while the block before is counted; then lives; then contexts. So a
-  // block's worth of cache misses is under way at once.
+  // In a large book, what a block's events read is asked for in steps, each for what the step before has
+  // found: where pages are kept, then pages, before the block before is counted; then lives; then
+  // contexts. So a block's worth of cache misses is under way at once.
   void look(const Stream &stream, const Events &events);
   void look_closer(const Stream &stream, const Events &events, const Ahead &ahead);
   const uint64_t *count(Stream &stream, Events events, Force force);

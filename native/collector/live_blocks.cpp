@@ -104,21 +104,8 @@ void LiveBlocks::trim_pages() {
   trim_at_ = pages_.bytes() + pages_.bytes() / 2;
 }
 
-void LiveBlocks::ask_life(uint64_t address) const {
-  const LivePages::Page *page = pages_.find(address);
-  unsigned place = page == nullptr ? LivePages::kElsewhere : page->place_of(address);
-  if (LivePages::Page::is_here(place)) {
-    __builtin_prefetch(&page->life(place), 1);
-  } else if (place == 0) {
-    __builtin_prefetch(&page->life(page->unused), 1);
-  } else if (filter_[filter_place(address)] != 0) {
-    LiveTable::prefetch(others_.spot(address));
-  }
-}
-
-const Life *LiveBlocks::expected(uint64_t address) const {
-  Spot spot = this->spot(address);
-  return spot.page == nullptr ? nullptr : &spot.life();
+void LiveBlocks::ask_other(uint64_t address) const {
+  if (filter_[filter_place(address)] != 0) LiveTable::prefetch(others_.spot(address));
 }
 
 } // namespace heaptide

@@ -75,11 +75,29 @@ class LiveBlocks {
     if (pages_.bytes() > blocks * kBudget + kFree && pages_.bytes() > trim_at_) trim_pages();
   }
 
-  // Three steps of asking memory for what an event about `address` is going to read, each for what
-  // the step before has asked for. The last returns the life, if it can be told without looking further.
-  void ask_page(uint64_t address) const { pages_.ask(address); }
-  void ask_life(uint64_t address) const;
-  const Life *expected(uint64_t address) const;
+  // Steps of asking memory for what an event about `address` is going to read, each for what the step
+  // before has asked for. The last returns the life of the block that is there, or `none`: there is none, or
+  // it is kept elsewhere.
+  HT_HOT void ask_entry(uint64_t address) const { pages_.ask_entry(address); }
+  HT_HOT void ask_page(uint64_t address) const { pages_.ask(address); }
+  HT_HOT void ask_life(uint64_t address) const {
+    const LivePages::Entry &entry = pages_.index().guess(address);
+    if (entry.number != address >> LivePages::kPageBits) [[unlikely]]
+      return ask_other(address);
+    const LivePages::Page &page = *entry.page;
+    unsigned place = page.place_of(address), unused = page.unused;
+    if (place == LivePages::kElsewhere) [[unlikely]]
+      return ask_other(address);
+    __builtin_prefetch(&page.life(place != 0 ? place : unused), 1);
+  }
+  HT_HOT const Life *expected(uint64_t address, const Life *none) const {
+    const LivePages::Entry &entry = pages_.index().guess(address);
+    if (entry.number != address >> LivePages::kPageBits) [[unlikely]]
+      return none;
+    unsigned place = entry.page->place_of(address);
+    const Life *life = &entry.page->life(place);
+    return LivePages::Page::is_here(place) ? life : none;
+  }
 
  private:
   static constexpr size_t kFirstFilter = 4096, kMostFilter = size_t{1} << 20;
@@ -90,6 +108,7 @@ class LiveBlocks {
     return (address >> 4 ^ address >> 14 << 8) & (filter_.size() - 1);
   }
   Life *place_with_care(uint64_t address, uint64_t size);
+  void ask_other(uint64_t address) const;
   void set_mark(uint64_t address, unsigned mark);
   void mark_elsewhere(LivePages::Page *page);
   Life *place_other(uint64_t address, uint64_t size);

@@ -25,6 +25,7 @@ class LivePages {
   LivePages &operator=(const LivePages &) = delete;
 
   struct Page;
+  struct Entry;
 
   // The address's page, or nullptr.
   HT_HOT Page *find(uint64_t address) const {
@@ -37,7 +38,7 @@ class LivePages {
   static constexpr unsigned kElsewhere = 255;
 
   struct alignas(16) Page {
-    uint8_t places[256]; // by 16 bytes of memory; 0: no block begins there
+    uint8_t places[256]; // first of all; by 16 bytes of memory; 0: no block begins there
     uint8_t unused;      // the first unused place, whose size_low is the next one; 0: none
     uint8_t capacity;    // places: 1 to this
     uint16_t padding;
@@ -98,6 +99,14 @@ class LivePages {
       if (page == nullptr) __builtin_unreachable();
       return page;
     }
+
+    // The only entry that may be the page's, without a branch on where it is: for those that look ahead,
+    // where one that is mispredicted ends what is under way.
+    HT_HOT const Entry &guess(uint64_t address) const {
+      uint64_t number = address >> kPageBits;
+      const Entry *entry = &entries[home(number, shift)];
+      return entry[entry->number != number];
+    }
   };
   Index index() const { return {entries_, shift_}; }
 
@@ -136,9 +145,16 @@ class LivePages {
     }
   }
 
-  // Asks memory for what a look-up of the address reads first.
-  void ask(uint64_t address) const {
-    if (const Page *page = find(address)) __builtin_prefetch(&page->places[Page::offset(address)]);
+  // Asks memory for where the address's page is kept, and, when that is there, for what an event about the
+  // address reads first of the page, unless it is not found at once.
+  HT_HOT void ask_entry(uint64_t address) const {
+    __builtin_prefetch(&entries_[home(address >> kPageBits)]);
+  }
+  HT_HOT void ask(uint64_t address) const {
+    // As a number: there may be no page.
+    uintptr_t page = reinterpret_cast<uintptr_t>(index().guess(address).page);
+    __builtin_prefetch(reinterpret_cast<const void *>(page + Page::offset(address)));
+    __builtin_prefetch(reinterpret_cast<const void *>(page + offsetof(Page, unused)));
   }
 
  private:

@@ -15,17 +15,14 @@ void Spreads::begin(const Context &context, const Counted &counted) {
   for (unsigned i = 0; i < kCounters; i++) blocks[i] -= counted.counters[i];
 }
 
-void Spreads::collect(const Contexts &contexts, const std::vector<uint32_t> &changed,
-                      SpreadRows *rows) const {
-  std::vector<Counts> threads = threads_;
-  for (uint32_t index : changed) {
-    const Context &context = contexts[index];
-    if (context.kind == HT_KIND_ARENA) continue;
-    Counted counted = contexts.counted(context);
-    uint64_t *blocks = threads[context.thread->spread - 1].blocks;
-    for (unsigned i = 0; i < kCounters; i++) blocks[i] += counted.counters[i];
-  }
-  for (const Counts &one : threads) {
+void Spreads::end(const Context &context, const Counted &counted) {
+  if (context.kind == HT_KIND_ARENA) return;
+  uint64_t *blocks = threads_[context.thread->spread - 1].blocks;
+  for (unsigned i = 0; i < kCounters; i++) blocks[i] += counted.counters[i];
+}
+
+void Spreads::append_to(SpreadRows *rows) const {
+  for (const Counts &one : threads_) {
     for (unsigned i = 0; i < kCounters; i++) {
       if (one.blocks[i] == 0) continue;
       rows->thread.push_back(one.thread->row);

@@ -19,9 +19,10 @@ class Spreads {
  public:
   // `context` is about to change, the first time in the slice. `counted`: of it so far.
   void begin(const Context &context, const Counted &counted);
-  // Appends the slice so far. `changed`: the contexts that have begun in it.
-  void collect(const Contexts &contexts, const std::vector<uint32_t> &changed,
-               SpreadRows *rows) const;
+  // To be called of a copy: `counted` by a context that has begun in the slice, and, after all of them, the
+  // slice so far.
+  void end(const Context &context, const Counted &counted);
+  void append_to(SpreadRows *rows) const;
   // The next slice begins.
   void clear();
 

@@ -20,7 +20,7 @@ ht_figures of_process(Book &book) {
   figures.live_bytes = book.live_bytes();
   figures.live_blocks = book.live_blocks();
   figures.peak_bytes = book.take_sync_peak();
-  figures.temporary = book.temporary();
+  figures.temporary = book.ended().temporary;
   figures.copied_bytes = book.copied_bytes();
   return figures;
 }

@@ -61,7 +61,7 @@ TEST(histograms_count_on_beyond_their_counters) {
       CHECK_EQUAL(times, sums.counters[kByTime]);
       CHECK_EQUAL(times, sums.counters[kBySize]);
     });
-    CHECK_EQUAL(times, book.temporary());
+    CHECK_EQUAL(times, book.ended().temporary);
     CHECK_EQUAL(times, thread.deallocations);
     CHECK_EQUAL(times * 10, thread.bytes);
     CHECK_EQUAL(0u, book.live_blocks());

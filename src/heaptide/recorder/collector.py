@@ -23,7 +23,11 @@ _MAX_MESSAGE_BYTES = 4096
 def environment_of_collector() -> dict[str, str]:
     """This process's, without what loads libraries into it."""
     hidden = ("LD_PRELOAD", "HEAPTIDE_SESSION")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    # Large pages for its memory, from glibc 2.35 on: with a million live blocks it takes in a
+    # quarter more events a second (collector_bench); a small program's takes 2 MB more.
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    return environment
 
 
 class CollectorProcess(Protocol):
