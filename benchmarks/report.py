@@ -41,9 +41,10 @@ of the same program right before and after it (their mean), and is the median ov
 the lowest and the highest; the runs of all tools are interleaved. Where those two differ by more
 than a tenth, the machine was busy with something else: the run is not counted, and made again.
 *Own time* is the wall clock of the program's work as it measures itself, *own CPU* the CPU time of
-its process meanwhile; *command* is the wall clock of the whole command, start-up and end of the
-recorder included, and *all CPU* the CPU time of all its processes, the collector included. Symbols
-are looked up after the recording and are not counted. Other tools take part in half of the rounds.
+its process meanwhile; *fastest* compares the fastest of all runs with the fastest unprofiled one;
+*command* is the wall clock of the whole command, start-up and end of the recorder included, and
+*all CPU* the CPU time of all its processes, the collector included. Symbols are looked up after the
+recording and are not counted. Other tools take part in a quarter of the rounds.
 """
 
 
@@ -119,16 +120,18 @@ def _slowdowns(slowdowns: Sequence[Slowdown]) -> list[str]:
         title = "" if one.row == shown else f"{one.row}, {one.base_seconds:.2f} s"
         shown = one.row
         if one.ratios is None:
-            rows.append([title, one.variant.name, "-", "-", "-", "-", one.skipped])
+            rows.append([title, one.variant.name, *["-"] * 5, one.skipped])
             continue
         cells = [_ratio(one.ratios["inner_wall"])]
+        cells.append(f"{one.fastest:.2f}x")
         cells += [f"{one.ratios[name].median:.2f}x" for name in ("inner_cpu", "wall", "all_cpu")]
         verdicts = [_verdict(one.ratios["inner_wall"].median, one.variant.goal)]
         if one.variant.all_cpu_goal is not None:
             all_cpu = one.ratios["all_cpu"].median
             verdicts.append("all CPU " + _verdict(all_cpu, one.variant.all_cpu_goal))
         rows.append([title, one.variant.name, *cells, "; ".join(filter(None, verdicts))])
-    head = ["program, plain", "recorded by", "own time", "own CPU", "command", "all CPU", "goal"]
+    head = ["program, plain", "recorded by", "own time", "fastest", "own CPU", "command", "all CPU"]
+    head.append("goal")
     table = _table(head, rows)
     if not table:
         return []

@@ -9,11 +9,14 @@ from benchmarks.variants import HEAPTRACK, OBJECTS, TRACEMALLOC, Variant, heapti
 
 @dataclass(frozen=True)
 class Row:
-    """A program, its arguments for a full and a quick run, and the variants of its runs."""
+    """A program, and the variants of its runs. Arguments: for runs that are compared, most of
+    them of half a second: they are many; for a long one, whose recording is looked at; and for a
+    benchmark in a hurry."""
 
     title: str
     program: str
     arguments: tuple[str, ...]
+    long: tuple[str, ...]
     quick: tuple[str, ...]
     variants: tuple[Variant, ...]
 
@@ -22,6 +25,7 @@ ROWS = (
     Row(
         "Python, json loop",
         "py_json.py",
+        ("8000",),
         ("25000",),
         ("4000",),
         (
@@ -36,12 +40,14 @@ ROWS = (
         "Python, json loop, no objects",
         "py_json.py",
         ("25000",),
+        ("25000",),
         ("4000",),
         (heaptide("--no-python-objects", goal=1.06), memray(), memray("--native")),
     ),
     Row(
         "Python, instances and methods",
         "py_instances.py",
+        ("800000",),
         ("2500000",),
         ("400000",),
         (heaptide(goal=1.45), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -49,6 +55,7 @@ ROWS = (
     Row(
         "Python, dict of lists of strings",
         "py_groups.py",
+        ("2500000",),
         ("4000000",),
         ("800000",),
         (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -56,6 +63,7 @@ ROWS = (
     Row(
         "Python, dict of lists of records",
         "py_records.py",
+        ("1200000",),
         ("6000000",),
         ("1000000",),
         (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -63,6 +71,7 @@ ROWS = (
     Row(
         "Python, dict and list churn",
         "py_containers.py",
+        ("2200000",),
         ("6000000",),
         ("1000000",),
         (heaptide(goal=1.3), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -70,6 +79,7 @@ ROWS = (
     Row(
         "NumPy, small and large arrays",
         "py_numpy.py",
+        ("100000", "1000000", "460"),
         ("200000", "1000000", "460"),
         ("40000", "1000000", "460"),
         (heaptide(goal=1.05), memray(OBJECTS), memray()),
@@ -77,6 +87,7 @@ ROWS = (
     Row(
         "NumPy, mostly small arrays",
         "py_numpy.py",
+        ("150000", "8000", "20"),
         ("250000", "8000", "20"),
         ("40000", "8000", "20"),
         (heaptide(goal=1.05), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -84,6 +95,7 @@ ROWS = (
     Row(
         "Python, recursive fib",
         "py_fib.py",
+        ("33",),
         ("35",),
         ("29",),
         (heaptide(goal=1.02), memray(OBJECTS), memray(), TRACEMALLOC),
@@ -92,6 +104,7 @@ ROWS = (
         "C++, map and string churn",
         "cpp_churn.cpp",
         ("2000000",),
+        ("2000000",),
         ("300000",),
         (heaptide(goal=1.8, all_cpu_goal=2.2), HEAPTRACK),
     ),
@@ -99,12 +112,14 @@ ROWS = (
         "Rust, strings, maps, vectors",
         "rust_churn.rs",
         ("80",),
+        ("80",),
         ("12",),
         (heaptide(goal=2.0, all_cpu_goal=2.5), HEAPTRACK),
     ),
     Row(
         "C++, 2 threads",
         "mt_churn.cpp",
+        ("30000000", "2"),
         ("60000000", "2"),
         ("4000000", "2"),
         (heaptide(goal=2.5), HEAPTRACK),
@@ -112,6 +127,7 @@ ROWS = (
     Row(
         "C++, 4 threads",
         "mt_churn.cpp",
+        ("15000000", "4"),
         ("30000000", "4"),
         ("2000000", "4"),
         (heaptide(goal=4.0), HEAPTRACK),
@@ -120,6 +136,7 @@ ROWS = (
         "sampled, json loop, no objects",
         "py_json.py",
         ("25000",),
+        ("25000",),
         ("4000",),
         (heaptide("--sample", "512KiB", "--no-python-objects", goal=1.03),),
     ),
@@ -127,12 +144,14 @@ ROWS = (
         "sampled, json loop",
         "py_json.py",
         ("25000",),
+        ("25000",),
         ("4000",),
         (heaptide("--sample", "512KiB", goal=1.08),),
     ),
     Row(
         "sampled, C++ churn",
         "cpp_churn.cpp",
+        ("2000000",),
         ("2000000",),
         ("300000",),
         (heaptide("--sample", "512KiB", goal=1.03),),

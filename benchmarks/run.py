@@ -37,7 +37,7 @@ def _say(line: str) -> None:
 
 def measure(options: argparse.Namespace, directory: Path) -> Results:
     """Everything that was asked for."""
-    rounds = options.rounds or (2 if options.quick else 7)
+    rounds = options.rounds or (2 if options.quick else 12)
     results = Results(
         machine.processor(), machine.memory_bytes(), machine.versions(), options.quick, rounds
     )
@@ -94,7 +94,7 @@ def _as_json(results: Results) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="short programs, two rounds")
-    parser.add_argument("--rounds", type=int, help="default: 7, quick 2")
+    parser.add_argument("--rounds", type=int, help="default: 12, quick 2")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--match", default="", help="only programs whose title matches")
     parser.add_argument("--collector-bench", type=Path, help="the built collector_bench")

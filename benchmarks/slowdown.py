@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.building import command_of
-from benchmarks.measure import Beside, CommandFailedError, Ratio, ratios, run_once
+from benchmarks.measure import Beside, CommandFailedError, Ratio, fastest, ratios, run_once
 from benchmarks.rows import Row
 from benchmarks.variants import PLAIN, Variant
 
@@ -27,6 +27,7 @@ class Slowdown:
     variant: Variant
     base_seconds: float = 0.0
     ratios: dict[str, Ratio] | None = None
+    fastest: float = 0.0
     unsteady: int = 0  # runs that were not counted
     recording_bytes: int = 0
     allocations: int = 0  # of the recording, heaptide only
@@ -41,28 +42,28 @@ class Slowdown:
 
 
 def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -> list[Slowdown]:
-    """All variants of a row. Peers take part in the first half of the rounds: they are slow, and
+    """All variants of a row. Peers take part in the first quarter of the rounds: they are slow, and
     their figures are far from any bound. Our own runs go on until as many as there are rounds were
     steady, but no longer than twice as long."""
     program = command_of(row.program, directory)
     if program is None:
         reason = f"no compiler for {row.program}"
         return [Slowdown(row.title, variant, skipped=reason) for variant in row.variants]
-    program += row.quick if quick else row.arguments
     skipped = {variant: variant.missing() for variant in row.variants}
     runs: dict[Variant, list[Beside]] = {variant: [] for variant in row.variants}
     outputs = {v: directory / f"recording-{i}" for i, v in enumerate(row.variants)}
-    plain = PLAIN.command(program, directory)
+    measured = [*program, *(row.quick if quick else row.arguments)]
+    plain = PLAIN.command(measured, directory)
     run_once(plain)  # warms the disk's cache
     before = run_once(plain)
     for number in range(rounds * 2):
         for variant in row.variants:
             enough = sum(one.is_steady for one in runs[variant]) >= rounds
-            late = number >= max(1, (rounds + 1) // 2)
+            late = number >= max(1, (rounds + 3) // 4)
             if skipped[variant] or enough or (late and not variant.own):
                 continue
             try:
-                run = run_once(variant.command(program, outputs[variant]))
+                run = run_once(variant.command(measured, outputs[variant]))
                 after = run_once(plain)
             except CommandFailedError as error:
                 skipped[variant] = f"failed: {str(error).strip().splitlines()[-1]}"
@@ -75,6 +76,9 @@ def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -
                 f"{row.title}, {variant.name}: {one.before.inner_wall:.3f} and "
                 f"{one.after.inner_wall:.3f} s plain, {one.ratio('inner_wall'):.2f}x"
             )
+    for variant in row.variants:
+        if variant.own and runs[variant] and not quick:
+            run_once(variant.command([*program, *row.long], outputs[variant]))
     return [
         _slowdown(row, variant, runs[variant], outputs[variant], skipped[variant])
         for variant in row.variants
@@ -93,6 +97,7 @@ def _slowdown(
         variant,
         base_seconds=statistics.median(one.before.inner_wall for one in counted),
         ratios=ratios(counted),
+        fastest=fastest(runs),
         unsteady=len(runs) - len(counted),
         recording_bytes=sum(f.stat().st_size for f in output.parent.glob(output.name + "*")),
         allocations=_allocations(output) if variant.own else 0,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -162,6 +163,65 @@ TEST(threads_that_share_addresses_are_recorded_exactly) {
 }
 
 // Everything that a process wrote before it was killed is in the file.
+// More blocks than the nearer caches hold, so that the decoder looks ahead: in pages and elsewhere, at
+// addresses that are used again at once.
+TEST(a_large_heap_is_recorded_exactly) {
+  struct Block {
+    uint64_t address, size;
+    uint32_t context;
+  };
+  constexpr uint64_t kBlocks = 400'000, kTurns = 600'000;
+  constexpr uint32_t kNodes = 3'000;
+  std::vector<uint64_t> unused, held(kNodes);
+  for (uint64_t i = kBlocks * 2; i > 0; i--) unused.push_back(i * 48 + (i % 50 == 0 ? 8 : 0));
+  std::vector<Block> live;
+  uint64_t bytes = 0, peak = 0, frees = 0;
+  std::mt19937_64 random(1);
+  Scratch scratch;
+  TestSession session;
+  Recorder recorder(session, options_for(scratch));
+  in_thread(session, session.register_process(), [&](Producer &p) {
+    for (uint32_t i = 0; i < kNodes; i++) p.node(HT_NODE_FIRST + i, 0x1000 + i);
+    auto allocate = [&](uint32_t context) {
+      uint64_t size = 1 + random() % (random() % 97 == 0 ? 5'000 : 200);
+      live.push_back({unused.back(), size, context});
+      unused.pop_back();
+      held[context] += size;
+      bytes += size;
+      peak = std::max(peak, bytes);
+      p.allocate(live.back().address, size, HT_NODE_FIRST + context);
+    };
+    for (uint32_t i = 0; i < kNodes; i++) allocate(i); // in the order of their contexts
+    while (live.size() < kBlocks) allocate(static_cast<uint32_t>(random() % kNodes));
+    for (uint64_t i = 0; i < kTurns; i++) {
+      if (random() % 2 == 0) {
+        allocate(static_cast<uint32_t>(random() % kNodes));
+        continue;
+      }
+      std::swap(live[random() % live.size()], live.back());
+      p.free(live.back().address);
+      held[live.back().context] -= live.back().size;
+      bytes -= live.back().size;
+      frees++;
+      unused.push_back(live.back().address);
+      live.pop_back();
+    }
+  });
+  recorder.finish();
+  ReadRecording r(scratch.path("a.tide"));
+  CHECK_EQUAL(live.size() + frees, r.total(kProcesses, "allocations"));
+  CHECK_EQUAL(frees, r.total(kProcesses, "deallocations"));
+  CHECK_EQUAL(0u, r.total(kProcesses, "unmatched_frees"));
+  CHECK_EQUAL(bytes, r.total(kProcesses, "live_bytes"));
+  CHECK_EQUAL(peak, r.total(kProcesses, "peak_bytes"));
+  CHECK_EQUAL(peak, r.total(kPeak, "bytes"));
+  std::vector<uint64_t> left(kNodes); // by context, as the reader has the columns
+  const std::vector<uint64_t> &in = r.column(kDeltas, "bytes_in", kNodes);
+  const std::vector<uint64_t> &out = r.column(kDeltas, "bytes_out", kNodes);
+  for (uint32_t i = 0; i < kNodes; i++) left[i] = in[i] - out[i];
+  CHECK(left == held);
+}
+
 TEST(a_killed_process_loses_nothing) {
   Scratch scratch;
   TestSession session;
