@@ -23,6 +23,8 @@ from ._procfs import Procfs, members
 
 _POLL = 0.02  # seconds
 _KILLING = 10.0  # seconds; longer than the kernel takes to free anything
+# A process that forks and ends while others are read is seen no more, and its child is not yet.
+_LOOKS = 5
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 
 
@@ -129,6 +131,10 @@ class Program:
         assert self._popen is not None
         found = self.processes()
         status = self._popen.poll()
+        looks = 1
+        while status == 0 and not found and looks < _LOOKS:
+            found = self.processes()
+            looks += 1
         if status or (status == 0 and not found):
             ended = Ended(status) if status >= 0 else Ended(128 - status, -status)
             how = f"ended with status {status}" if status >= 0 else f"was ended by {ended}"
