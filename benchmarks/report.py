@@ -114,25 +114,23 @@ def _verdict(got: float, goal: float | None, unit: str = "x") -> str:
 
 
 def _slowdowns(slowdowns: Sequence[Slowdown]) -> list[str]:
+    times = ["own time", "fastest", "own CPU", "command", "all CPU"]
     rows = []
     shown = ""
     for one in slowdowns:
         title = "" if one.row == shown else f"{one.row}, {one.base_seconds:.2f} s"
         shown = one.row
         if one.ratios is None:
-            rows.append([title, one.variant.name, *["-"] * 5, one.skipped])
+            rows.append([title, one.variant.name, *["-"] * len(times), one.skipped])
             continue
-        cells = [_ratio(one.ratios["inner_wall"])]
-        cells.append(f"{one.fastest:.2f}x")
+        cells = [_ratio(one.ratios["inner_wall"]), f"{one.fastest:.2f}x"]
         cells += [f"{one.ratios[name].median:.2f}x" for name in ("inner_cpu", "wall", "all_cpu")]
         verdicts = [_verdict(one.ratios["inner_wall"].median, one.variant.goal)]
         if one.variant.all_cpu_goal is not None:
             all_cpu = one.ratios["all_cpu"].median
             verdicts.append("all CPU " + _verdict(all_cpu, one.variant.all_cpu_goal))
         rows.append([title, one.variant.name, *cells, "; ".join(filter(None, verdicts))])
-    head = ["program, plain", "recorded by", "own time", "fastest", "own CPU", "command", "all CPU"]
-    head.append("goal")
-    table = _table(head, rows)
+    table = _table(["program, plain", "recorded by", *times, "goal"], rows)
     if not table:
         return []
     counted = sum(one.ratios["wall"].pairs for one in slowdowns if one.ratios is not None)

@@ -26,6 +26,7 @@ from benchmarks.report import Results, markdown
 from benchmarks.reports import measure_reports
 from benchmarks.rows import ROWS
 from benchmarks.slowdown import measure_row
+from heaptide.recorder.collector import environment_of_collector
 
 PARTS = ("programs", "pairs", "collector", "memory", "reading", "reports", "page")
 _PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -73,7 +74,9 @@ def _collector(bench: Path | None, skipped: list[str]) -> list[tuple[str, float]
     if bench is None:
         skipped.append("the collector alone: --collector-bench was not given")
         return []
-    done = subprocess.run([str(bench)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [str(bench)], env=environment_of_collector(), capture_output=True, text=True, check=True
+    )
     _say(done.stdout)
     line = re.compile(r"^\s*(\d+) live\s+(\d+) stacks\s+([\d.]+) M events/s", re.MULTILINE)
     found = line.findall(done.stdout)

@@ -52,6 +52,11 @@ def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -
     skipped = {variant: variant.missing() for variant in row.variants}
     runs: dict[Variant, list[Beside]] = {variant: [] for variant in row.variants}
     outputs = {v: directory / f"recording-{i}" for i, v in enumerate(row.variants)}
+
+    def fail(variant: Variant, error: CommandFailedError) -> None:
+        skipped[variant] = f"failed: {str(error).strip().splitlines()[-1]}"
+        say(str(error))
+
     measured = [*program, *(row.quick if quick else row.arguments)]
     plain = PLAIN.command(measured, directory)
     run_once(plain)  # warms the disk's cache
@@ -66,8 +71,7 @@ def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -
                 run = run_once(variant.command(measured, outputs[variant]))
                 after = run_once(plain)
             except CommandFailedError as error:
-                skipped[variant] = f"failed: {str(error).strip().splitlines()[-1]}"
-                say(str(error))
+                fail(variant, error)
                 continue
             one = Beside(run, before, after)
             runs[variant].append(one)
@@ -77,8 +81,13 @@ def measure_row(row: Row, quick: bool, rounds: int, directory: Path, say: Say) -
                 f"{one.after.inner_wall:.3f} s plain, {one.ratio('inner_wall'):.2f}x"
             )
     for variant in row.variants:
-        if variant.own and runs[variant] and not quick:
+        if not (variant.own and runs[variant]) or quick or row.long == row.arguments:
+            continue
+        try:
             run_once(variant.command([*program, *row.long], outputs[variant]))
+        except CommandFailedError as error:
+            fail(variant, error)
+            runs[variant] = []
     return [
         _slowdown(row, variant, runs[variant], outputs[variant], skipped[variant])
         for variant in row.variants

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,3 +31,13 @@ class Clock:
             "rss": greatest_rss(),
         }
         print("benchmark", json.dumps(figures), file=sys.stderr)
+
+
+def timed() -> Iterator[tuple[int, ...]]:
+    """The program's arguments, of which the first is how often: for a twentieth of that, which warms
+    up, and then for all of it, which is timed."""
+    count, *others = (int(argument) for argument in sys.argv[1:])
+    yield (count // 20, *others)
+    clock = Clock()
+    yield (count, *others)
+    clock.report(count)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
-from bench_clock import Clock
+from bench_clock import timed
 
 
 def run(iterations: int) -> None:
@@ -23,8 +22,5 @@ def run(iterations: int) -> None:
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1])
-    run(count // 20)
-    clock = Clock()
-    run(count)
-    clock.report(count)
+    for arguments in timed():
+        run(*arguments)

@@ -5,10 +5,8 @@ usage: py_numpy.py ITERATIONS ELEMENTS EVERY: large ones of ELEMENTS, once in EV
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
-from bench_clock import Clock
+from bench_clock import timed
 
 
 def run(iterations: int, elements: int, every: int) -> float:
@@ -25,8 +23,5 @@ def run(iterations: int, elements: int, every: int) -> float:
 
 
 if __name__ == "__main__":
-    count, elements, every = (int(argument) for argument in sys.argv[1:])
-    run(count // 20, elements, every)
-    clock = Clock()
-    run(count, elements, every)
-    clock.report(count)
+    for arguments in timed():
+        run(*arguments)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from bench_clock import Clock
+from bench_clock import timed
 
 
 class Record:
@@ -30,8 +28,5 @@ def run(iterations: int) -> int:
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1])
-    run(count // 20)
-    clock = Clock()
-    run(count)
-    clock.report(count)
+    for arguments in timed():
+        run(*arguments)

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include <time.h>
-#include <unistd.h>
 
 #include "collector/decoder.h"
 
@@ -113,11 +112,6 @@ void measure(const Case &c, size_t events) {
 } // namespace heaptide
 
 int main(int argc, char **argv) {
-  // As the collector is started.
-  if (std::getenv("GLIBC_TUNABLES") == nullptr) {
-    setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1);
-    execv("/proc/self/exe", argv);
-  }
   size_t events = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4'000'000;
   constexpr heaptide::Case kCases[] = {
       {4'000, 100}, {100'000, 5'000}, {1'000'000, 20'000}, {10'000'000, 100'000}};

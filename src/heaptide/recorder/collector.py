@@ -21,7 +21,7 @@ _MAX_MESSAGE_BYTES = 4096
 
 
 def environment_of_collector() -> dict[str, str]:
-    """This process's, without what loads libraries into it."""
+    """This process's, without what is the program's: what loads libraries, and tunes its malloc."""
     hidden = ("LD_PRELOAD", "HEAPTIDE_SESSION")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     # Large pages for its memory, from glibc 2.35 on: with a million live blocks it takes in a
