@@ -86,10 +86,9 @@ void Decoder::look_closer(const Stream &stream, const Events &events, const Ahea
     // Where a block is to be born another one often lives still: of an allocation what it says itself counts.
     // Both are looked up of any event, for a branch on its kind would often be mispredicted.
     const Single *single = single_of(event, row);
-    const Life none{0, single->context, 0, 0};
-    const Life *life = live.expected(HT_VALUE(*event), &none);
+    uint32_t said = single->context, context = live.expected_context(HT_VALUE(*event), said);
     bool born = HT_OP(*event) == HT_OP_ALLOC;
-    uint32_t context = born ? none.context : life->context;
+    context = born ? said : context;
     if (born && single->name != name_of(event, row)) [[unlikely]]
       context = remembered(names_of(event), row | (HT_AUX(*event) & 0xf));
     book.ask_context(context);

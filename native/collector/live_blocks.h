@@ -76,8 +76,8 @@ class LiveBlocks {
   }
 
   // Steps of asking memory for what an event about `address` is going to read, each for what the step
-  // before has asked for. The last returns the life of the block that is there, or `none`: there is none, or
-  // it is kept elsewhere.
+  // before has asked for. The last returns the context of the block that is there, or `none`: there is none,
+  // or it is kept elsewhere.
   HT_HOT void ask_entry(uint64_t address) const { pages_.ask_entry(address); }
   HT_HOT void ask_page(uint64_t address) const { pages_.ask(address); }
   HT_HOT void ask_life(uint64_t address) const {
@@ -90,13 +90,13 @@ class LiveBlocks {
       return ask_other(address);
     __builtin_prefetch(&page.life(place != 0 ? place : unused), 1);
   }
-  HT_HOT const Life *expected(uint64_t address, const Life *none) const {
+  HT_HOT uint32_t expected_context(uint64_t address, uint32_t none) const {
     const LivePages::Entry &entry = pages_.index().guess(address);
     if (entry.number != address >> LivePages::kPageBits) [[unlikely]]
       return none;
     unsigned place = entry.page->place_of(address);
-    const Life *life = &entry.page->life(place);
-    return LivePages::Page::is_here(place) ? life : none;
+    const uint32_t *context = &entry.page->life(place).context;
+    return *(LivePages::Page::is_here(place) ? context : &none); // without a branch
   }
 
  private:

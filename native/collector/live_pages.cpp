@@ -61,6 +61,7 @@ void LivePages::rehash() {
   Entry *old = entries_;
   size_t old_size = old == nullptr ? 0 : mask_ + 1, size = kFirstEntries;
   while (size < pages_ * 3 + 3) size *= 2;
+  // By cache lines, so that none of the two at a home lies in a second one.
   entries_ = static_cast<Entry *>(std::aligned_alloc(64, size * sizeof(Entry)));
   if (entries_ == nullptr) {
     entries_ = old;

@@ -25,7 +25,6 @@ class LivePages {
   LivePages &operator=(const LivePages &) = delete;
 
   struct Page;
-  struct Entry;
 
   // The address's page, or nullptr.
   HT_HOT Page *find(uint64_t address) const {
@@ -38,7 +37,7 @@ class LivePages {
   static constexpr unsigned kElsewhere = 255;
 
   struct alignas(16) Page {
-    uint8_t places[256]; // first of all; by 16 bytes of memory; 0: no block begins there
+    uint8_t places[256]; // by 16 bytes of memory; 0: no block begins there
     uint8_t unused;      // the first unused place, whose size_low is the next one; 0: none
     uint8_t capacity;    // places: 1 to this
     uint16_t padding;
@@ -153,7 +152,8 @@ class LivePages {
   HT_HOT void ask(uint64_t address) const {
     // As a number: there may be no page.
     uintptr_t page = reinterpret_cast<uintptr_t>(index().guess(address).page);
-    __builtin_prefetch(reinterpret_cast<const void *>(page + Page::offset(address)));
+    __builtin_prefetch(
+        reinterpret_cast<const void *>(page + offsetof(Page, places) + Page::offset(address)));
     __builtin_prefetch(reinterpret_cast<const void *>(page + offsetof(Page, unused)));
   }
 

@@ -162,7 +162,6 @@ TEST(threads_that_share_addresses_are_recorded_exactly) {
   CHECK(r.total(kProcesses, "peak_bytes") <= (64 + kWorkers * kKept) * 12);
 }
 
-// Everything that a process wrote before it was killed is in the file.
 // More blocks than the nearer caches hold, so that the decoder looks ahead: in pages and elsewhere, at
 // addresses that are used again at once.
 TEST(a_large_heap_is_recorded_exactly) {
@@ -222,6 +221,7 @@ TEST(a_large_heap_is_recorded_exactly) {
   CHECK(left == held);
 }
 
+// Everything that a process wrote before it was killed is in the file.
 TEST(a_killed_process_loses_nothing) {
   Scratch scratch;
   TestSession session;
