@@ -30,9 +30,9 @@ def test_a_daemon_that_one_look_misses_is_no_end(
     ended: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was forked after the list of processes was made, by one that ended before it was read."""
-    daemon = next(one for one in ended.procfs.processes().values() if one.pid == os.getpid())
-    looks: list[list[Process]] = [[], [], [daemon]]
-    monkeypatch.setattr(ended, "processes", lambda: looks.pop(0) if looks else [])
+    daemon = Process(2**22 + 1, "daemon", "S", os.getpid(), 1, 1, 1)  # above all that there can be
+    looks: list[dict[int, Process]] = [{}, {}, {daemon.pid: daemon}]
+    monkeypatch.setattr(ended.procfs, "processes", lambda: looks.pop(0) if looks else {})
     assert ended.check("at once") == [daemon]
 
 

@@ -101,12 +101,15 @@ class Program:
 
     def processes(self) -> list[Process]:
         """Those that live; the first one first, then by age."""
-        found = members(self.procfs.processes(), self.pid, os.getpid(), self._others)
-        for one in found:
-            if one.dead and one.pid != self.pid and _is_ours(one):
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(one.pid, os.WNOHANG)
-        return [one for one in found if not one.dead]
+        for _ in range(_LOOKS):
+            found = members(self.procfs.processes(), self.pid, os.getpid(), self._others)
+            for one in found:
+                if one.dead and one.pid != self.pid and _is_ours(one):
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(one.pid, os.WNOHANG)
+            if living := [one for one in found if not one.dead]:
+                return living
+        return []
 
     def end_session(self, leader: int) -> None:
         """Kills what is left of a session of others, and takes note of their ends."""
@@ -131,10 +134,6 @@ class Program:
         assert self._popen is not None
         found = self.processes()
         status = self._popen.poll()
-        looks = 1
-        while status == 0 and not found and looks < _LOOKS:
-            found = self.processes()
-            looks += 1
         if status or (status == 0 and not found):
             ended = Ended(status) if status >= 0 else Ended(128 - status, -status)
             how = f"ended with status {status}" if status >= 0 else f"was ended by {ended}"
